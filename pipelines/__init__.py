@@ -1,0 +1,1 @@
+"""Stages: each one file, one Beam pipeline, one table."""

@@ -1,0 +1,1 @@
+"""Documents to numbers. Scores come with the stage that uses them."""
