@@ -11,77 +11,111 @@ def column(name: str, kind: pa.DataType, holds: str, nullable: bool = False) -> 
     return pa.field(name, kind, nullable=nullable, metadata={"holds": holds})
 
 
-DOCUMENTS = pa.schema([
-    column("document_id", pa.string(), "blake2b-128 of (source, the record's own id or else its file, content_hash), hex"),
-    column("content_hash", pa.string(), "blake2b-128 of the text as UTF-8, hex"),
-    column("source", pa.string(), "the name of the recipe's entry"),
-    column("origin", pa.string(), "what the record itself calls its source", nullable=True),
-    column("domain", pa.string(), "the recipe's label for the source"),
-    column("license", pa.string(), "as the record or the recipe states it", nullable=True),
-    column("file", pa.string(), "where it was found, relative to the source's root"),
-    column("record", pa.int64(), "its place among the shard's records, documents and rejected ones, from 0"),
-    column("n_bytes", pa.int64(), "of the text as UTF-8"),
-    column("text", pa.large_string(), "as found"),
-])
+def many(kind: pa.DataType, large: bool = False) -> pa.DataType:
+    """A list with no NULL in it."""
+    element = pa.field("element", kind, nullable=False)
+    return pa.large_list(element) if large else pa.list_(element)
 
-REJECTED = pa.schema([
-    column("source", pa.string(), "the name of the recipe's entry"),
-    column("file", pa.string(), "where it was found, relative to the source's root"),
-    column("record", pa.int64(), "its place among the shard's records, documents and rejected ones, from 0"),
-    column("reason", pa.string(), "a short code, such as not_json"),
-    column("detail", pa.string(), "what was found and what was wanted"),
-    column("head", pa.binary(), "its first 65,536 bytes"),
-    column("n_bytes", pa.int64(), "its length in bytes, NULL where it could not be read to its end", nullable=True),
-    column("record_hash", pa.string(), "blake2b-128 of all its bytes that could be read, hex"),
-])
 
-SIGNATURES = pa.schema([
-    column("n_shingles", pa.int32(), "distinct 5-word shingles of the text"),
-    column("signature", pa.list_(pa.uint32(), 128), "MinHash of the shingles; all 2^32 - 1 where there is none"),
-    column("sketch", pa.list_(pa.uint64()), "the shingles that a fixed rule samples, for containment; ascending"),
-])
+DOCUMENTS = pa.schema(
+    [
+        column(
+            "document_id",
+            pa.string(),
+            "blake2b-128 of (source, the record's own id or else its file, content_hash), hex",
+        ),
+        column("content_hash", pa.string(), "blake2b-128 of the text as UTF-8, hex"),
+        column("source", pa.string(), "the name of the recipe's entry"),
+        column("origin", pa.string(), "what the record itself calls its source", nullable=True),
+        column("domain", pa.string(), "the recipe's label for the source"),
+        column("license", pa.string(), "as the record or the recipe states it", nullable=True),
+        column("file", pa.string(), "where it was found, relative to the source's root"),
+        column("record", pa.int64(), "its place among the shard's records, documents and rejected ones, from 0"),
+        column("n_bytes", pa.int64(), "of the text as UTF-8"),
+        column("text", pa.large_string(), "as found"),
+    ]
+)
 
-DUPLICATES = pa.schema([
-    column("document_id", pa.string(), "as in DOCUMENTS"),
-    column("verdict", pa.string(), "kept, exact (its text is a kept one's) or near"),
-    column("kept_id", pa.string(), "the kept document it repeats, NULL where it is kept", nullable=True),
-    column("similarity", pa.float64(), "Jaccard of the shingle sets with kept_id, NULL where it is kept", nullable=True),
-])
+REJECTED = pa.schema(
+    [
+        column("source", pa.string(), "the name of the recipe's entry"),
+        column("file", pa.string(), "where it was found, relative to the source's root"),
+        column("record", pa.int64(), "its place among the shard's records, documents and rejected ones, from 0"),
+        column("reason", pa.string(), "a short code, such as not_json"),
+        column("detail", pa.string(), "what was found and what was wanted"),
+        column("head", pa.binary(), "its first 65,536 bytes"),
+        column("n_bytes", pa.int64(), "its length in bytes, NULL where it could not be read to its end", nullable=True),
+        column("record_hash", pa.string(), "blake2b-128 of all its bytes that could be read, hex"),
+    ]
+)
 
-TOKENS = pa.schema([
-    column("document_id", pa.string(), "as in DOCUMENTS"),
-    column("n_tokens", pa.int32(), "length of input_ids, NULL where the document was dropped", nullable=True),
-    column("input_ids", pa.list_(pa.int32()), "the text's tokens, EOS last; NULL where it was dropped", nullable=True),
-])
+SIGNATURES = pa.schema(
+    [
+        column("n_shingles", pa.int32(), "distinct 5-word shingles of the text"),
+        column(
+            "signature",
+            pa.list_(pa.field("element", pa.uint32(), nullable=False), 128),
+            "MinHash of the shingles; all 2^32 - 1 where there is none",
+        ),
+        column("sketch", many(pa.uint64()), "the shingles that a fixed rule samples, for containment; ascending"),
+    ]
+)
 
-DRAWS = pa.schema([
-    column("document_id", pa.string(), "as in DOCUMENTS"),
-    column("content_hash", pa.string(), "as in DOCUMENTS"),
-    column("domain", pa.string(), "as in DOCUMENTS"),
-    column("n_tokens", pa.int32(), "of the whole document"),
-    column("epoch", pa.int32(), "which copy of the document this is, from 0"),
-    column("document_start", pa.int32(), "first token drawn"),
-    column("document_stop", pa.int32(), "one past the last token drawn"),
-    column("why", pa.string(), "long or short: the cell that drew it; cut: the last draw of its cell"),
-])
+DUPLICATES = pa.schema(
+    [
+        column("document_id", pa.string(), "as in DOCUMENTS"),
+        column("verdict", pa.string(), "kept, exact (its text is a kept one's) or near"),
+        column("kept_id", pa.string(), "the kept document it repeats, NULL where it is kept", nullable=True),
+        column(
+            "similarity", pa.float64(), "Jaccard of the shingle sets with kept_id, NULL where it is kept", nullable=True
+        ),
+    ]
+)
 
-SEGMENT = pa.struct([
-    column("document_id", pa.string(), "as in DOCUMENTS"),
-    column("domain", pa.string(), "as in DOCUMENTS"),
-    column("document_start", pa.int32(), "first token of the document in this segment"),
-    column("document_stop", pa.int32(), "one past the last"),
-    column("epoch", pa.int32(), "which copy of the document this is, from 0"),
-    column("path_position", pa.int64(), "place in a path through related documents, NULL without one", nullable=True),
-    column("similarity_to_previous", pa.float32(), "to the document before it in the path", nullable=True),
-])
+TOKENS = pa.schema(
+    [
+        column("document_id", pa.string(), "as in DOCUMENTS"),
+        column("n_tokens", pa.int32(), "length of input_ids, NULL where the document was dropped", nullable=True),
+        column("input_ids", many(pa.int32()), "the text's tokens, EOS last; NULL where it was dropped", nullable=True),
+    ]
+)
 
-SEQUENCES = pa.schema([
-    column("sequence_id", pa.int64(), "its place in the training order, from 0"),
-    column("input_ids", pa.large_list(pa.field("element", pa.int32(), nullable=False)), "[n_tokens]"),
-    column("n_tokens", pa.int32(), "at most the recipe's sequence_tokens"),
-    column("cu_seqlens", pa.list_(pa.field("element", pa.int32(), nullable=False)), "[n_segments + 1], 0 first, n_tokens last"),
-    column("segments", pa.list_(pa.field("element", SEGMENT, nullable=False)), "[n_segments], which tokens of which document"),
-])
+DRAWS = pa.schema(
+    [
+        column("document_id", pa.string(), "as in DOCUMENTS"),
+        column("content_hash", pa.string(), "as in DOCUMENTS"),
+        column("domain", pa.string(), "as in DOCUMENTS"),
+        column("n_tokens", pa.int32(), "of the whole document"),
+        column("epoch", pa.int32(), "which copy of the document this is, from 0"),
+        column("document_start", pa.int32(), "first token drawn"),
+        column("document_stop", pa.int32(), "one past the last token drawn"),
+        column("why", pa.string(), "long or short: the cell that drew it; cut: the last draw of its cell"),
+    ]
+)
+
+SEGMENT = pa.struct(
+    [
+        column("document_id", pa.string(), "as in DOCUMENTS"),
+        column("domain", pa.string(), "as in DOCUMENTS"),
+        column("document_start", pa.int32(), "first token of the document in this segment"),
+        column("document_stop", pa.int32(), "one past the last"),
+        column("epoch", pa.int32(), "which copy of the document this is, from 0"),
+        column(
+            "path_position", pa.int64(), "place in a path through related documents, NULL without one", nullable=True
+        ),
+        column("similarity_to_previous", pa.float32(), "to the document before it in the path", nullable=True),
+    ]
+)
+
+SEQUENCES = pa.schema(
+    [
+        column("sequence_id", pa.int64(), "its place in the training order, from 0"),
+        column("input_ids", many(pa.int32(), large=True), "[n_tokens]"),
+        column("n_tokens", pa.int32(), "at most the recipe's sequence_tokens"),
+        column("cu_seqlens", many(pa.int32()), "[n_segments + 1], 0 first, n_tokens last"),
+        column("segments", many(SEGMENT), "[n_segments], which tokens of which document"),
+    ]
+)
 
 TABLES = {
     "DOCUMENTS": DOCUMENTS,
