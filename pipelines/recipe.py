@@ -1,0 +1,135 @@
+"""A recipe: the TOML file that says what a mix is made of. Everything in it is checked before a corpus byte is read.
+
+Paths in a recipe are relative to the recipe's own folder. Unknown keys are refused, with the key that was meant.
+"""
+
+import difflib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipelines.dedup import DedupParams
+from pipelines.encode import EncodeParams, eos_id
+from pipelines.files import HashedFile
+from pipelines.pack import PackParams
+from pipelines.plan import PlanParams
+from pipelines.sources import Source
+from pipelines.stage import Runner
+from schemas.errors import RecipeError
+
+MIX_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"  # it becomes a folder
+
+
+class Recipe(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mix: str = Field(pattern=MIX_NAME)
+    sources: tuple[Source, ...] = Field(min_length=1)
+    dedup: DedupParams = DedupParams()
+    encode: EncodeParams
+    plan: PlanParams
+    pack: PackParams
+    run: Runner = Runner()
+
+    @model_validator(mode="after")
+    def names_fit(self) -> Self:
+        """Every source has a name of its own, and shares name domains that a source has."""
+        names = [source.name for source in self.sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"sources: two are named {twice[0]!r}; give each a name of its own")
+        domains = sorted({source.domain for source in self.sources})
+        for domain in sorted(self.plan.shares or {}):
+            if domain not in domains:
+                raise ValueError(f"plan.shares.{domain}: no source has this domain{meant(domain, domains)}")
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """What makes the mix what it is: all but where files lie and how the work is spread."""
+        return self.model_dump(mode="json", exclude={"run": True, "sources": {"__all__": {"path"}}})
+
+
+def meant(found: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(found, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(sorted(known))}"
+
+
+def load(path: Path | str) -> Recipe:
+    """The recipe of a TOML file, with its paths made absolute and its files hashed.
+
+    Raises:
+        RecipeError: it can't be read, is not TOML, or asks for what can't be; the message names the key.
+    """
+    path = Path(path)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: can't be read ({error}); name a recipe such as mixes/tiny.toml") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: not TOML: {error}") from error
+    folder = path.absolute().parent
+    for source in raw.get("sources") or []:
+        if isinstance(source, dict) and isinstance(source.get("path"), str):
+            source["path"] = str(folder / Path(source["path"]).expanduser())
+    tokenizer = raw.get("encode", {}).get("tokenizer") if isinstance(raw.get("encode"), dict) else None
+    if isinstance(tokenizer, str):
+        raw["encode"]["tokenizer"] = HashedFile.of(tokenizer_file(folder, tokenizer))
+    try:
+        recipe = Recipe.model_validate(raw)
+        eos_id(recipe.encode)
+    except ValidationError as error:
+        raise RecipeError(f"{path}: {'; '.join(complaints(error))}") from error
+    return recipe
+
+
+def tokenizer_file(folder: Path, name: str) -> Path:
+    """A tokenizer.json: the file or folder that the recipe names, else the hub's, in the hub client's own cache."""
+    for local in (folder / name, folder / name / "tokenizer.json"):
+        if local.is_file():
+            return local
+    if name.startswith((".", "/", "~")) or name.endswith(".json") or name.count("/") != 1:
+        raise RecipeError(f"{folder / name}: encode.tokenizer: no such file; name a tokenizer.json or a hub id")
+    from huggingface_hub import hf_hub_download  # slow to import, and rarely needed
+    from huggingface_hub.utils import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(name, "tokenizer.json"))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise RecipeError(f"encode.tokenizer: {name} can't be had from the hub ({error}); name a local file") from error
+
+
+def complaints(error: ValidationError) -> list[str]:
+    """One clause for each fault, by the key as the recipe writes it."""
+    found = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            found.append(f"{where}: no such key{meant(str(fault['loc'][-1]), known_keys(fault['loc'][:-1]))}")
+        elif fault["type"] == "missing":
+            found.append(f"{where}: missing")
+        elif fault["type"] == "value_error":
+            found.append(f"{where}: {fault['ctx']['error']}".removeprefix(": "))
+        else:
+            found.append(f"{where}: {fault['msg']}, not {shown(fault['input'])}")
+    return found
+
+
+def shown(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def known_keys(place: tuple[int | str, ...]) -> list[str]:
+    """The keys that may stand at a place in the recipe."""
+    model: type[BaseModel] = Recipe
+    for part in place:
+        if part == "sources":
+            model = Source
+        elif isinstance(part, str) and part in model.model_fields:
+            inner = model.model_fields[part].annotation
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                model = inner
+    return sorted(model.model_fields)
