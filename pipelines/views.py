@@ -1,0 +1,102 @@
+"""DuckDB over the tables of a version: the views of views.sql, the laws of laws.sql, and catalog.duckdb."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+import duckdb
+
+from pipelines.store import Shard, Store
+from schemas.errors import LawError
+from schemas.tables import TABLES
+
+Tables = Mapping[str, Sequence[Shard]]
+
+MATERIALISED = ("documents", "rejected", "draws", "sequences", "segments", "lengths", "shares")
+STORAGE = "v1.0.0"  # the oldest DuckDB that shall open a catalog
+SETTINGS = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "enable_progress_bar": "false",
+    "memory_limit": "512MB",
+}
+
+
+@contextmanager
+def connect(store: Store, tables: Tables, published: Sequence[str] = (), **variables: object) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection in memory with a view for each table and those of views.sql. It spills into the scratch folder."""
+    con = duckdb.connect(config={**SETTINGS, "temp_directory": str(store.root / "scratch" / "duckdb")})
+    try:
+        con.execute("CREATE TABLE shards (name VARCHAR, shard BIGINT, path VARCHAR, file VARCHAR, first_byte BIGINT)")
+        con.execute("CREATE SCHEMA tables")
+        for name in TABLES:
+            shards = list(tables.get(name, ()))
+            rows = [(name, i, str(store.path(s)), *(s.came_from or (None, None))) for i, s in enumerate(shards)]
+            if rows:
+                con.executemany("INSERT INTO shards VALUES (?, ?, ?, ?, ?)", rows)
+            con.execute(view_of(name, [row[2] for row in rows]))
+        for key, value in {"published": list(published), **variables}.items():
+            con.execute(f"SET VARIABLE {key} = {literal(value)}")
+        con.execute(files("schemas").joinpath("views.sql").read_text())
+        yield con
+    finally:
+        con.close()
+
+
+def view_of(name: str, paths: list[str]) -> str:
+    """A view over the table's shards, each row with the number of its shard and its place in it."""
+    if not paths:
+        empty = TABLES[name].empty_table()
+        types = duckdb.from_arrow(empty).types
+        columns = ", ".join(f"NULL::{kind} AS {column}" for column, kind in zip(TABLES[name].names, types, strict=True))
+        return f"CREATE VIEW tables.{name} AS SELECT 0::BIGINT AS shard, 0::BIGINT AS row, {columns} WHERE false"
+    columns = ", ".join(f"t.{column}" for column in TABLES[name].names)
+    return (
+        f"CREATE VIEW tables.{name} AS SELECT s.shard, t.file_row_number AS row, {columns} "  # noqa: S608 our own names
+        f"FROM read_parquet({literal(paths)}, filename = true, file_row_number = true) t "
+        f"JOIN shards s ON s.path = t.filename AND s.name = '{name}'"
+    )
+
+
+def literal(value: object) -> str:
+    """A value as SQL text: a prepared statement can't stand in a view."""
+    if isinstance(value, list):
+        return "[" + ", ".join(literal(item) for item in value) + "]" + ("" if value else "::VARCHAR[]")
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return json.dumps(value)
+
+
+def laws() -> dict[str, str]:
+    """Each law of laws.sql: what it says -> the query for what breaks it."""
+    found = {}
+    for part in files("schemas").joinpath("laws.sql").read_text().split("-- law: ")[1:]:
+        title, _, query = part.partition("\n")
+        found[title] = query.strip().rstrip(";")
+    return found
+
+
+def check_laws(con: duckdb.DuckDBPyConnection) -> None:
+    """Run every law.
+
+    Raises:
+        LawError: one is broken; with its first rows.
+    """
+    for title, query in laws().items():
+        broken = con.execute(f"{query} LIMIT 3").fetchall()  # noqa: S608 the query is ours
+        if broken:
+            raise LawError(f"law broken: {title}; for example {broken}; nothing was published: this is a defect of longmix")
+
+
+def write_catalog(con: duckdb.DuckDBPyConnection, path: Path, facts: Mapping[str, object]) -> None:
+    """The statistics as tables of a DuckDB file of its own: no text, no tokens, no path of this machine."""
+    con.execute(f"ATTACH {literal(str(path))} AS catalog (STORAGE_VERSION '{STORAGE}')")
+    con.execute("USE catalog")
+    for name in MATERIALISED:
+        con.execute(f"CREATE TABLE catalog.{name} AS SELECT * REPLACE (x.length_bucket::VARCHAR AS length_bucket) FROM memory.{name} x" if name in ("documents", "draws", "lengths") else f"CREATE TABLE catalog.{name} AS FROM memory.{name}")
+    con.execute("CREATE TABLE catalog.build (key VARCHAR, value VARCHAR)")
+    con.executemany("INSERT INTO catalog.build VALUES (?, ?)", [(k, v if isinstance(v, str) else json.dumps(v)) for k, v in facts.items()])
+    con.execute("USE memory")
+    con.execute("DETACH catalog")

@@ -1,0 +1,85 @@
+-- What must be true of the tables. Each query returns the rows that break its law; a build with any such row fails.
+-- Variables: threshold (of dedup), sequence_tokens (of pack), budget_tokens (of plan).
+
+-- law: SIGNATURES, DUPLICATES and TOKENS have a row for each row of DOCUMENTS
+SELECT d.shard, count(*) AS documents, any_value(u.n) AS duplicates, any_value(t.n) AS tokens
+FROM tables.documents d
+LEFT JOIN (SELECT shard, count(*) AS n FROM tables.duplicates GROUP BY shard) u USING (shard)
+LEFT JOIN (SELECT shard, count(*) AS n FROM tables.tokens GROUP BY shard) t USING (shard)
+GROUP BY d.shard
+HAVING any_value(u.n) IS DISTINCT FROM count(*) OR any_value(t.n) IS DISTINCT FROM count(*);
+
+-- law: they are in the order of DOCUMENTS
+SELECT d.shard, d.row, d.document_id, u.document_id AS of_duplicates, t.document_id AS of_tokens
+FROM tables.documents d JOIN tables.duplicates u USING (shard, row) JOIN tables.tokens t USING (shard, row)
+WHERE d.document_id <> u.document_id OR d.document_id <> t.document_id;
+
+-- law: a document has tokens exactly when it is kept
+SELECT u.shard, u.row, u.document_id, u.verdict, t.n_tokens
+FROM tables.duplicates u JOIN tables.tokens t USING (shard, row)
+WHERE (u.verdict = 'kept') <> (t.n_tokens IS NOT NULL) OR (t.n_tokens IS NULL) <> (t.input_ids IS NULL);
+
+-- law: n_tokens is the length of input_ids
+SELECT shard, row, document_id, n_tokens FROM tables.tokens WHERE n_tokens <> len(input_ids);
+
+-- law: among kept documents, ids and texts are unique
+SELECT document_id, content_hash, count(*) AS n FROM documents WHERE verdict = 'kept' GROUP BY GROUPING SETS ((document_id), (content_hash)) HAVING n > 1;
+
+-- law: the verdict is one of three, and a dropped document alone names a kept one and a similarity
+SELECT document_id, verdict, kept_id, similarity FROM tables.duplicates
+WHERE verdict NOT IN ('kept', 'exact', 'near') OR (verdict = 'kept') <> (kept_id IS NULL) OR (verdict = 'kept') <> (similarity IS NULL);
+
+-- law: a dropped document's survivor is kept, and similar enough
+SELECT u.document_id, u.kept_id, u.similarity
+FROM tables.duplicates u LEFT JOIN tables.duplicates k ON k.document_id = u.kept_id AND k.verdict = 'kept'
+WHERE u.verdict <> 'kept' AND (k.document_id IS NULL OR u.similarity < getvariable('threshold'));
+
+-- law: an exact duplicate has its survivor's text, a near one has not
+SELECT u.document_id, u.kept_id
+FROM documents u JOIN documents k ON k.document_id = u.kept_id AND k.verdict = 'kept'
+WHERE u.verdict IN ('exact', 'near') AND (u.verdict = 'exact') <> (u.content_hash = k.content_hash);
+
+-- law: a draw is of a kept document and lies inside it
+SELECT w.document_id, w.document_start, w.document_stop, d.n_tokens
+FROM draws w LEFT JOIN documents d ON d.document_id = w.document_id AND d.verdict = 'kept'
+WHERE d.document_id IS NULL OR d.n_tokens <> w.n_tokens OR d.domain <> w.domain OR d.content_hash <> w.content_hash
+    OR w.document_start < 0 OR w.document_stop > w.n_tokens OR w.document_stop <= w.document_start;
+
+-- law: a document is drawn once an epoch, in epochs that follow one another from 0
+SELECT document_id, count(*) AS draws, count(DISTINCT epoch) AS epochs, max(epoch) AS last FROM draws GROUP BY document_id
+HAVING count(*) <> count(DISTINCT epoch) OR max(epoch) <> count(*) - 1 OR min(epoch) <> 0;
+
+-- law: the mix is never over its budget
+SELECT sum(drawn_tokens) AS drawn, getvariable('budget_tokens') AS budget FROM draws HAVING sum(drawn_tokens) > getvariable('budget_tokens');
+
+-- law: sequence ids count from 0 in the order of the files
+SELECT shard, row, sequence_id FROM (SELECT *, row_number() OVER (ORDER BY shard, row) - 1 AS place FROM tables.sequences)
+WHERE sequence_id <> place;
+
+-- law: no sequence is empty or longer than sequence_tokens, and n_tokens is what it holds
+SELECT sequence_id, n_tokens, len(input_ids) AS found FROM tables.sequences
+WHERE n_tokens <> len(input_ids) OR n_tokens > getvariable('sequence_tokens') OR n_tokens < 1;
+
+-- law: cu_seqlens runs from 0 to n_tokens, by one more than there are segments
+SELECT sequence_id, n_tokens, cu_seqlens FROM tables.sequences
+WHERE cu_seqlens[1] <> 0 OR cu_seqlens[-1] <> n_tokens OR len(cu_seqlens) <> len(segments) + 1;
+
+-- law: each segment is as long as cu_seqlens says, and not empty
+SELECT sequence_id, place, document_start, document_stop, sequence_start, sequence_stop FROM segments
+WHERE document_stop - document_start <> sequence_stop - sequence_start OR document_stop <= document_start;
+
+-- law: every token drawn is in exactly one segment: no gap, no overlap, nothing else
+SELECT coalesce(s.document_id, w.document_id) AS document_id, coalesce(s.epoch, w.epoch) AS epoch, w.drawn_tokens, s.n AS in_segments
+FROM (
+    SELECT document_id, epoch, sum(document_stop - document_start) AS n, min(document_start) AS first, max(document_stop) AS last,
+        bool_and(follows) AS joined
+    FROM (
+        SELECT *, document_start = lag(document_stop, 1, document_start) OVER (PARTITION BY document_id, epoch ORDER BY document_start) AS follows
+        FROM segments
+    ) GROUP BY document_id, epoch
+) s
+FULL JOIN draws w ON w.document_id = s.document_id AND w.epoch = s.epoch
+WHERE s.n IS DISTINCT FROM w.drawn_tokens OR s.first <> w.document_start OR s.last <> w.document_stop OR NOT s.joined;
+
+-- law: copies of a document never share a sequence
+SELECT sequence_id, document_id, count(DISTINCT epoch) AS copies FROM segments GROUP BY ALL HAVING count(DISTINCT epoch) > 1;

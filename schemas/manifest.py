@@ -1,0 +1,53 @@
+"""manifest.json: what a version is made of. Times, paths and library versions stand outside the version's name."""
+
+import json
+from hashlib import blake2b
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.errors import SchemaError
+
+
+class ManifestShard(BaseModel):
+    """A shard as a version lists it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    content_hash: str
+    n_rows: int
+    columns: dict[str, str]  # column -> hash of its values
+    came_from: tuple[str, int] | None  # raw file and the first byte in it
+    n_bytes: int  # of the Parquet file
+    xxh3_128: str  # of the Parquet file
+
+
+class Manifest(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mix: str
+    version: str
+    base: str | None  # the version whose choices this one kept where it could
+    recipe: dict[str, object]
+    tables: dict[str, list[ManifestShard]]
+    files: dict[str, str]  # published file -> content hash of its shard
+    built: dict[str, object]  # when, with what, how long: never part of the version's name
+
+    @classmethod
+    def of(cls, folder: Path) -> "Manifest":
+        """The manifest of a published folder.
+
+        Raises:
+            SchemaError: it is missing or damaged.
+        """
+        path = folder / "manifest.json"
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise SchemaError(f"{path}: not a readable manifest ({error}); build the mix again") from error
+
+
+def version_of(recipe: dict[str, object], base: str | None, tables: dict[str, list[str]]) -> str:
+    """The first 12 hex digits of a hash over the recipe, the base and the content hashes of all shards."""
+    canonical = json.dumps([recipe, base, tables], sort_keys=True, ensure_ascii=True)
+    return blake2b(canonical.encode(), digest_size=16).hexdigest()[:12]
