@@ -19,13 +19,14 @@ STORAGE = "v1.0.0"  # the oldest DuckDB that shall open a catalog
 SETTINGS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
-    "enable_progress_bar": "false",
     "memory_limit": "512MB",
 }
 
 
 @contextmanager
-def connect(store: Store, tables: Tables, published: Sequence[str] = (), **variables: object) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(
+    store: Store, tables: Tables, published: Sequence[str] = (), **variables: object
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection in memory with a view for each table and those of views.sql. It spills into the scratch folder."""
     con = duckdb.connect(config={**SETTINGS, "temp_directory": str(store.root / "scratch" / "duckdb")})
     try:
@@ -87,16 +88,19 @@ def check_laws(con: duckdb.DuckDBPyConnection) -> None:
     for title, query in laws().items():
         broken = con.execute(f"{query} LIMIT 3").fetchall()  # noqa: S608 the query is ours
         if broken:
-            raise LawError(f"law broken: {title}; for example {broken}; nothing was published: this is a defect of longmix")
+            raise LawError(
+                f"law broken: {title}; for example {broken}; nothing was published: this is a defect of longmix"
+            )
 
 
 def write_catalog(con: duckdb.DuckDBPyConnection, path: Path, facts: Mapping[str, object]) -> None:
     """The statistics as tables of a DuckDB file of its own: no text, no tokens, no path of this machine."""
     con.execute(f"ATTACH {literal(str(path))} AS catalog (STORAGE_VERSION '{STORAGE}')")
-    con.execute("USE catalog")
     for name in MATERIALISED:
-        con.execute(f"CREATE TABLE catalog.{name} AS SELECT * REPLACE (x.length_bucket::VARCHAR AS length_bucket) FROM memory.{name} x" if name in ("documents", "draws", "lengths") else f"CREATE TABLE catalog.{name} AS FROM memory.{name}")
+        con.execute(f"CREATE TABLE catalog.{name} AS FROM {name}")
     con.execute("CREATE TABLE catalog.build (key VARCHAR, value VARCHAR)")
-    con.executemany("INSERT INTO catalog.build VALUES (?, ?)", [(k, v if isinstance(v, str) else json.dumps(v)) for k, v in facts.items()])
-    con.execute("USE memory")
+    con.executemany(
+        "INSERT INTO catalog.build VALUES (?, ?)",
+        [(k, v if isinstance(v, str) else json.dumps(v)) for k, v in facts.items()],
+    )
     con.execute("DETACH catalog")

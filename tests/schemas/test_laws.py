@@ -1,0 +1,203 @@
+"""Each law catches the breach it is there for, and lets a sound dataset through."""
+
+import copy
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from pipelines.store import Store
+from pipelines.views import check_laws, connect, laws, write_catalog
+from schemas.errors import LawError
+from schemas.tables import TABLES
+
+
+def segment(document: str, start: int, stop: int, epoch: int = 0, domain: str = "book") -> dict:
+    return {
+        "document_id": document, "domain": domain, "document_start": start, "document_stop": stop, "epoch": epoch,
+        "path_position": None, "similarity_to_previous": None,
+    }  # fmt: skip
+
+
+def sequence(number: int, *segments: dict) -> dict:
+    cuts = [0]
+    for s in segments:
+        cuts.append(cuts[-1] + s["document_stop"] - s["document_start"])
+    return {
+        "sequence_id": number, "input_ids": list(range(cuts[-1])), "n_tokens": cuts[-1], "cu_seqlens": cuts,
+        "segments": list(segments),
+    }  # fmt: skip
+
+
+def document(name: str, text: str, record: int) -> dict:
+    return {
+        "document_id": name, "content_hash": f"hash of {text}", "source": "s", "origin": None, "domain": "book",
+        "license": None, "file": "a.jsonl", "record": record, "n_bytes": len(text), "text": text,
+    }  # fmt: skip
+
+
+def draw(name: str, text: str, stop: int, epoch: int = 0, n_tokens: int = 6) -> dict:
+    return {
+        "document_id": name, "content_hash": f"hash of {text}", "domain": "book", "n_tokens": n_tokens, "epoch": epoch,
+        "document_start": 0, "document_stop": stop, "why": "short",
+    }  # fmt: skip
+
+
+def sound() -> dict[str, list[list[dict]]]:
+    """Two shards: a kept, its exact copy b, its near copy c; d kept. a is drawn twice, d is cut."""
+    return {
+        "DOCUMENTS": [[document("a", "xx", 0), document("b", "xx", 1)], [document("c", "xy", 0), document("d", "z", 2)]],
+        "REJECTED": [],
+        "DUPLICATES": [
+            [
+                {"document_id": "a", "verdict": "kept", "kept_id": None, "similarity": None},
+                {"document_id": "b", "verdict": "exact", "kept_id": "a", "similarity": 1.0},
+            ],
+            [
+                {"document_id": "c", "verdict": "near", "kept_id": "a", "similarity": 0.75},
+                {"document_id": "d", "verdict": "kept", "kept_id": None, "similarity": None},
+            ],
+        ],
+        "TOKENS": [
+            [
+                {"document_id": "a", "n_tokens": 6, "input_ids": [1, 2, 3, 4, 5, 0]},
+                {"document_id": "b", "n_tokens": None, "input_ids": None},
+            ],
+            [
+                {"document_id": "c", "n_tokens": None, "input_ids": None},
+                {"document_id": "d", "n_tokens": 3, "input_ids": [7, 7, 0]},
+            ],
+        ],
+        "DRAWS": [[draw("a", "xx", 6), draw("a", "xx", 6, epoch=1), draw("d", "z", 2, n_tokens=3)]],
+        "SEQUENCES": [
+            [sequence(0, segment("a", 0, 4), segment("d", 0, 2)), sequence(1, segment("a", 4, 6))],
+            [sequence(2, segment("a", 0, 6, epoch=1))],
+        ],
+    }  # fmt: skip
+
+
+def opened(tables, root):
+    store = Store(root)
+    shards = {
+        name: [store.write(name, pa.Table.from_pylist(rows, schema=TABLES[name])) for rows in parts]
+        for name, parts in tables.items()
+    }
+    names = [f"sequences-{i}.parquet" for i in range(len(shards["SEQUENCES"]))]
+    return connect(store, shards, names, threshold=0.7, sequence_tokens=8, budget_tokens=14)
+
+
+def test_a_sound_dataset_breaks_no_law(tmp_path):
+    with opened(sound(), tmp_path) as con:
+        check_laws(con)
+
+
+def put(table, shard, row, **values):
+    def change(tables):
+        tables[table][shard][row].update(values)
+
+    return change
+
+
+def put_segment(shard, row, place, **values):
+    def change(tables):
+        tables["SEQUENCES"][shard][row]["segments"][place].update(values)
+
+    return change
+
+
+def drop(table, shard, row):
+    return lambda tables: tables[table][shard].pop(row)
+
+
+BREACHES = {
+    "SIGNATURES, DUPLICATES and TOKENS have a row for each row of DOCUMENTS": [drop("TOKENS", 1, 1), drop("DUPLICATES", 0, 1)],
+    "they are in the order of DOCUMENTS": [lambda t: t["TOKENS"][0].reverse(), put("DUPLICATES", 0, 1, document_id="q")],
+    "a document has tokens exactly when it is kept": [
+        put("TOKENS", 1, 1, n_tokens=None, input_ids=None),
+        put("TOKENS", 0, 1, n_tokens=1, input_ids=[0]),
+        put("TOKENS", 0, 0, input_ids=None),
+    ],
+    "n_tokens is the length of input_ids": [put("TOKENS", 0, 0, input_ids=[1, 2, 3, 4, 5, 6, 0])],
+    "among kept documents, ids and texts are unique": [put("DOCUMENTS", 1, 1, content_hash="hash of xx")],
+    "the verdict is one of three, and a dropped document alone names a kept one and a similarity": [
+        put("DUPLICATES", 1, 0, verdict="nearly"),
+        put("DUPLICATES", 1, 0, similarity=None),
+        put("DUPLICATES", 0, 0, kept_id="d"),
+    ],
+    "a dropped document's survivor is kept, and similar enough": [
+        put("DUPLICATES", 1, 0, kept_id="b"),
+        put("DUPLICATES", 1, 0, similarity=0.69),
+        put("DUPLICATES", 1, 0, kept_id="nobody"),
+    ],
+    "an exact duplicate has its survivor's text, a near one has not": [
+        put("DUPLICATES", 0, 1, verdict="near"),
+        put("DUPLICATES", 1, 0, verdict="exact"),
+    ],
+    "a draw is of a kept document and lies inside it": [
+        put("DRAWS", 0, 2, document_id="c"),
+        put("DRAWS", 0, 2, document_stop=4),
+        put("DRAWS", 0, 2, document_stop=0),
+        put("DRAWS", 0, 2, domain="web"),
+        put("DRAWS", 0, 2, n_tokens=4),
+    ],
+    "a document is drawn once an epoch, in epochs that follow one another from 0": [
+        put("DRAWS", 0, 1, epoch=0),
+        put("DRAWS", 0, 1, epoch=2),
+    ],
+    "the mix is never over its budget": [
+        lambda t: (t["DRAWS"][0].append(draw("d", "z", 1, epoch=1, n_tokens=3)), t["SEQUENCES"][1].append(sequence(3, segment("d", 0, 1, epoch=1)))),
+    ],
+    "sequence ids count from 0 in the order of the files": [put("SEQUENCES", 1, 0, sequence_id=3), lambda t: t["SEQUENCES"].reverse()],
+    "no sequence is empty or longer than sequence_tokens, and n_tokens is what it holds": [
+        put("SEQUENCES", 0, 0, n_tokens=5),
+        put("SEQUENCES", 0, 0, input_ids=[]),
+    ],
+    "cu_seqlens runs from 0 to n_tokens, by one more than there are segments": [
+        put("SEQUENCES", 0, 0, cu_seqlens=[0, 6]),
+        put("SEQUENCES", 0, 0, cu_seqlens=[6, 4, 0]),
+    ],
+    "each segment is as long as cu_seqlens says, and not empty": [put("SEQUENCES", 0, 0, cu_seqlens=[0, 3, 6])],
+    "every token drawn is in exactly one segment: no gap, no overlap, nothing else": [
+        put_segment(0, 1, 0, document_start=3, document_stop=5),
+        put_segment(0, 0, 1, document_start=1, document_stop=3),
+        lambda t: t["DRAWS"][0].pop(1),
+    ],
+    "copies of a document never share a sequence": [
+        lambda t: t["SEQUENCES"].__setitem__(1, [sequence(2, segment("a", 0, 4, epoch=1), segment("a", 4, 6, epoch=1))])
+        or t["SEQUENCES"].__setitem__(0, [sequence(0, segment("a", 0, 4), segment("d", 0, 2)), sequence(1, segment("a", 4, 6), segment("a", 0, 6, epoch=1))])
+        or t["SEQUENCES"].pop(1),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("title", "change"), [(title, change) for title, changes in BREACHES.items() for change in changes]
+)
+def test_a_breach_is_caught_by_its_law(tmp_path, title, change):
+    tables = copy.deepcopy(sound())
+    change(tables)
+    with opened(tables, tmp_path) as con:
+        broken = [name for name, query in laws().items() if con.execute(query).fetchall()]
+        assert title in broken
+        with pytest.raises(LawError, match="law broken"):
+            check_laws(con)
+
+
+def test_every_law_has_a_breach():
+    assert list(BREACHES) == list(laws())
+
+
+def test_the_catalog_answers_alone(tmp_path):
+    with opened(sound(), tmp_path) as con:
+        write_catalog(con, tmp_path / "catalog.duckdb", {"mix": "m", "recipe": {"a": 1}})
+    with duckdb.connect(str(tmp_path / "catalog.duckdb"), read_only=True) as con:
+        assert con.execute("SELECT verdict, count(*) FROM documents GROUP BY ALL ORDER BY ALL").fetchall() == [
+            ("exact", 1), ("kept", 2), ("near", 1),
+        ]  # fmt: skip
+        assert con.execute("SELECT tokens, drawn_tokens FROM lengths").fetchall() == [(9, 14)]
+        assert con.execute(
+            "SELECT document_id, file FROM segments JOIN sequences USING (sequence_id) WHERE sequence_id = 2"
+        ).fetchall() == [("a", "sequences-1.parquet")]
+        columns = con.execute("SELECT column_name FROM information_schema.columns").fetchall()
+        assert ("text",) not in columns
+        assert ("input_ids",) not in columns
