@@ -1,0 +1,38 @@
+# make mix      set up, gather the corpus, build mixes/128k.toml (another: make mix MIX=mixes/tiny.toml)
+# make test     set up and pass the tests
+# make server   Prefect's server and a worker, in the foreground
+# make deploy   the profile, the pool and the deployments
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MIX ?= mixes/128k.toml
+ROOT ?= data/mixes
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHONNOUSERSITE := 1
+
+.PHONY: mix test lint
+
+mix: .venv/installed
+	@case "$(MIX)" in mixes/128k.toml|mixes/slimpajama-shares.toml) $(BIN)/longmix corpus ;; esac
+	@$(BIN)/longmix build "$(MIX)" --root "$(ROOT)"
+
+test: .venv/installed-dev
+	@$(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+# Made again when the project's own files change; the constraints are what the tests passed with.
+.venv/installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv (once)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+-include flows/Makefile.inc

