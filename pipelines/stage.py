@@ -7,7 +7,7 @@ and driver meet in the store alone, so any runner whose workers see the root's f
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import cpu_count
@@ -19,6 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from pipelines.store import Shard, Store, name_of
 from schemas import errors
+
+
+LOOK_UP = "look up"  # a runner that makes nothing: what is not there raises NotMade
 
 
 class Runner(BaseModel):
@@ -119,12 +122,15 @@ def made(shards: list[Shard] | None, action: Action) -> list[Shard]:
 
 
 @contextmanager
-def pipeline(stage: str, runner: Runner):
+def pipeline(stage: str, runner: Runner) -> Iterator[beam.Pipeline]:
     """A Beam pipeline that runs at the end of the block. What it raises comes out as the error it was.
 
     Raises:
+        NotMade: the runner is LOOK_UP.
         LongmixError: the one a worker raised, or a StageError with the last line of its traceback.
     """
+    if runner.runner == LOOK_UP:
+        raise errors.NotMade(stage)
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # a worker's traceback travels in the error below
     p = beam.Pipeline(options=runner.pipeline_options())
     yield p
@@ -140,7 +146,7 @@ RAISED = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception|Exit|Interrupt))(?:: (.*
 def from_worker(stage: str, error: BaseException) -> errors.LongmixError:
     """A worker's error, which a runner hands on as a text, as an error again."""
     text = f"{type(error).__name__}: {error}"
-    found = [(name, message) for name, message in RAISED.findall(text) if name != "RuntimeError"]
+    found = RAISED.findall(re.sub(r"^(?:RuntimeError: )+", "", text, flags=re.MULTILINE))
     for name, message in found:
         kind = getattr(errors, name, None)
         if isinstance(kind, type) and issubclass(kind, errors.LongmixError):

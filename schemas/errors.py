@@ -21,6 +21,10 @@ class BusyError(LongmixError):
     """Another build holds the root."""
 
 
+class NotMade(LongmixError):  # noqa: N818 a finding, not a fault
+    """Asked only to look, and a stage's result is not there."""
+
+
 class StageError(LongmixError):
     """A stage stopped for a reason outside the recipe: a full disk, a killed worker. Worth a retry."""
 
