@@ -1,4 +1,4 @@
-"""SEQUENCES -> the folder that people and trainers open: datasets/MIX/VERSION with its card, catalog and manifest.
+"""SEQUENCES -> the folder that people and trainers open: datasets/MIX/VERSION with card, report, catalog and manifest.
 
 The folder is made under a temporary name, manifest last, and renamed; `latest` then points to it. A version that is
 there and whole is left as it is.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipelines.card import card
 from pipelines.recipe import Recipe
+from pipelines.report import report
 from pipelines.store import Shard, Store, seal, sync_folder, write_json
 from pipelines.views import check_laws, connect, write_catalog
 from schemas.errors import RecipeError, SchemaError
@@ -62,6 +63,7 @@ def run(recipe: Recipe, base: str | None, tables: Tables, store: Store) -> Versi
         facts = {"mix": recipe.mix, "version": version, "base": base or "", "recipe": recipe.identity()}
         write_catalog(con, part / "catalog.duckdb", facts)
         (part / "README.md").write_text(card(con, recipe, version))
+        (part / "report.html").write_text(report(con, recipe, version))
     manifest = Manifest(
         mix=recipe.mix,
         version=version,
@@ -126,7 +128,7 @@ def is_whole(folder: Path) -> bool:
         found = [seal(folder / name) for name in manifest.files]
     except (SchemaError, OSError):
         return False
-    there = all((folder / name).is_file() for name in ("catalog.duckdb", "README.md"))
+    there = all((folder / name).is_file() for name in ("catalog.duckdb", "README.md", "report.html"))
     return there and [(f["n_bytes"], f["xxh3_128"]) for f in found] == seals
 
 

@@ -1,0 +1,73 @@
+"""Are the tokens of a segment the document's own, and do a document's tokens decode to its text?
+
+    python benchmarks/segments.py ROOT [--mix 128k] [--segments 1000]
+
+Takes segments at random (seeded) from the published Parquet, read by `datasets` as a trainer would and by DuckDB as an
+analyst would, and holds them against TOKENS and DOCUMENTS.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import datasets
+import duckdb
+import numpy as np
+from tokenizers import Tokenizer
+
+from pipelines.publish import find_version, shards_of
+from pipelines.store import Store
+from pipelines.views import connect
+from schemas.manifest import Manifest
+
+OF_DOCUMENT = """
+SELECT t.input_ids, d.text FROM documents v
+JOIN tables.tokens t ON t.shard = v.shard AND t.row = v.row
+JOIN tables.documents d ON d.shard = v.shard AND d.row = v.row
+WHERE v.document_id = ? AND v.verdict = 'kept'
+"""
+
+
+def check(root: Path, mix: str | None, n: int, tokenizer: Tokenizer) -> dict[str, int]:
+    folder = find_version(root.absolute(), mix)
+    manifest = Manifest.of(folder)
+    files = sorted(str(path) for path in folder.glob("sequences-*.parquet"))
+    rows = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(root / "hf-cache"))
+    by_duckdb = duckdb.sql(f"SELECT count(*), sum(n_tokens)::BIGINT FROM read_parquet({files})").fetchall()[0]
+    assert (len(rows), sum(rows["n_tokens"])) == by_duckdb
+    places = [(i, j) for i, cuts in enumerate(rows["cu_seqlens"]) for j in range(len(cuts) - 1)]
+    chosen = sorted(np.random.default_rng(0).choice(len(places), min(n, len(places)), replace=False).tolist())
+    rows = rows.with_format("numpy")
+    equal = decoded = whole = 0
+    with connect(Store(folder.parents[2]), shards_of(manifest), list(manifest.files)) as con:
+        for place in chosen:
+            i, j = places[place]
+            row, segment = rows[i], duckdb_segment(files, i, j)
+            ids, text = con.execute(OF_DOCUMENT, [segment["document_id"]]).fetchall()[0]
+            mine = row["input_ids"][row["cu_seqlens"][j] : row["cu_seqlens"][j + 1]]
+            equal += np.array_equal(mine, ids[segment["document_start"] : segment["document_stop"]])
+            decoded += tokenizer.decode(ids[:-1], skip_special_tokens=False) == text
+            whole += segment["document_start"] == 0 and segment["document_stop"] == len(ids)
+    return {"segments": len(chosen), "tokens equal": equal, "texts equal": decoded, "whole documents": whole}
+
+
+def duckdb_segment(files: list[str], sequence: int, place: int) -> dict:
+    query = f"SELECT segments[{place + 1}] FROM read_parquet({files}) WHERE sequence_id = {sequence}"
+    return duckdb.sql(query).fetchall()[0][0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path)
+    parser.add_argument("--mix")
+    parser.add_argument("--segments", type=int, default=1000)
+    parser.add_argument("--tokenizer", type=Path, default=Path("examples/tokenizer/tokenizer.json"))
+    args = parser.parse_args()
+    found = check(args.root, args.mix, args.segments, Tokenizer.from_file(str(args.tokenizer)))
+    print(json.dumps(found))
+    if not found["segments"] == found["tokens equal"] == found["texts equal"]:
+        raise SystemExit("some segments are not what they say")
+
+
+if __name__ == "__main__":
+    main()
