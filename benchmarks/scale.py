@@ -112,7 +112,8 @@ def build_measured(recipe: Path, root: Path) -> None:
             Path("/proc/self/clear_refs").write_text("5")  # the kernel begins a new peak
             began, cpu = time.perf_counter(), cpu_seconds()
             result = run(*arguments)
-            peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+            status = Path("/proc/self/status").read_text().splitlines()
+            peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
             print(
                 json.dumps(
                     {

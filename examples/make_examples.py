@@ -20,7 +20,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-FILL_BYTES = {"arxiv": 330_000, "book": 150_000, "c4": 300_000, "commoncrawl": 420_000, "github": 560_000, "stackexchange": 150_000, "wikipedia": 260_000}
+FILL_BYTES = {
+    "arxiv": 330_000,
+    "book": 150_000,
+    "c4": 300_000,
+    "commoncrawl": 420_000,
+    "github": 560_000,
+    "stackexchange": 150_000,
+    "wikipedia": 260_000,
+}
 AUSTEN = "book/r-cran-janeaustenr/usr/lib/R/site-library/janeaustenr/data/Rdata.rdb#"
 KJV = "book/sword-text-kjv/usr/share/sword/modules/texts/ztext/engKJV2006eb/"
 WEB = "book/sword-text-web/usr/share/sword/modules/texts/ztext/engWEB2015eb/"
@@ -84,9 +92,17 @@ def as_latex(book: dict) -> dict:
 def generated_test(n_lines: int = 2_600) -> dict:
     """A long generated test worth nothing, in the manner of the Go compiler's own; written for this corpus."""
     lines = ["package main", "", "// Generated: checks that no initialiser is lost.", "", "var table = []string{"]
-    lines += [f'\t"entry {i:05d}: {hashlib.blake2b(str(i).encode(), digest_size=10).hexdigest()}",' for i in range(n_lines)]
+    lines += [
+        f'\t"entry {i:05d}: {hashlib.blake2b(str(i).encode(), digest_size=10).hexdigest()}",' for i in range(n_lines)
+    ]
     lines += ["}", "", "func main() {", f"\tif len(table) != {n_lines} {{", '\t\tpanic("fail")', "\t}", "}"]
-    return {"id": "github/generated/bug_initialisers.go", "text": "\n".join(lines) + "\n", "source": "generated", "domain": "github", "license": "CC0-1.0"}
+    return {
+        "id": "github/generated/bug_initialisers.go",
+        "text": "\n".join(lines) + "\n",
+        "source": "generated",
+        "domain": "github",
+        "license": "CC0-1.0",
+    }
 
 
 def near_copies(page: dict) -> list[dict]:

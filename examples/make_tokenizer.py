@@ -24,7 +24,9 @@ def main() -> None:
         raw = (Path(folder) / "tokenizer.json").read_bytes()
     found = hashlib.sha256(raw).hexdigest()
     if found != SHA256:
-        sys.exit(f"{gguf}: gave a tokenizer.json with SHA-256 {found}, not {SHA256}; another transformers writes it otherwise")
+        sys.exit(
+            f"{gguf}: gave a tokenizer.json with SHA-256 {found}, not {SHA256}; another transformers writes it otherwise"
+        )
     out.mkdir(parents=True, exist_ok=True)
     (out / "tokenizer.json").write_bytes(raw)
 

@@ -1,6 +1,8 @@
 """`longmix query` and `longmix show`: a published version, asked in SQL or looked at row by row."""
 
+import csv
 import io
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,30 +43,25 @@ def ask(root: Path, sql: str, form: str, mix: str | None, version: str) -> str:
             if relation is None:
                 return ""
             if form == "csv":
-                return csv(relation)
+                return csv_text(relation)
             rows = relation.fetchmany(MOST_ROWS)
             if form == "json":
-                return "\n".join(json_lines(con, relation, rows))
+                return "\n".join(json_lines(relation, rows))
             return printed(relation.columns, rows)
         except duckdb.Error as error:
             raise RecipeError(f"query: {str(error).strip()}") from error
 
 
-def csv(relation: duckdb.DuckDBPyRelation) -> str:
-    import csv as library
-
+def csv_text(relation: duckdb.DuckDBPyRelation) -> str:
     out = io.StringIO()
-    writer = library.writer(out, lineterminator="\n")
+    writer = csv.writer(out, lineterminator="\n")
     writer.writerow(relation.columns)
     while rows := relation.fetchmany(MOST_ROWS):
         writer.writerows(rows)
     return out.getvalue().rstrip("\n")
 
 
-def json_lines(con: duckdb.DuckDBPyConnection, relation: duckdb.DuckDBPyRelation, rows: list[tuple]) -> Iterator[str]:
-    import json
-
-    del con
+def json_lines(relation: duckdb.DuckDBPyRelation, rows: list[tuple]) -> Iterator[str]:
     for row in rows:
         yield json.dumps(dict(zip(relation.columns, row, strict=True)), ensure_ascii=False, default=str)
 
@@ -130,9 +127,7 @@ def show_sequence(root: Path, sequence: int, mix: str | None, version: str, char
 
 
 def describe(row: tuple) -> list[str]:
-    place, start, stop, document, domain, first, last, epoch, whole, source, origin, license_, file, record, at, *_ = (
-        row
-    )
+    _, start, stop, document, domain, first, last, epoch, whole, source, origin, license_, file, record, at, *_ = row
     part = "whole document" if (first, last) == (0, whole) else f"tokens {first:,} to {last:,} of {whole:,}"
     again = f", copy {epoch + 1}" if epoch else ""
     return [

@@ -52,6 +52,7 @@ def build(
 def plan(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
     """Say what a build of the recipe will do: tokens by domain and length, epochs, and what can't be met."""
     from pipelines.forecast import forecast
+
     from pipelines.recipe import load
 
     typer.echo(forecast(load(recipe), root))

@@ -50,8 +50,10 @@ class ColumnHash:
 
     def digest(self) -> bytes:
         whole = blake2b(str(self.field.type).encode())
-        for stream in (self.valid, self.lengths, self.values, *self.children):
-            whole.update(stream.digest())
+        for part in [stream.digest() for stream in (self.valid, self.lengths, self.values)] + [
+            c.digest() for c in self.children
+        ]:
+            whole.update(part)
         return whole.digest()
 
 

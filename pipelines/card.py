@@ -23,7 +23,7 @@ def figure(cell: object) -> str:
 
 def lengths(con: duckdb.DuckDBPyConnection, column: str) -> str:
     """Tokens by domain (rows) and length bucket (columns); `column` is tokens (before) or drawn_tokens (in the mix)."""
-    cells = con.execute(f"SELECT domain, length_bucket::VARCHAR, {column} FROM lengths").fetchall()  # noqa: S608 our own name
+    cells = con.execute(f"SELECT domain, length_bucket::VARCHAR, {column} FROM lengths").fetchall()
     found = {(domain, bucket): n for domain, bucket, n in cells}
     domains = sorted({domain for domain, _, _ in cells})
     rows: list[list[object]] = [

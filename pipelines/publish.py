@@ -135,7 +135,7 @@ def is_whole(folder: Path) -> bool:
 def point_latest(folder: Path) -> None:
     """Make datasets/MIX/latest lead to the version, in one step."""
     latest, fresh = folder.with_name("latest"), folder.with_name(".latest.part")
-    if latest.is_symlink() and os.readlink(latest) == folder.name:
+    if latest.is_symlink() and latest.readlink() == Path(folder.name):
         return
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(folder.name)

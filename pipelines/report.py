@@ -21,7 +21,7 @@ Cells = dict[tuple[str, str], int]
 
 
 def cells(con: duckdb.DuckDBPyConnection, column: str) -> Cells:
-    query = f"SELECT domain, length_bucket::VARCHAR, {column} FROM lengths"  # noqa: S608 our own name
+    query = f"SELECT domain, length_bucket::VARCHAR, {column} FROM lengths"
     return {(domain, bucket): n for domain, bucket, n in con.execute(query).fetchall()}
 
 

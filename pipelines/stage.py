@@ -20,7 +20,6 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 from pipelines.store import Shard, Store, name_of
 from schemas import errors
 
-
 LOOK_UP = "look up"  # a runner that makes nothing: what is not there raises NotMade
 
 

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from typing import TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -202,7 +203,12 @@ def wrong_nulls(f: pa.Field, values: pa.ChunkedArray | pa.Array, prefix: str = "
 # -- files
 
 
-def seal(path: Path) -> dict[str, object]:
+class Seal(TypedDict):
+    n_bytes: int
+    xxh3_128: str
+
+
+def seal(path: Path) -> Seal:
     """Length and checksum of a file's bytes: finds damage, says nothing of what the file holds."""
     digest = xxhash.xxh3_128()
     with open(path, "rb") as stream:

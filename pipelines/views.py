@@ -55,7 +55,7 @@ def view_of(name: str, paths: list[str]) -> str:
         return f"CREATE VIEW tables.{name} AS SELECT 0::BIGINT AS shard, 0::BIGINT AS row, {columns} WHERE false"
     columns = ", ".join(f"t.{column}" for column in TABLES[name].names)
     return (
-        f"CREATE VIEW tables.{name} AS SELECT s.shard, t.file_row_number AS row, {columns} "  # noqa: S608 our own names
+        f"CREATE VIEW tables.{name} AS SELECT s.shard, t.file_row_number AS row, {columns} "
         f"FROM read_parquet({literal(paths)}, filename = true, file_row_number = true) t "
         f"JOIN shards s ON s.path = t.filename AND s.name = '{name}'"
     )
@@ -86,7 +86,7 @@ def check_laws(con: duckdb.DuckDBPyConnection) -> None:
         LawError: one is broken; with its first rows.
     """
     for title, query in laws().items():
-        broken = con.execute(f"{query} LIMIT 3").fetchall()  # noqa: S608 the query is ours
+        broken = con.execute(f"{query} LIMIT 3").fetchall()
         if broken:
             raise LawError(
                 f"law broken: {title}; for example {broken}; nothing was published: this is a defect of longmix"

@@ -90,7 +90,7 @@ def fingerprint(root: Path) -> dict[str, str]:
             raw = path.read_bytes()
         found[name] = hashlib.sha256(raw).hexdigest()
     for link in sorted(root.glob("datasets/*/latest")):
-        found[f"{link.parent.name}/latest"] = os.readlink(link)
+        found[f"{link.parent.name}/latest"] = str(link.readlink())
     return found
 
 
