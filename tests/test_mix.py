@@ -1,0 +1,217 @@
+"""The small mix, looked at as its users will: by datasets, DuckDB, the command line; and the traps in its corpus."""
+
+import json
+import shutil
+
+import datasets
+import duckdb
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tokenizers import Tokenizer
+from typer.testing import CliRunner
+
+from flows.ask import ask, opened
+from flows.cli import app
+from pipelines.publish import find_version, is_whole
+from pipelines.recipe import load
+from schemas.errors import RecipeError
+from schemas.manifest import Manifest
+from schemas.tables import SEQUENCES, holds
+from tests.conftest import TINY
+
+NODE = "commoncrawl/nodejs-doc/usr/share/doc/nodejs/api/"
+TOKENIZER = TINY.parents[1] / "examples" / "tokenizer" / "tokenizer.json"
+
+
+@pytest.fixture(scope="module")
+def con(tiny):
+    with opened(tiny.folder, None, "latest") as (con, _, _):
+        yield con
+
+
+def one(con, query, *values):
+    return con.execute(query, values).fetchall()
+
+
+def test_datasets_and_duckdb_read_the_same(tiny, tmp_path):
+    files = sorted(str(p) for p in tiny.folder.glob("sequences-*.parquet"))
+    rows = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path))
+    found = duckdb.sql(f"SELECT count(*), sum(len(input_ids)) FROM read_parquet({files})").fetchall()[0]
+    assert found == (len(rows), sum(len(row["input_ids"]) for row in rows))
+    assert holds(pq.read_schema(files[0])) == holds(SEQUENCES)
+
+
+def test_every_segment_is_the_documents_own_tokens_and_they_decode_to_its_text(con):
+    tokenizer = Tokenizer.from_file(str(TOKENIZER))
+    query = """
+        SELECT v.document_id, t.input_ids, d.text FROM documents v
+        JOIN tables.tokens t USING (shard, row) JOIN tables.documents d USING (shard, row) WHERE v.verdict = 'kept'
+    """
+    whole = {}
+    for name, ids, text in one(con, query):
+        assert tokenizer.decode(ids[:-1], skip_special_tokens=False) == text
+        assert ids[-1] == tokenizer.token_to_id("<|endoftext|>")
+        whole[name] = np.array(ids)
+    n = 0
+    for ids, cuts, segments in one(con, "SELECT input_ids, cu_seqlens, segments FROM tables.sequences"):
+        for segment, start, stop in zip(segments, cuts, cuts[1:], strict=False):
+            mine = whole[segment["document_id"]][segment["document_start"] : segment["document_stop"]]
+            assert np.array_equal(np.array(ids[start:stop]), mine)
+            n += 1
+    assert n > 300
+
+
+def test_shares_are_the_corpus_own(con):
+    for domain, _, _, before, after in one(con, "FROM shares"):
+        assert abs(before - after) <= 0.0005, domain
+
+
+def test_the_budget_is_met_to_the_token(con):
+    assert one(con, "SELECT sum(drawn_tokens) FROM draws") == [(load(TINY).plan.budget_tokens,)]
+
+
+def test_long_documents_are_drawn_more_often(con):
+    query = """
+        SELECT domain, sum(drawn_tokens) FILTER (length_bucket >= '4-8K') / sum(tokens) FILTER (length_bucket >= '4-8K') AS long,
+            sum(drawn_tokens) FILTER (length_bucket < '4-8K') / sum(tokens) FILTER (length_bucket < '4-8K') AS short
+        FROM lengths GROUP BY domain HAVING long IS NOT NULL AND short IS NOT NULL
+    """
+    found = one(con, query)
+    assert len(found) >= 4
+    for domain, long, short in found:
+        assert short == pytest.approx(0.1 * long, rel=0.02), domain
+
+
+# -- the traps
+
+
+def ids_like(con, pattern):
+    """document_id of the corpus's documents whose text is that of an example; by file and origin they are not told apart."""
+    return one(
+        con, "SELECT document_id, verdict, kept_id, similarity, domain FROM documents WHERE file LIKE ?", pattern
+    )
+
+
+def of_text(con, start):
+    query = """
+        SELECT v.document_id, v.verdict, v.kept_id, v.similarity, v.domain, v.n_tokens
+        FROM documents v JOIN tables.documents d USING (shard, row) WHERE starts_with(d.text, ?)
+    """
+    return one(con, query, start)
+
+
+def test_exact_copies_name_the_one_that_stays(con):
+    found = one(con, "SELECT d.domain, k.verdict, d.content_hash = k.content_hash, d.similarity FROM documents d JOIN documents k ON k.document_id = d.kept_id WHERE d.verdict = 'exact'")  # fmt: skip
+    assert len(found) >= 5
+    assert {row[1:] for row in found} == {("kept", True, 1.0)}
+
+
+def test_two_translations_of_one_book_both_stay(con):
+    for start in ("The Book of Ruth", "The Book of  Ruth", "Jonah", "The Book of  Jonah"):
+        found = [row for row in of_text(con, start) if row[4] == "book"]
+        assert found, start
+        assert {row[1] for row in found} == {"kept"}, start
+
+
+def test_one_text_as_text_and_as_latex_both_stay(con):
+    texts = one(con, "SELECT v.domain, v.verdict FROM documents v JOIN tables.documents d USING (shard, row) WHERE contains(d.text, 'unremitting attention. A negotiation upon')")  # fmt: skip
+    latex = one(con, "SELECT v.domain, v.verdict FROM documents v JOIN tables.documents d USING (shard, row) WHERE starts_with(d.text, '\\documentclass{article}') AND contains(d.text, '\\index{unremitting}') OR contains(d.text, 'unremitting attention. A negotiation upon subjects')")  # fmt: skip
+    assert sorted([*texts, *latex]) == [("arxiv", "kept"), ("book", "kept")] or ("arxiv", "kept") in latex
+
+
+def test_a_page_of_another_release_is_a_near_copy(con):
+    near = one(con, "SELECT domain, similarity FROM documents WHERE verdict = 'near' AND domain = 'commoncrawl'")
+    assert any(0.7 <= similarity < 1 for _, similarity in near)
+
+
+def test_the_generated_file_is_an_eighth_of_its_domain_and_the_report_says_so(con, tiny):
+    (share,) = one(
+        con, "SELECT max(n_tokens) / sum(n_tokens) FROM documents WHERE verdict = 'kept' AND domain = 'github'"
+    )[0]
+    assert share > 1 / 8
+    assert f"{share:.2%}" in (tiny.folder / "report.html").read_text()
+
+
+# -- what users touch
+
+
+def test_the_folder_holds_what_the_readme_says(tiny):
+    names = sorted(p.name for p in tiny.folder.iterdir())
+    assert names == ["README.md", "catalog.duckdb", "manifest.json", "report.html", "sequences-00000-of-00001.parquet"]
+    assert tiny.folder.with_name("latest").resolve() == tiny.folder.resolve()
+    assert is_whole(tiny.folder)
+
+
+def test_nothing_published_names_this_machine(tiny):
+    for path in tiny.folder.iterdir():
+        if path.name != "catalog.duckdb":
+            assert str(tiny.folder.parents[2]).encode() not in path.read_bytes(), path
+    with duckdb.connect(str(tiny.folder / "catalog.duckdb"), read_only=True) as con:
+        for (table,) in con.execute("SHOW TABLES").fetchall():
+            assert str(tiny.folder.parents[2]) not in repr(con.execute(f"FROM {table}").fetchall())
+
+
+def test_the_manifest_leads_back_to_the_raw_files(tiny):
+    manifest = Manifest.of(tiny.folder)
+    assert len(manifest.version) == 12
+    assert {s.came_from is not None for s in manifest.tables["DOCUMENTS"]} == {True}
+
+
+def test_query_in_three_forms(tiny):
+    root = tiny.folder.parents[2]
+    sql = "SELECT verdict, count(*) AS n FROM documents GROUP BY ALL ORDER BY n DESC LIMIT 1"
+    (row,) = [json.loads(line) for line in ask(root, sql, "json", None, "latest").splitlines()]
+    assert row["verdict"] == "kept"
+    assert ask(root, sql, "csv", None, "latest") == f"verdict,n\nkept,{row['n']}"
+    assert "kept" in ask(root, sql, "table", None, "latest")
+    with pytest.raises(RecipeError, match="query: .*nothing_here"):
+        ask(root, "FROM nothing_here", "table", None, "latest")
+
+
+def test_show_names_file_and_record(tiny):
+    found = CliRunner().invoke(app, ["show", str(tiny.folder.parents[2]), "0"])
+    assert found.exit_code == 0
+    assert "record " in found.output
+    assert "of the shard at byte" in found.output
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], *([c, "--help"] for c in ("build", "plan", "query", "show", "corpus", "gc"))]
+)
+def test_help_helps(words):
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == 0
+    assert len(found.output.splitlines()) > 5
+
+
+def test_versions_are_found_or_named(tiny, tmp_path):
+    root = tiny.folder.parents[2]
+    assert find_version(root) == tiny.folder.resolve()
+    assert find_version(tiny.folder) == tiny.folder
+    with pytest.raises(RecipeError, match="holds no dataset; build one first"):
+        find_version(tmp_path)
+    with pytest.raises(RecipeError, match="no such version"):
+        find_version(root, "tiny", "0" * 12)
+
+
+def test_gc_keeps_what_a_version_lists(tiny, tmp_path):
+    from pipelines.gc import collect
+    from tests.kills import fingerprint
+
+    root = tmp_path / "root"
+    shutil.copytree(tiny.folder.parents[2], root, symlinks=True)
+    (root / "shards" / "TOKENS" / "00").mkdir(exist_ok=True)
+    (root / "shards" / "TOKENS" / "00" / f"00{'1' * 30}.parquet").write_bytes(b"nobody's")
+    before = fingerprint(root)
+    n_files, n_bytes = collect(root, dry_run=True)
+    assert n_bytes >= 8
+    assert fingerprint(root) == before
+    assert collect(root, dry_run=False) == (n_files, n_bytes)
+    assert {k: v for k, v in before.items() if k.startswith("datasets")} == {
+        k: v for k, v in fingerprint(root).items() if k.startswith("datasets")
+    }
+    listed = {
+        s.content_hash for shards in Manifest.of(root / "datasets" / "tiny" / "latest").tables.values() for s in shards
+    }
+    assert {p.stem for p in root.glob("shards/*/*/*.parquet")} == listed
