@@ -36,11 +36,12 @@ def build(recipe: Recipe, root: Path, stage: Stage = lambda run: run, base: Path
     """
     store = Store(root.absolute())
     before = Manifest.of(base) if base else None
-    kept = publish.shards_of(before) if before else {}
     names = tuple(source.name for source in recipe.sources)
     with held(store, recipe.mix):
         documents, rejected = stage(ingest.run)(recipe.sources, store, recipe.run)
-        signatures, duplicates = stage(dedup.run)(documents, recipe.dedup, names, kept, store, recipe.run)
+        signatures, duplicates = stage(dedup.run)(
+            documents, recipe.dedup, names, publish.kept_by(base), store, recipe.run
+        )
         tokens = stage(encode.run)(documents, duplicates, recipe.encode, store, recipe.run)
         draws = stage(plan.run)(documents, tokens, recipe.plan, store, recipe.run)
         sequences = stage(pack.run)(tokens, draws, recipe.pack, store, recipe.run)

@@ -120,6 +120,11 @@ def shards_of(manifest: Manifest) -> dict[str, list[Shard]]:
     }
 
 
+def kept_by(base: Path | None) -> dict[str, list[Shard]]:
+    """The tables of a base version, whose kept documents dedup keeps first; none without a base."""
+    return shards_of(Manifest.of(base)) if base else {}
+
+
 def is_whole(folder: Path) -> bool:
     """Whether a version was published here and its Parquet files are undamaged."""
     try:

@@ -1,0 +1,138 @@
+"""What a build of a recipe will do, in seconds: exact from the tables that exist, else estimated from a sample."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipelines import dedup, encode, ingest
+from pipelines.cells import BUCKETS, Cells
+from pipelines.plan import PlanParams, plan, read_kept
+from pipelines.publish import kept_by
+from pipelines.recipe import Recipe
+from pipelines.sample import estimated, sample
+from pipelines.stage import LOOK_UP, Runner
+from pipelines.store import Store
+from pipelines.upsample import Targets, solve
+from schemas.errors import NotMade
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What there is and what will be drawn.
+
+    Attributes:
+        before: what dedup kept, or what was sampled of the sources.
+        after: [d, 9] tokens that will be drawn, by domain and length bucket.
+        sampled: source -> the part of it that was read; empty where the figures are exact.
+        left_out: tokens of documents over max_document_share, known where the figures are exact.
+    """
+
+    before: Cells
+    after: np.ndarray
+    targets: Targets
+    sampled: dict[str, float]
+    left_out: int
+
+
+def forecast(recipe: Recipe, root: Path, base: Path | None = None) -> Forecast:
+    """Look up what a build would find, and make nothing.
+
+    Raises:
+        RecipeError: a source can't be read, or there is nothing to draw.
+    """
+    try:
+        return exact(recipe, Store(root.absolute()), base)
+    except NotMade:
+        samples = [sample(source, recipe.encode) for source in recipe.sources]
+        cells = estimated(samples, recipe.plan.long_tokens)
+        p: PlanParams = recipe.plan
+        targets = solve(cells, p.budget_tokens, p.shares, p.short_rate, p.max_epochs)
+        return Forecast(cells, spread(cells, targets), targets, {s.source: s.part for s in samples}, 0)
+
+
+def exact(recipe: Recipe, store: Store, base: Path | None) -> Forecast:
+    """
+    Raises:
+        NotMade: the corpus was not read, or not since it changed.
+    """
+    if not (store.root / "actions").is_dir():
+        raise NotMade("ingest")
+    look = Runner(runner=LOOK_UP)
+    documents, _ = ingest.run(recipe.sources, store, look)
+    names = tuple(source.name for source in recipe.sources)
+    _, duplicates = dedup.run(documents, recipe.dedup, names, kept_by(base), store, look)
+    tokens = encode.run(documents, duplicates, recipe.encode, store, look)
+    kept = read_kept(documents, tokens, store, sorted(recipe.plan.shares or {}))
+    mix = plan(kept, recipe.plan)
+    left_out = int(kept.n_tokens[mix.left_out].sum())
+    return Forecast(mix.before, mix.after.tokens.sum(axis=1), mix.targets, {}, left_out)
+
+
+def spread(cells: Cells, targets: Targets) -> np.ndarray:
+    """[d, 9] tokens by bucket, each kind's target in the proportions of what there is."""
+    held = cells.tokens.sum(axis=2, keepdims=True)
+    part = np.divide(cells.tokens, held, out=np.zeros(cells.tokens.shape), where=held > 0)
+    return np.rint((part * targets.tokens[:, :, None]).sum(axis=1)).astype(np.int64)
+
+
+def told(found: Forecast, recipe: Recipe) -> str:
+    """The forecast in words and tables."""
+    params = recipe.plan
+    lines = [f"{recipe.mix}: {params.budget_tokens:,} tokens in sequences of {recipe.pack.sequence_tokens:,}", ""]
+    if found.sampled:
+        lines.append("Estimated: the corpus was not read yet, or changed since. Of each source was read:")
+        lines.append("  " + ", ".join(f"{name} {part:.0%}" for name, part in found.sampled.items()))
+        lines.append("  Duplicates are not known, and count here as if they stayed.")
+    else:
+        lines.append("Exact, from the tables that exist.")
+    before = found.before.tokens.sum(axis=1)
+    lines += ["", "Tokens there are, by domain and length of the document", *grid(found.before.domains, before)]
+    lines += ["", "Tokens in the mix", *grid(found.before.domains, found.after)]
+    lines += ["", "Rates: how often a document is drawn (1 = once)", *rates(found, params)]
+    return "\n".join([*lines, "", *shortfalls(found, params), *notes(found, params)])
+
+
+def grid(domains: tuple[str, ...], tokens: np.ndarray) -> list[str]:
+    head = f"  {'':14}" + "".join(f"{bucket:>12}" for bucket in (*BUCKETS, "all"))
+    rows = [*zip(domains, tokens, strict=True), ("all", tokens.sum(axis=0))]
+    return [head, *(f"  {name:14}" + "".join(f"{n:>12,}" for n in (*row, row.sum())) for name, row in rows)]
+
+
+def rates(found: Forecast, params: PlanParams) -> list[str]:
+    lines = [f"  {'':14}{'share':>10}{'long':>10}{'short':>10}{'largest document':>20}"]
+    for d, domain in enumerate(found.before.domains):
+        rate, held = found.targets.rates[d], int(found.before.tokens[d].sum())
+        largest = f"{found.before.largest[d] / held:.1%}" if held else "-"
+        lines.append(
+            f"  {domain:14}{found.targets.shares[d]:>10.2%}{rate:>10.3f}{rate * params.short_rate:>10.3f}{largest:>20}"
+        )
+    return lines
+
+
+def shortfalls(found: Forecast, params: PlanParams) -> list[str]:
+    if not found.targets.shortfalls:
+        return [f"The budget can be met; no document is drawn more than {params.max_epochs} times."]
+    missing = sum(s.missing for s in found.targets.shortfalls)
+    lines = [f"Can't be met: {missing:,} of {params.budget_tokens:,} tokens are missing, and nothing fills in."]
+    epochs = f"in {params.max_epochs} epochs"
+    lines += [
+        f"  {s.domain}, {s.length}: wants {s.wanted:,}, has {s.available:,} {epochs}, {s.missing:,} missing"
+        for s in found.targets.shortfalls
+    ]
+    return lines
+
+
+def notes(found: Forecast, params: PlanParams) -> list[str]:
+    """What a reader should know: lengths that a domain has nothing of, and what was left out."""
+    lines = []
+    tokens = found.before.tokens.sum(axis=1)
+    for d, domain in enumerate(found.before.domains):
+        empty = [bucket for bucket, n in zip(BUCKETS[5:], tokens[d, 5:], strict=True) if n == 0]
+        if empty and found.targets.shares[d]:
+            lines.append(f"  {domain}: no document of {', '.join(empty)} tokens; its share comes from shorter ones")
+    if lines:
+        lines = ["Lengths that are not there:", *lines]
+    if found.left_out:
+        lines.append(f"Left out by max_document_share = {params.max_document_share:g}: {found.left_out:,} tokens")
+    return lines
