@@ -1,0 +1,180 @@
+"""TOKENS, DOCUMENTS -> DRAWS: which copies of which documents are in the mix.
+
+The whole plan is arrays in one process: hash, domain and length of each kept document, about 150 bytes of it. No text
+and no token is read. The draws are divided into groups, each a shard of DRAWS and later a published file, by a hash of
+content and epoch: a document that comes or goes changes its own group, and copies of a document are far apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator
+
+from pipelines.cells import KINDS, Cells, cells_of, kind_of
+from pipelines.keys import contents, keyed, salt
+from pipelines.stage import Read, Runner
+from pipelines.store import Shard, Store, name_of
+from pipelines.upsample import Draws, Targets, draw, over_share, solve
+from schemas.errors import RecipeError
+
+VERSION = 1  # raise when the same params would give other rows
+
+GROUP_TOKENS = 1 << 27  # the most a group is meant to hold: a published file of about 500 MB
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class PlanParams(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    budget_tokens: PositiveInt
+    long_tokens: PositiveInt = 4096  # a document of at least so many is long
+    short_rate: float = Field(0.1, ge=0, allow_inf_nan=False)  # r: a short document is drawn r times for a long one
+    max_epochs: PositiveInt
+    normalise_shares: bool = False
+    shares: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None  # None: the corpus's own
+    max_document_share: Annotated[Share, Field(gt=0)] | None = None  # a larger part of its domain is left out
+    seed: int = 0
+
+    @field_validator("shares")
+    @classmethod
+    def sum_to_one(cls, shares: dict[str, float] | None, info: ValidationInfo) -> dict[str, float] | None:
+        total = sum((shares or {"": 1}).values())
+        if abs(total - 1) > 1e-6 and not (info.data.get("normalise_shares") and total > 0):
+            raise ValueError(f"they sum to {total:g}, not 1; mend them or set normalise_shares = true")
+        return shares
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The documents that dedup kept and that have a token, shard after shard.
+
+    Attributes:
+        document_id, content_hash: [n] strings.
+        content: [n, 2] the same hash as numbers.
+        domains: ascending; `domain` [n] is a place among them.
+        n_tokens: [n] int64.
+    """
+
+    document_id: pa.ChunkedArray
+    content_hash: pa.ChunkedArray
+    content: np.ndarray
+    domains: tuple[str, ...]
+    domain: np.ndarray
+    n_tokens: np.ndarray
+
+
+def read_kept(documents: Sequence[Shard], tokens: Sequence[Shard], store: Store, named: Sequence[str] = ()) -> Kept:
+    """The small columns of all shards. `named`: domains to list though no document may have them."""
+    pieces = []
+    for text, ids in zip(documents, tokens, strict=True):
+        both = store.read(text, ("content_hash", "domain"))
+        for name, column in zip(("document_id", "n_tokens"), store.read(ids, ("document_id", "n_tokens")), strict=True):
+            both = both.append_column(name, column)
+        pieces.append(both.filter(pc.greater(both["n_tokens"], 0)))
+    kept = pa.concat_tables(pieces)
+    domains = sorted({*kept["domain"].unique().to_pylist(), *named})
+    return Kept(
+        kept["document_id"],
+        kept["content_hash"],
+        contents(kept["content_hash"]),
+        tuple(domains),
+        pc.index_in(kept["domain"], value_set=pa.array(domains, pa.string())).to_numpy().astype(np.int64),
+        kept["n_tokens"].to_numpy().astype(np.int64),
+    )
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A plan, and all that there is to say about it.
+
+    Attributes:
+        before, after: what there is and what is drawn; documents that are left out are in neither.
+        left_out: [k] places of documents over max_document_share.
+    """
+
+    before: Cells
+    after: Cells
+    targets: Targets
+    draws: Draws
+    left_out: np.ndarray
+
+
+def plan(kept: Kept, params: PlanParams) -> Mix:
+    """Solve for the budget and draw.
+
+    Raises:
+        RecipeError: there is nothing to draw.
+    """
+    out = np.zeros(len(kept.domain), bool)
+    if params.max_document_share is not None:
+        out = over_share(kept.domain, kept.n_tokens, params.max_document_share)
+    count = (kept.domains, kept.domain[~out], kept.n_tokens[~out], kept.n_tokens[~out], params.long_tokens)
+    before = cells_of(*count)
+    targets = solve(before, params.budget_tokens, params.shares, params.short_rate, params.max_epochs)
+    if not targets.tokens.any():
+        raise RecipeError(
+            "plan: not one token can be drawn: no document of a domain with a share was kept; see sources and shares"
+        )
+    cell = np.where(out, -1, kept.domain * len(KINDS) + kind_of(kept.n_tokens, params.long_tokens))
+    draws = draw(kept.n_tokens, cell, targets.tokens, kept.content, params.seed)
+    whole = kept.n_tokens[draws.document]
+    after = cells_of(kept.domains, kept.domain[draws.document], whole, draws.n_tokens, params.long_tokens)
+    return Mix(before, after, targets, draws, np.flatnonzero(out))
+
+
+def groups(draws: Draws, content: np.ndarray) -> np.ndarray:
+    """[k] the group of each draw: a power of two of them, of at most GROUP_TOKENS on average."""
+    n_groups = 1
+    while int(draws.n_tokens.sum()) > n_groups * GROUP_TOKENS:
+        n_groups *= 2
+    epochs = np.array([salt("group", epoch) for epoch in range(int(draws.epoch.max(initial=-1)) + 1)], np.uint64)
+    return (keyed(content[draws.document], epochs[draws.epoch]) % np.uint64(n_groups)).astype(np.int64)
+
+
+def table_of(kept: Kept, draws: Draws, chosen: np.ndarray) -> pa.Table:
+    """DRAWS of one group, in the order of content_hash and epoch."""
+    content = kept.content[draws.document[chosen]]
+    chosen = chosen[np.lexsort((draws.epoch[chosen], content[:, 1], content[:, 0]))]
+    document, n_tokens = draws.document[chosen], draws.n_tokens[chosen]
+    whole = kept.n_tokens[document]
+    why = np.where(n_tokens < whole, 2, draws.kind[chosen])
+    return pa.table(
+        {
+            "document_id": kept.document_id.take(pa.array(document)),
+            "content_hash": kept.content_hash.take(pa.array(document)),
+            "domain": pa.array(kept.domains, pa.string()).take(pa.array(kept.domain[document])),
+            "n_tokens": whole.astype(np.int32),
+            "epoch": draws.epoch[chosen].astype(np.int32),
+            "document_start": np.zeros(len(chosen), np.int32),
+            "document_stop": n_tokens.astype(np.int32),
+            "why": pa.array([*KINDS, "cut"]).take(pa.array(why)),
+        }
+    )
+
+
+def run(documents: list[Shard], tokens: list[Shard], params: PlanParams, store: Store, runner: Runner) -> list[Shard]:
+    """DRAWS, a shard for each group.
+
+    Raises:
+        RecipeError: there is nothing to draw.
+    """
+    del runner  # seconds in one process, whatever the number of workers
+    reads = [Read(s, ("content_hash", "domain")) for s in documents]
+    reads += [Read(s, ("document_id", "n_tokens")) for s in tokens]
+    name = name_of("plan", VERSION, params, [read.key() for read in reads])
+    found = store.find("plan", name)
+    store.tell({"stage": "plan", "event": "begun", "shards": int(found is None), "there": int(found is not None)})
+    if found is None:
+        kept = read_kept(documents, tokens, store, sorted(params.shares or {}))
+        mix = plan(kept, params)
+        group = groups(mix.draws, kept.content)
+        members = [np.flatnonzero(group == g) for g in range(int(group.max()) + 1)]
+        shards = [store.write("DRAWS", table_of(kept, mix.draws, m)) for m in members if len(m)]
+        found = store.commit("plan", name, shards, n_documents=len(kept.domain))
+    store.tell({"stage": "plan", "event": "ended"})
+    return found
