@@ -90,7 +90,7 @@ def translate(names: list[str]) -> str:
             elif part == "?":
                 out += "[^/]"
             elif len(part) > 1:
-                inside = part[1:-1].replace("\\", "\\\\")
+                inside = re.sub(r"[\\\[&~|]", r"\\\g<0>", part[1:-1])
                 out += f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
             else:
                 out += re.escape(part)

@@ -106,15 +106,29 @@ def look_again(raw: bytes, wanted: Wanted) -> Found:
     Raises:
         Unusable: with the reason.
     """
+    not_utf8 = None
     try:
-        row = json.loads(raw.decode(), parse_constant=refuse, parse_int=integer)
+        whole = raw.decode()
     except UnicodeDecodeError as error:
-        raise Unusable("not_utf8", f"byte 0x{raw[error.start]:02x} at {error.start:,} of the record") from None
+        not_utf8 = Unusable("not_utf8", f"byte 0x{raw[error.start]:02x} at {error.start:,} of the record")
+        whole = raw.decode(errors="surrogateescape")
+    try:
+        return used(json.loads(whole, parse_constant=refuse, parse_int=integer), wanted)
     except RecursionError:
         raise Unusable("too_deep", "nested deeper than the parser follows") from None
     except json.JSONDecodeError as error:
         cut_off = "" if raw.endswith((b"}", b"]")) else "; it does not end as an object does"
-        raise Unusable("not_json", f"at character {error.pos:,} of the record{cut_off}") from None
+        raise not_utf8 or Unusable("not_json", f"at character {error.pos:,} of the record{cut_off}") from None
+    except Unusable as why:
+        raise (not_utf8 if not_utf8 and why.reason == "lone_surrogate" else why) from None
+
+
+def used(row: object, wanted: Wanted) -> Found:
+    """What is used of a parsed record.
+
+    Raises:
+        Unusable: with the reason.
+    """
     if not isinstance(row, dict):
         raise Unusable("not_an_object", f"{kind_of(row)}; wanted an object a line")
     text = row.get(wanted.text)

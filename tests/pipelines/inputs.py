@@ -1,0 +1,90 @@
+"""Corpora for the tests of ingest: good documents in every format, and what ingest made of a source."""
+
+import gzip
+import json
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+from pipelines import ingest
+from pipelines.sources import Source
+from pipelines.store import Store
+
+SMALL = ingest.Sizes(smallest_bytes=16_000_000, largest_bytes=48_000_000, small_file_bytes=4_000_000)
+
+
+def text_of(i: int) -> str:
+    return f"Document {i} stands here, with some words in it: {'naïve ' * (i % 7)}{i * i}.\n"
+
+
+def line_of(i: int) -> bytes:
+    return json.dumps({"id": f"d{i}", "text": text_of(i), "source": "web", "n": i}, ensure_ascii=False).encode()
+
+
+def text_hash(text: str | bytes) -> str:
+    data = text.encode() if isinstance(text, str) else text
+    return blake2b(data, digest_size=16).hexdigest()
+
+
+def packed(data: bytes, name: str) -> bytes:
+    """The bytes as the file's name says they are packed."""
+    if name.endswith(".gz"):
+        return gzip.compress(data, mtime=0)
+    if name.endswith(".zst"):
+        return zstandard.ZstdCompressor(write_checksum=True).compress(data)
+    return data
+
+
+def write_packed(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(packed(data, path.name))
+    return path
+
+
+def write_jsonl(path: Path, lines: Iterable[bytes]) -> Path:
+    return write_packed(path, b"".join(line + b"\n" for line in lines))
+
+
+def write_rows(path: Path, columns: dict[str, pa.Array], group_rows: int = 2) -> Path:
+    """A table as Parquet, or as an Arrow stream beside the state.json that save_to_disk writes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.table(columns)
+    if path.suffix == ".parquet":
+        pq.write_table(table, path, row_group_size=group_rows, write_page_checksum=True)
+        return path
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table, max_chunksize=group_rows)
+    names = sorted(p.name for p in path.parent.glob("*.arrow"))
+    (path.parent / "state.json").write_text(json.dumps({"_data_files": [{"filename": name} for name in names]}))
+    return path
+
+
+def good_rows(numbers: Sequence[int]) -> dict[str, pa.Array]:
+    return {
+        "id": pa.array([f"d{i}" for i in numbers]),
+        "text": pa.array([text_of(i) for i in numbers]),
+        "source": pa.array(["web"] * len(numbers)),
+    }
+
+
+def source(where: Path | str, **changes) -> Source:
+    return Source(**{"name": "s", "domain": "web", "path": str(where), **changes})
+
+
+def ingest_here(sources: Source | Iterable[Source], store: Store, sizes: ingest.Sizes = SMALL):
+    """DOCUMENTS and REJECTED shards, made in this thread without Beam."""
+    listed = [sources] if isinstance(sources, Source) else sources
+    shards = []
+    for each in listed:
+        for group in ingest.groups_of(each, sizes, 1):
+            ingest.ingest_group(group, store, sizes)
+            shards += store.find("ingest_group", group.name)
+    return [s for s in shards if s.table == "DOCUMENTS"], [s for s in shards if s.table == "REJECTED"]
+
+
+def rows(store: Store, shards) -> list[dict]:
+    return [row for shard in shards for row in store.read(shard).to_pylist()]
