@@ -61,6 +61,14 @@ SIGNATURES = pa.schema(
     ]
 )
 
+NEAR = pa.schema(
+    [
+        column("content_hash", pa.string(), "of a text that dedup dropped, though no other text is equal to it"),
+        column("kept_hash", pa.string(), "content_hash of the kept text that it repeats"),
+        column("similarity", pa.float64(), "Jaccard of the shingle sets of both"),
+    ]
+)
+
 DUPLICATES = pa.schema(
     [
         column("document_id", pa.string(), "as in DOCUMENTS"),
@@ -121,6 +129,7 @@ TABLES = {
     "DOCUMENTS": DOCUMENTS,
     "REJECTED": REJECTED,
     "SIGNATURES": SIGNATURES,
+    "NEAR": NEAR,
     "DUPLICATES": DUPLICATES,
     "TOKENS": TOKENS,
     "DRAWS": DRAWS,
