@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -43,16 +44,16 @@ def build(
     loaded = load(recipe)
     if workers:
         loaded = loaded.model_copy(update={"run": loaded.run.model_copy(update={"workers": workers})})
+    began = time.monotonic()
     with following(root.absolute()):
         version = build_mix(loaded, root)
-    typer.echo(summary(version, root))
+    typer.echo(summary(version, root, time.monotonic() - began))
 
 
 @app.command()
 def plan(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
     """Say what a build of the recipe will do: tokens by domain and length, epochs, and what can't be met."""
     from pipelines.forecast import forecast
-
     from pipelines.recipe import load
 
     typer.echo(forecast(load(recipe), root))

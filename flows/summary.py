@@ -14,16 +14,16 @@ ON length_bucket USING coalesce(sum(n), 0)::BIGINT GROUP BY domain ORDER BY doma
 """
 
 
-def summary(version: Version, root: Path) -> str:
+def summary(version: Version, root: Path, seconds: float) -> str:
     with duckdb.connect(str(version.folder / "catalog.duckdb"), read_only=True) as con:
         n_rows, n_tokens = con.execute("SELECT count(*), sum(n_tokens)::BIGINT FROM sequences").fetchall()[0]
         relation = con.sql(PIVOT.format(column="drawn_tokens"))
         tokens = printed(relation.columns, relation.fetchall())
         relation = con.sql("FROM shares")
         shares = printed(relation.columns, relation.fetchall())
-    state = "made" if version.is_new else "was there already, nothing to make"
+    state = "made" if version.is_new else "was there already, nothing to make;"
     return f"""
-{version.mix} {version.version} {state}: {n_tokens:,} tokens in {n_rows:,} sequences
+{version.mix} {version.version} {state} in {seconds:,.0f} s: {n_tokens:,} tokens in {n_rows:,} sequences
   {version.folder}
 
 Tokens in the mix, by domain and length of the whole document

@@ -44,7 +44,7 @@ def build(recipe: Recipe, root: Path, stage: Stage = lambda run: run, base: Path
         )
         tokens = stage(encode.run)(documents, duplicates, recipe.encode, store, recipe.run)
         draws = stage(plan.run)(documents, tokens, recipe.plan, store, recipe.run)
-        sequences = stage(pack.run)(tokens, draws, recipe.pack, store, recipe.run)
+        sequences = stage(pack.run)(tokens, draws, recipe.encode, recipe.pack, store, recipe.run)
         tables = {
             "DOCUMENTS": documents, "REJECTED": rejected, "SIGNATURES": signatures, "DUPLICATES": duplicates,
             "TOKENS": tokens, "DRAWS": draws, "SEQUENCES": sequences,
@@ -85,6 +85,7 @@ def held(store: Store, mix: str) -> Iterator[None]:
         shutil.rmtree(store.root / "scratch", ignore_errors=True)
         (store.root / "scratch").mkdir()
         (store.root / "progress.jsonl").write_bytes(b"")
+        store.tell({"event": "build", "mix": mix})
         yield
         shutil.rmtree(store.root / "scratch", ignore_errors=True)
     finally:

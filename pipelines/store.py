@@ -135,7 +135,8 @@ class Store:
     def commit(self, stage: str, name: str, shards: list[Shard], n_documents: int = 0, n_bytes: int = 0) -> list[Shard]:
         """Record what an action made, after its shards; and say so to whoever follows the progress."""
         write_json(self.action_path(stage, name), {"stage": stage, "shards": [asdict(s) for s in shards]})
-        self.tell({"stage": stage, "event": "made", "documents": n_documents, "bytes": n_bytes})
+        if n_documents or n_bytes:  # an action over others' shards makes nothing of its own
+            self.tell({"stage": stage, "event": "made", "documents": n_documents, "bytes": n_bytes})
         return shards
 
     def tell(self, event: dict[str, object]) -> None:
