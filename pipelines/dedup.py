@@ -169,7 +169,7 @@ def write_duplicates(
         table = {
             "document_id": hex_digits(ranks.document_id[rows]),
             "verdict": pa.array(verdict[rows].tolist(), pa.string()),
-            "kept_id": pa.array(hex_digits(ranks.document_id[survivor[rows]]), mask=is_kept[rows]),
+            "kept_id": pa.array(hex_digits(ranks.document_id[survivor[rows]]), pa.string(), mask=is_kept[rows]),
             "similarity": pa.array(similarity[rows], mask=is_kept[rows]),
         }
         made.append(store.write("DUPLICATES", pa.table(table)))
