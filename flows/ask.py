@@ -39,31 +39,27 @@ def ask(root: Path, sql: str, form: str, mix: str | None, version: str) -> str:
     """
     with opened(root, mix, version) as (con, _, _):
         try:
-            relation = con.sql(sql)
-            if relation is None:
-                return ""
+            answer = con.execute(sql)
+            columns = [column[0] for column in answer.description or []]
             if form == "csv":
-                return csv_text(relation)
-            rows = relation.fetchmany(MOST_ROWS)
-            if form == "json":
-                return "\n".join(json_lines(relation, rows))
-            return printed(relation.columns, rows)
+                return csv_text(columns, answer)
+            rows = answer.fetchmany(MOST_ROWS)
         except duckdb.Error as error:
             raise RecipeError(f"query: {str(error).strip()}") from error
+        if form == "json":
+            return "\n".join(
+                json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False, default=str) for row in rows
+            )
+        return printed(columns, rows)
 
 
-def csv_text(relation: duckdb.DuckDBPyRelation) -> str:
+def csv_text(columns: list[str], answer: duckdb.DuckDBPyConnection) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(relation.columns)
-    while rows := relation.fetchmany(MOST_ROWS):
+    writer.writerow(columns)
+    while rows := answer.fetchmany(MOST_ROWS):
         writer.writerows(rows)
     return out.getvalue().rstrip("\n")
-
-
-def json_lines(relation: duckdb.DuckDBPyRelation, rows: list[tuple]) -> Iterator[str]:
-    for row in rows:
-        yield json.dumps(dict(zip(relation.columns, row, strict=True)), ensure_ascii=False, default=str)
 
 
 def printed(columns: list[str], rows: list[tuple]) -> str:

@@ -53,10 +53,11 @@ def build(
 @app.command()
 def plan(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
     """Say what a build of the recipe will do: tokens by domain and length, epochs, and what can't be met."""
-    from pipelines.forecast import forecast
+    from pipelines.forecast import forecast, told
     from pipelines.recipe import load
 
-    typer.echo(forecast(load(recipe), root))
+    loaded = load(recipe)
+    typer.echo(told(forecast(loaded, root), loaded))
 
 
 @app.command()

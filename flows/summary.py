@@ -1,24 +1,21 @@
 """What a build says at its end: where the dataset is, what is in it, and what to try next."""
 
+import shlex
 from pathlib import Path
 
 import duckdb
+import numpy as np
 
 from flows.ask import printed
+from pipelines.cells import BUCKETS
+from pipelines.forecast import grid
 from pipelines.publish import Version
-
-PIVOT = """
-PIVOT (SELECT domain, length_bucket, {column} AS n FROM lengths UNION ALL BY NAME
-       SELECT 'all' AS domain, length_bucket, sum({column})::BIGINT AS n FROM lengths GROUP BY ALL)
-ON length_bucket USING coalesce(sum(n), 0)::BIGINT GROUP BY domain ORDER BY domain = 'all', domain
-"""
 
 
 def summary(version: Version, root: Path, seconds: float) -> str:
     with duckdb.connect(str(version.folder / "catalog.duckdb"), read_only=True) as con:
         n_rows, n_tokens = con.execute("SELECT count(*), sum(n_tokens)::BIGINT FROM sequences").fetchall()[0]
-        relation = con.sql(PIVOT.format(column="drawn_tokens"))
-        tokens = printed(relation.columns, relation.fetchall())
+        tokens = "\n".join(grid(*by_length(con)))
         relation = con.sql("FROM shares")
         shares = printed(relation.columns, relation.fetchall())
     state = "made" if version.is_new else "was there already, nothing to make;"
@@ -39,7 +36,15 @@ Next, for example:
 """
 
 
-def quoted(path: Path) -> str:
-    from shlex import quote
+def by_length(con: duckdb.DuckDBPyConnection) -> tuple[tuple[str, ...], np.ndarray]:
+    """Domains, and [d, 9] tokens in the mix by domain and length bucket."""
+    cells = con.execute("SELECT domain, length_bucket::VARCHAR, drawn_tokens FROM lengths").fetchall()
+    domains = tuple(sorted({domain for domain, _, _ in cells}))
+    tokens = np.zeros((len(domains), len(BUCKETS)), np.int64)
+    for domain, bucket, n in cells:
+        tokens[domains.index(domain), BUCKETS.index(bucket)] = n
+    return domains, tokens
 
-    return quote(str(path))
+
+def quoted(path: Path) -> str:
+    return shlex.quote(str(path))
