@@ -7,8 +7,9 @@ chunk was before. So one record put into a huge file costs the reading of the fi
 Records in = rows of DOCUMENTS + rows of REJECTED, for each pair of shards.
 
 Memory of a worker: the raw records of one chunk and of what follows it up to the next cut, together at most
-`largest_bytes` and one record; with them the texts of one piece of PIECE_BYTES as Python and as Arrow. Less than three
-times `largest_bytes` or `max_record_bytes`, whichever is more.
+`largest_bytes` and one record; with them one piece (documents.PIECE_BYTES) as Python and as Arrow, and what a block of the
+file unpacks to, a megabyte or, of a file that unpacks to a thousand times its size, 34. In sum less than three times
+`largest_bytes` or `max_record_bytes`, whichever is more: 140 MB measured at 48.
 """
 
 import errno
@@ -19,25 +20,21 @@ from pathlib import Path
 
 import apache_beam as beam
 import msgspec
-import numpy as np
-import pyarrow as pa
 import xxhash
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from pipelines.chunks import cut
+from pipelines.documents import parse_pieces, rejected_pieces, size_of
 from pipelines.listing import check, find_files, hashed
 from pipelines.readers import READERS
-from pipelines.readers.record import HEAD_BYTES, Fault, File, Found, Record, Unusable, hash_of
+from pipelines.readers.record import Fault, File, Found, Record, hash_of
 from pipelines.sources import Source
 from pipelines.stage import Runner, pipeline
 from pipelines.store import Shard, Store, name_of
 from schemas.errors import StageError
-from schemas.tables import REJECTED
 
 VERSION = 1  # raise when the same records would give other rows
 
-PIECE_BYTES = 8 << 20  # of raw records, parsed and written together
-RECORD_BYTES = 256  # what a record costs in memory beside its own bytes; chunks are measured with it
 FILE_BYTES = 4096  # what a file costs beside its own bytes; groups are measured with it
 
 
@@ -140,10 +137,6 @@ def ingest_group(group: Group, store: Store, sizes: Sizes) -> int:
     return len(shards)
 
 
-def size_of(record: Record) -> int:
-    return len(record.raw) + RECORD_BYTES
-
-
 def priority_of(record: Record) -> int:
     return xxhash.xxh3_64_intdigest(record.raw)
 
@@ -187,10 +180,9 @@ def ingest_chunk(
     came_from = (records[0].file, records[0].at)
     there = store.find("ingest", name)
     if there is None:
-        rejected: list[dict] = []
-        pieces = parse_pieces(records, group.source, parse, rejected)
-        documents = store.write("DOCUMENTS", pieces, came_from)
-        refused = store.write("REJECTED", pa.Table.from_pylist(rejected, schema=REJECTED), came_from)
+        unusable: list[tuple[int, str, str]] = []
+        documents = store.write("DOCUMENTS", parse_pieces(records, group.source, parse, unusable), came_from)
+        refused = store.write("REJECTED", rejected_pieces(records, group.source, unusable), came_from)
         there = store.commit("ingest", name, [documents, refused], documents.n_rows, sum(len(r.raw) for r in records))
     documents, refused = there
     return replace(documents, came_from=came_from), replace(refused, came_from=came_from)
@@ -206,93 +198,3 @@ def raw_hash(records: list[Record]) -> str:
         if record.fault:
             digest.update(b"!%b" % msgspec.json.encode(record.fault))
     return digest.hexdigest()
-
-
-def parse_pieces(
-    records: list[Record], source: Source, parse: Callable[[bytes], Found], rejected: list[dict]
-) -> Iterator[pa.Table]:
-    """DOCUMENTS, piece by piece; what can't be used goes to `rejected`."""
-    places: list[int] = []
-    found: list[Found] = []
-    n_bytes = 0
-    for i, record in enumerate(records):
-        try:
-            found.append(parse_one(record, parse))
-            places.append(i)
-        except Unusable as why:
-            rejected.append(rejection(i, record, why, source))
-        n_bytes += len(record.raw)
-        if n_bytes >= PIECE_BYTES:
-            yield documents_of(found, places, records, source)
-            places, found, n_bytes = [], [], 0
-    yield documents_of(found, places, records, source)
-
-
-def parse_one(record: Record, parse: Callable[[bytes], Found]) -> Found:
-    if record.fault:
-        raise Unusable(record.fault.reason, record.fault.detail)
-    return parse(record.raw)
-
-
-def rejection(i: int, record: Record, why: Unusable, source: Source) -> dict:
-    """A row of REJECTED."""
-    return {
-        "source": source.name,
-        "file": record.file,
-        "record": i,
-        "reason": why.reason,
-        "detail": why.detail,
-        "head": record.raw[:HEAD_BYTES],
-        "n_bytes": record.fault.n_bytes if record.fault else len(record.raw),
-        "record_hash": record.fault.record_hash if record.fault else hash_of(record.raw),
-    }
-
-
-def documents_of(found: list[Found], places: list[int], records: list[Record], source: Source) -> pa.Table:
-    """Rows of DOCUMENTS.
-
-    Args:
-        found: what is used of each record.
-        places: its place in `records`.
-    """
-    n = len(found)
-    files = [records[i].file for i in places]
-    hashes = [hash_of(document.text) for document in found]
-    id_of = identity(source.name)
-    ids = [id_of(document.id, file, h) for document, file, h in zip(found, files, hashes, strict=True)]
-    lengths = np.array([len(document.text) for document in found], np.int64)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    text = b"".join(document.text for document in found)
-    return pa.table(
-        {
-            "document_id": pa.array(ids, pa.string()),
-            "content_hash": pa.array(hashes, pa.string()),
-            "source": pa.repeat(pa.scalar(source.name), n),
-            "origin": pa.array([document.origin for document in found], pa.string()),
-            "domain": pa.repeat(pa.scalar(source.domain), n),
-            "license": pa.array([document.license or source.license for document in found], pa.string()),
-            "file": pa.array(files, pa.string()),
-            "record": pa.array(places, pa.int64()),
-            "n_bytes": pa.array(lengths),
-            "text": pa.Array.from_buffers(pa.large_string(), n, [None, pa.py_buffer(offsets), pa.py_buffer(text)]),
-        }
-    )
-
-
-def identity(source: str) -> Callable[[str | None, str, str], str]:
-    """document_id of (the record's own id, its file, content_hash) in a source: blake2b-128 of
-
-        LENGTH:SOURCE, then 2:idLENGTH:ID or 4:fileLENGTH:FILE, then CONTENT_HASH
-
-    with lengths in bytes of UTF-8, so that no two triples give the same bytes.
-    """
-    name = source.encode()
-    start = blake2b(b"%d:%b" % (len(name), name), digest_size=16)
-
-    def document_id(own: str | None, file: str, content_hash: str) -> str:
-        kind, place = (b"4:file", file.encode()) if own is None else (b"2:id", own.encode())
-        digest = start.copy()
-        digest.update(b"%b%d:%b%b" % (kind, len(place), place, content_hash.encode()))
-        return digest.hexdigest()
-
-    return document_id
