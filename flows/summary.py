@@ -13,7 +13,7 @@ from pipelines.publish import Version
 
 
 def summary(version: Version, root: Path, seconds: float) -> str:
-    with duckdb.connect(str(version.folder / "catalog.duckdb"), read_only=True) as con:
+    with catalog(version) as con:
         n_rows, n_tokens = con.execute("SELECT count(*), sum(n_tokens)::BIGINT FROM sequences").fetchall()[0]
         tokens = "\n".join(grid(*by_length(con)))
         relation = con.sql("FROM shares")
@@ -34,6 +34,10 @@ Next, for example:
   longmix query {quoted(root)} "SELECT verdict, count(*) FROM documents GROUP BY ALL"
   duckdb {quoted(version.folder / "catalog.duckdb")} "FROM lengths"
 """
+
+
+def catalog(version: Version) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(str(version.folder / "catalog.duckdb"), read_only=True)
 
 
 def by_length(con: duckdb.DuckDBPyConnection) -> tuple[tuple[str, ...], np.ndarray]:

@@ -49,7 +49,13 @@ def build(recipe: Recipe, root: Path, stage: Stage = lambda run: run, base: Path
             "DOCUMENTS": documents, "REJECTED": rejected, "SIGNATURES": signatures, "DUPLICATES": duplicates,
             "TOKENS": tokens, "DRAWS": draws, "SEQUENCES": sequences,
         }  # fmt: skip
-        return stage(publish.run)(recipe, before.version if before else None, tables, store)
+        return stage(publish.run)(recipe, before, tables, store)
+
+
+def latest(root: Path, mix: str) -> Path | None:
+    """The folder of the mix's newest version, or None."""
+    folder = root.absolute() / "datasets" / mix / "latest"
+    return folder.resolve() if (folder / "manifest.json").is_file() else None
 
 
 @contextmanager

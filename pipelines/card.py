@@ -4,9 +4,8 @@ import json
 
 import duckdb
 
+from pipelines.cells import BUCKETS
 from pipelines.recipe import Recipe
-
-BUCKETS = ("0-1K", "1-2K", "2-4K", "4-8K", "8-16K", "16-32K", "32-64K", "64-128K", "128K+")
 
 
 def table(head: list[str], rows: list[list[object]]) -> str:

@@ -39,14 +39,16 @@ class Version:
         return str(self.folder)
 
 
-def run(recipe: Recipe, base: str | None, tables: Tables, store: Store) -> Version:
-    """Check the laws, then publish. Nothing is written where the version is there already.
+def run(recipe: Recipe, base: Manifest | None, tables: Tables, store: Store) -> Version:
+    """Check the laws, then publish. Nothing is written where the version is there already, or is its base again.
 
     Raises:
         LawError: the tables break a law; nothing is published.
     """
     hashes = {name: [shard.content_hash for shard in shards] for name, shards in sorted(tables.items())}
-    version = version_of(recipe.identity(), base, hashes)
+    version = version_of(recipe.identity(), base.version if base else None, hashes)
+    if base and base.holds(recipe.identity(), hashes):
+        version = base.version
     folder = store.root / "datasets" / recipe.mix / version
     if is_whole(folder):
         point_latest(folder)
@@ -60,14 +62,19 @@ def run(recipe: Recipe, base: str | None, tables: Tables, store: Store) -> Versi
         link(store.path(shard), part / name)
     with connect(store, tables, names, **limits(recipe)) as con:
         check_laws(con)
-        facts = {"mix": recipe.mix, "version": version, "base": base or "", "recipe": recipe.identity()}
+        facts = {
+            "mix": recipe.mix,
+            "version": version,
+            "base": base.version if base else "",
+            "recipe": recipe.identity(),
+        }
         write_catalog(con, part / "catalog.duckdb", facts)
         (part / "README.md").write_text(card(con, recipe, version))
         (part / "report.html").write_text(report(con, recipe, version))
     manifest = Manifest(
         mix=recipe.mix,
         version=version,
-        base=base,
+        base=base.version if base else None,
         recipe=recipe.identity(),
         tables={name: [listed(shard, store) for shard in shards] for name, shards in tables.items()},
         files={name: shard.content_hash for name, shard in zip(names, sequences, strict=True)},

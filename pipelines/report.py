@@ -4,7 +4,7 @@ from html import escape
 
 import duckdb
 
-from pipelines.card import BUCKETS
+from pipelines.cells import BUCKETS
 from pipelines.recipe import Recipe
 
 COLOURS = ("#dbe7f3", "#c2d7ec", "#a4c4e3", "#83aed8", "#6196ca", "#417fba", "#2b67a5", "#1b4f88", "#0f3868")

@@ -46,8 +46,16 @@ class Manifest(BaseModel):
         except (OSError, ValueError) as error:
             raise SchemaError(f"{path}: not a readable manifest ({error}); build the mix again") from error
 
+    def holds(self, recipe: dict[str, object], tables: dict[str, list[str]]) -> bool:
+        """Whether the version is of this recipe and lists these content hashes."""
+        mine = {name: [shard.content_hash for shard in shards] for name, shards in self.tables.items()}
+        return canonical(self.recipe) == canonical(recipe) and mine == tables
+
+
+def canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=True)
+
 
 def version_of(recipe: dict[str, object], base: str | None, tables: dict[str, list[str]]) -> str:
     """The first 12 hex digits of a hash over the recipe, the base and the content hashes of all shards."""
-    canonical = json.dumps([recipe, base, tables], sort_keys=True, ensure_ascii=True)
-    return blake2b(canonical.encode(), digest_size=16).hexdigest()[:12]
+    return blake2b(canonical([recipe, base, tables]).encode(), digest_size=16).hexdigest()[:12]

@@ -1,0 +1,95 @@
+"""The Prefect flow around pipelines/build.py: a task a stage, with retries, progress and artifacts."""
+
+import contextvars
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.cache_policies import NO_CACHE
+
+from flows.progress import Follower, StageProgress, polling
+from flows.summary import by_length, catalog
+from pipelines.build import build
+from pipelines.cells import BUCKETS
+from pipelines.publish import Version
+from pipelines.recipe import load
+from schemas.errors import StageError
+
+PROGRESS_SECONDS = 3  # between two updates of the progress artifacts
+
+
+def is_transient(_: Any, __: Any, state: Any) -> bool:
+    """Whether a failed stage is worth another try: the machine's fault, not the recipe's and not ours."""
+    return isinstance(state.result(raise_on_failure=False), StageError | OSError)
+
+
+def retried(run: Callable) -> Callable:
+    """A stage's run as a task. What it returns stays in memory: the store holds what counts."""
+    name = run.__module__.rpartition(".")[2]
+    return task(
+        run,
+        name=name,
+        retries=2,
+        retry_delay_seconds=10,
+        retry_condition_fn=is_transient,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+
+
+@flow(name="build-mix", persist_result=False)
+def build_mix(mix: str, root: str) -> str:
+    """Build a mix. `mix` is a recipe's path and `root` the store's; both absolute, filled in at the deployment."""
+    with reported(Path(root)):
+        version = build(load(mix), Path(root), stage=retried)
+    tell(version)
+    return str(version)
+
+
+@contextmanager
+def reported(root: Path) -> Iterator[None]:
+    """A progress artifact for each stage, fed from the shards that its workers commit; a log line when it ends."""
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    follower, log, here = Follower(root), get_run_logger(), contextvars.copy_context()
+    artifacts: dict[str, Any] = {}
+    ended: set[str] = set()
+
+    def show(changed: list[StageProgress]) -> None:
+        for stage in changed:
+            done = 100.0 if stage.ended else min(99.0, 100 * stage.made / max(stage.shards, stage.made, 1))
+            if stage.stage not in artifacts:
+                key = f"progress-{stage.stage}"
+                artifacts[stage.stage] = create_progress_artifact(done, key=key, description=stage.told())
+            else:
+                update_progress_artifact(artifacts[stage.stage], done, description=stage.told())
+            if stage.ended and stage.stage not in ended:
+                ended.add(stage.stage)
+                log.info("%s: %s in %.1f s", stage.stage, stage.told() or "done", stage.seconds)
+
+    with polling(follower, lambda changed: here.run(show, changed), PROGRESS_SECONDS):
+        yield
+
+
+def tell(version: Version) -> None:
+    """The table of tokens by domain and length, and the dataset's card, as artifacts; where it is, in the log."""
+    with catalog(version) as con:
+        domains, tokens = by_length(con)
+    rows = [
+        {"domain": d, **dict(zip(BUCKETS, row, strict=True))} for d, row in zip(domains, tokens.tolist(), strict=True)
+    ]
+    create_table_artifact(
+        rows, key="tokens-by-domain-and-length", description=f"Tokens in {version.mix} {version.version}"
+    )
+    card = (version.folder / "README.md").read_text().split("---\n", 2)[2]
+    where = f"**{version.folder}**\n\n" + ("" if version.is_new else "It was there already: nothing new was made.\n\n")
+    create_markdown_artifact(where + card, key="mix", description=f"The card of {version.mix} {version.version}")
+    get_run_logger().info("%s %s: %s", version.mix, version.version, version.folder)
