@@ -555,6 +555,14 @@ def test_how_many_bad_inputs_there_are(capsys):
     assert reached == set(REASONS)
 
 
+def test_the_page_lists_every_reason():
+    page = (Path(__file__).parents[2] / "docs" / "ingest.md").read_text()
+    listed = [
+        line.strip("|").split("|") for line in page.partition("| reason |")[2].splitlines()[2:] if line[:1] == "|"
+    ]
+    assert {reason.strip(" `"): said.strip() for reason, said in listed} == REASONS
+
+
 def test_the_huge_line_was_measured_and_not_held(made):
     key = f"c{list(CASES).index('jsonl.zst/a line of 200 MB/middle')}"
     (row,) = made.rejected[key]
