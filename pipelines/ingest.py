@@ -71,7 +71,7 @@ def run(
         StageError: a file changed while it was read.
     """
     groups = [group for source in sources for group in groups_of(source, sizes, runner.n_workers)]
-    found = {group.name: store.find("ingest_group", group.name) for group in groups}
+    found = {group.name: store.find("ingest", group.name) for group in groups}
     todo = list({g.name: g for g in groups if found[g.name] is None}.values())
     store.tell({"stage": "ingest", "event": "begun", "shards": n_shards(todo, sizes), "there": len(groups) - len(todo)})
     if todo:
@@ -83,7 +83,7 @@ def run(
                 | "Ingest" >> beam.Map(ingest_group, store, sizes)
             )
         for group in todo:
-            found[group.name] = store.find("ingest_group", group.name)
+            found[group.name] = store.find("ingest", group.name)
     store.tell({"stage": "ingest", "event": "ended"})
     missing = [group for group in groups if found[group.name] is None]
     if missing:
@@ -93,11 +93,11 @@ def run(
 
 
 def n_shards(groups: list[Group], sizes: Sizes) -> int:
-    """About how many: what is packed is taken to unpack to three times its size."""
+    """About how many actions: one a group, and one a chunk, taking what is packed to unpack to three times its size."""
     mean = (sizes.smallest_bytes + sizes.largest_bytes) // 2
     packed = (".gz", ".zst", ".zstd", ".parquet", ".pq")
     bytes_of = [sum(f.n_bytes * (3 if f.name.endswith(packed) else 1) for f in g.files) for g in groups]
-    return sum(max(1, round(n / mean)) for n in bytes_of)
+    return sum(1 + max(1, round(n / mean)) for n in bytes_of)
 
 
 # -- groups
@@ -133,7 +133,7 @@ def ingest_group(group: Group, store: Store, sizes: Sizes) -> int:
     parse = READERS[group.kind].parser(wanted)
     chunks = cut(read_group(group), size_of, priority_of, sizes.smallest_bytes, sizes.largest_bytes)
     shards = [shard for chunk in chunks for shard in ingest_chunk(chunk, group, parse, store)]
-    store.commit("ingest_group", group.name, shards)
+    store.commit("ingest", group.name, shards)
     return len(shards)
 
 

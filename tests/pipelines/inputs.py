@@ -82,7 +82,7 @@ def ingest_here(sources: Source | Iterable[Source], store: Store, sizes: ingest.
     for each in listed:
         for group in ingest.groups_of(each, sizes, 1):
             ingest.ingest_group(group, store, sizes)
-            shards += store.find("ingest_group", group.name)
+            shards += store.find("ingest", group.name)
     return [s for s in shards if s.table == "DOCUMENTS"], [s for s in shards if s.table == "REJECTED"]
 
 
