@@ -22,9 +22,9 @@ from pipelines.encode import EncodeParams
 from pipelines.keys import contents, keyed, mixed, salt
 from pipelines.packers import PACKERS, Rows
 from pipelines.scatter import Index, by_shard, check_all_written, flat_file, pieces_of, reserve, scatter
-from pipelines.stage import Read, Runner, pipeline
+from pipelines.stage import LOOK_UP, Read, Runner, pipeline
 from pipelines.store import Shard, Store, name_of, scratch_folder
-from schemas.errors import StageError
+from schemas.errors import NotMade, StageError
 from schemas.tables import DRAWS, SEGMENT
 
 VERSION = 1  # raise when the same params would give other rows
@@ -201,6 +201,11 @@ def run(
 
     A document's tokens follow from its content_hash, which stands in DRAWS, and from how texts are encoded. So an
     action is named by these, and not by all of TOKENS: a group whose draws are the same is not packed again.
+
+    Raises:
+        SchemaError: TOKENS lacks what was drawn.
+        StageError: a stage stopped for a reason outside the recipe.
+        NotMade: the runner is LOOK_UP.
     """
     found: list[list[Shard] | None] = []
     todo: list[Group] = []
@@ -211,6 +216,8 @@ def run(
             name = name_of("pack", VERSION, params, encode.VERSION, encoding, columns, first)
             found.append(store.find("pack", name))
             there = found[-1]
+            if there is None and runner.runner == LOOK_UP:
+                raise NotMade("pack")
             if there is None:
                 rows = arrange(store.read(shard), params)
                 save_rows(scratch, number, rows)

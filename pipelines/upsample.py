@@ -63,6 +63,8 @@ def solve(
         short_rate: r, how many times a short document is drawn for each time that a long one is.
         max_epochs: the most copies of a document.
     """
+    if unknown := sorted({*(shares or {})} - {*cells.domains}):
+        raise ValueError(f"shares name {unknown}, of which there are no cells, not even empty ones")
     held = cells.tokens.sum(axis=2)  # [d, 2]
     own = dict(zip(cells.domains, held.sum(axis=1).tolist(), strict=True))
     named = [exact((own if shares is None else shares).get(domain, 0)) for domain in cells.domains]
