@@ -78,6 +78,7 @@ def components(signatures: Sequence[Shard], texts: np.ndarray, join: Join, store
     parts = [
         Part(shard, int(first), texts[begin:end] - first)
         for shard, first, begin, end in zip(signatures, firsts[:-1], cuts[:-1], cuts[1:], strict=True)
+        if begin < end
     ]
     with open(join.signatures, "wb") as stream:
         stream.truncate(firsts[-1] * join.n_permutations * 4)

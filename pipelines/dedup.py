@@ -167,7 +167,7 @@ def write_duplicates(
     for shard in documents:
         rows = slice(first, first + shard.n_rows)
         table = {
-            "document_id": hex_digits(ranks.document_id[rows]),
+            "document_id": pa.array(hex_digits(ranks.document_id[rows]), pa.string()),
             "verdict": pa.array(verdict[rows].tolist(), pa.string()),
             "kept_id": pa.array(hex_digits(ranks.document_id[survivor[rows]]), pa.string(), mask=is_kept[rows]),
             "similarity": pa.array(similarity[rows], mask=is_kept[rows]),
