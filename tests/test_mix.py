@@ -20,7 +20,6 @@ from schemas.manifest import Manifest
 from schemas.tables import SEQUENCES, holds
 from tests.conftest import TINY
 
-NODE = "commoncrawl/nodejs-doc/usr/share/doc/nodejs/api/"
 TOKENIZER = TINY.parents[1] / "examples" / "tokenizer" / "tokenizer.json"
 
 
@@ -59,7 +58,7 @@ def test_every_segment_is_the_documents_own_tokens_and_they_decode_to_its_text(c
             mine = whole[segment["document_id"]][segment["document_start"] : segment["document_stop"]]
             assert np.array_equal(np.array(ids[start:stop]), mine)
             n += 1
-    assert n > 300
+    assert n > 100
 
 
 def test_shares_are_the_corpus_own(con):
@@ -73,24 +72,17 @@ def test_the_budget_is_met_to_the_token(con):
 
 def test_long_documents_are_drawn_more_often(con):
     query = """
-        SELECT domain, sum(drawn_tokens) FILTER (length_bucket >= '4-8K') / sum(tokens) FILTER (length_bucket >= '4-8K') AS long,
-            sum(drawn_tokens) FILTER (length_bucket < '4-8K') / sum(tokens) FILTER (length_bucket < '4-8K') AS short
+        SELECT domain, sum(drawn_tokens) FILTER (length_bucket >= '4-8K'::length_bucket) / sum(tokens) FILTER (length_bucket >= '4-8K'::length_bucket) AS long,
+            sum(drawn_tokens) FILTER (length_bucket < '4-8K'::length_bucket) / sum(tokens) FILTER (length_bucket < '4-8K'::length_bucket) AS short
         FROM lengths GROUP BY domain HAVING long IS NOT NULL AND short IS NOT NULL
     """
     found = one(con, query)
     assert len(found) >= 4
     for domain, long, short in found:
-        assert short == pytest.approx(0.1 * long, rel=0.02), domain
+        assert short == pytest.approx(0.1 * long, rel=0.01), domain
 
 
 # -- the traps
-
-
-def ids_like(con, pattern):
-    """document_id of the corpus's documents whose text is that of an example; by file and origin they are not told apart."""
-    return one(
-        con, "SELECT document_id, verdict, kept_id, similarity, domain FROM documents WHERE file LIKE ?", pattern
-    )
 
 
 def of_text(con, start):
@@ -108,16 +100,17 @@ def test_exact_copies_name_the_one_that_stays(con):
 
 
 def test_two_translations_of_one_book_both_stay(con):
-    for start in ("The Book of Ruth", "The Book of  Ruth", "Jonah", "The Book of  Jonah"):
+    for start in ("The Book of Ruth", "The Book of\n\nRuth", "Jonah", "The Book of\n\nJonah"):
         found = [row for row in of_text(con, start) if row[4] == "book"]
         assert found, start
         assert {row[1] for row in found} == {"kept"}, start
 
 
-def test_one_text_as_text_and_as_latex_both_stay(con):
-    texts = one(con, "SELECT v.domain, v.verdict FROM documents v JOIN tables.documents d USING (shard, row) WHERE contains(d.text, 'unremitting attention. A negotiation upon')")  # fmt: skip
-    latex = one(con, "SELECT v.domain, v.verdict FROM documents v JOIN tables.documents d USING (shard, row) WHERE starts_with(d.text, '\\documentclass{article}') AND contains(d.text, '\\index{unremitting}') OR contains(d.text, 'unremitting attention. A negotiation upon subjects')")  # fmt: skip
-    assert sorted([*texts, *latex]) == [("arxiv", "kept"), ("book", "kept")] or ("arxiv", "kept") in latex
+def test_one_text_as_text_and_as_latex_in_two_domains_both_stay(con):
+    """Alike by 0.44, as the two in the corpus are: seen as candidates or not, neither is dropped."""
+    latex = of_text(con, "\\documentclass{article}\n\\usepackage[utf8]{inputenc}")
+    text = of_text(con, "\nSTATE OF THE UNION ADDRESS") or one(con, "SELECT document_id, verdict, kept_id, similarity, domain, n_tokens FROM documents WHERE file LIKE '%1827-john-quincy%'")  # fmt: skip
+    assert [(row[1], row[4]) for row in (*latex, *text)] == [("kept", "arxiv"), ("kept", "book")]
 
 
 def test_a_page_of_another_release_is_a_near_copy(con):
