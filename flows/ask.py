@@ -81,9 +81,10 @@ def printed(columns: list[str], rows: list[tuple]) -> str:
                 for cell in row
             )
         )
-    console = Console(file=io.StringIO(), width=max(80, 2_000 if rows else 80), highlight=False)
+    out = io.StringIO()
+    console = Console(file=out, width=max(80, 2_000 if rows else 80), highlight=False)
     console.print(table)
-    text = console.file.getvalue()
+    text = out.getvalue()
     note = f"\nthe first {MOST_ROWS:,} rows; --format csv prints all" if len(rows) == MOST_ROWS else ""
     return "\n".join(line.rstrip() for line in text.splitlines()) + note
 

@@ -35,8 +35,7 @@ def is_transient(_: Any, __: Any, state: Any) -> bool:
 def retried(run: Callable) -> Callable:
     """A stage's run as a task. What it returns stays in memory: the store holds what counts."""
     name = run.__module__.rpartition(".")[2]
-    return task(
-        run,
+    as_task = task(
         name=name,
         retries=2,
         retry_delay_seconds=10,
@@ -44,6 +43,7 @@ def retried(run: Callable) -> Callable:
         cache_policy=NO_CACHE,
         persist_result=False,
     )
+    return as_task(run)
 
 
 @flow(name="build-mix", persist_result=False)

@@ -69,7 +69,7 @@ def deploy() -> int:
         ["--no-prompt", "deploy", "--all", "--prefect-file", str(HOME / "prefect.yaml")],
     ):
         done = subprocess.run(  # noqa: S603 our own words
-            [sys.executable, "-m", "prefect", *words], env=own, cwd=HOME, capture_output=True, text=True
+            [sys.executable, "-m", "prefect", *words], env=own, cwd=HOME, capture_output=True, text=True, check=False
         )
         if done.returncode:
             print(done.stdout + done.stderr, file=sys.stderr)
@@ -82,4 +82,7 @@ def deploy() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(deselect() if sys.argv[1:] == ["undo"] else deploy())
+    if sys.argv[1:] == ["undo"]:
+        deselect()
+    else:
+        sys.exit(deploy())

@@ -43,7 +43,7 @@ def in_use() -> bool:
 
 def prefect(*words: str) -> subprocess.Popen:
     # A session of its own: Ctrl-C reaches this process alone, which then stops the two in turn.
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 our own words
         [sys.executable, "-m", "prefect", *words], env=environment(), cwd=HOME, start_new_session=True
     )
 

@@ -78,6 +78,12 @@ SELECT domain, n_tokens / sum(n_tokens) OVER (PARTITION BY domain) AS "share of 
 FROM documents WHERE verdict = 'kept'
 QUALIFY row_number() OVER (PARTITION BY domain ORDER BY n_tokens DESC, document_id) = 1 ORDER BY 2 DESC
 """
+CONTAINED = """
+SELECT inside_id AS document, inside_domain AS domain, any_value(source) AS source, any_value(file) AS file,
+    count(*) AS "documents inside it", sum(c.n_shingles) / any_value(inside_shingles) AS "part of it"
+FROM contained c JOIN documents d ON d.document_id = c.inside_id AND d.verdict = 'kept'
+GROUP BY ALL ORDER BY "documents inside it" DESC, document LIMIT 10
+"""
 SHARES = 'SELECT domain, tokens, corpus_share AS "share of the corpus", drawn_tokens AS "tokens in the mix", mix_share AS "share of the mix" FROM shares'
 
 
@@ -107,5 +113,6 @@ def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
 <h2>Deduplication</h2>{rows(con, DROPPED)}
 <h2>Records that could not be used</h2>{rows(con, REJECTED)}
 <h2>The largest document of each domain</h2><p class="note">One generated file can be an eighth of a domain; plan.max_document_share caps it.</p>{rows(con, LARGEST)}
+<h2>Documents that hold others</h2><p class="note">Each holds kept documents almost whole. Reported, not dropped; all of them: table contained of catalog.duckdb.</p>{rows(con, CONTAINED)}
 </html>
 """

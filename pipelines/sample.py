@@ -115,4 +115,9 @@ def estimated(samples: list[Sample], long_tokens: int) -> Cells:
         scale = 1 / s.part if s.part else 1.0
         parts.append((np.rint(found.documents * scale), np.rint(found.tokens * scale), found.largest))
     documents, tokens, largest = zip(*parts, strict=True)
-    return Cells(domains, sum(documents).astype(np.int64), sum(tokens).astype(np.int64), np.maximum.reduce(largest))
+    return Cells(
+        domains,
+        np.sum(documents, axis=0).astype(np.int64),
+        np.sum(tokens, axis=0).astype(np.int64),
+        np.maximum.reduce(largest),
+    )

@@ -14,7 +14,7 @@ from schemas.tables import TABLES
 
 Tables = Mapping[str, Sequence[Shard]]
 
-MATERIALISED = ("documents", "rejected", "draws", "sequences", "segments", "lengths", "shares")
+MATERIALISED = ("documents", "rejected", "draws", "sequences", "segments", "lengths", "shares", "contained")
 STORAGE = "v1.0.0"  # the oldest DuckDB that shall open a catalog
 SETTINGS = {
     "autoinstall_known_extensions": "false",

@@ -113,6 +113,27 @@ def test_one_text_as_text_and_as_latex_in_two_domains_both_stay(con):
     assert [(row[1], row[4]) for row in (*latex, *text)] == [("kept", "arxiv"), ("kept", "book")]
 
 
+def test_a_site_in_one_file_is_reported_and_not_dropped(con, tiny):
+    found = one(
+        con, "SELECT inside_id, count(*), min(containment) FROM contained GROUP BY inside_id ORDER BY 2 DESC LIMIT 1"
+    )
+    (whole, n, least), *_ = found
+    assert n >= 6
+    assert least >= 0.9
+    texts = one(con, "SELECT d.text FROM documents v JOIN tables.documents d USING (shard, row) WHERE v.document_id IN (SELECT document_id FROM contained WHERE inside_id = ?)", whole)  # fmt: skip
+    ((site,),) = one(
+        con, "SELECT d.text FROM documents v JOIN tables.documents d USING (shard, row) WHERE v.document_id = ?", whole
+    )
+    assert all(text.strip() in site for (text,) in texts)
+    assert {
+        verdict
+        for (verdict,) in one(
+            con, "SELECT verdict FROM documents WHERE document_id IN (SELECT document_id FROM contained)"
+        )
+    } == {"kept"}
+    assert whole in (tiny.folder / "report.html").read_text()
+
+
 def test_a_page_of_another_release_is_a_near_copy(con):
     near = one(con, "SELECT domain, similarity FROM documents WHERE verdict = 'near' AND domain = 'commoncrawl'")
     assert any(0.7 <= similarity < 1 for _, similarity in near)
@@ -158,7 +179,7 @@ def test_query_in_three_forms(tiny):
     assert row["verdict"] == "kept"
     assert ask(root, sql, "csv", None, "latest") == f"verdict,n\nkept,{row['n']}"
     assert "kept" in ask(root, sql, "table", None, "latest")
-    with pytest.raises(RecipeError, match="query: .*nothing_here"):
+    with pytest.raises(RecipeError, match=r"query: .*nothing_here"):
         ask(root, "FROM nothing_here", "table", None, "latest")
 
 

@@ -118,6 +118,6 @@ def test_workers_in_another_process_make_the_same(tmp_path):
     here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
     with worker_pool() as runner:
         found = run(there, shards(there), runner)
-        with pytest.raises(RecipeError, match="choose: more$"):
+        with pytest.raises(RecipeError, match=r"choose: more$"):
             run(there, shards(there), runner, fault="recipe")
     assert found == run(here, shards(here), Runner(workers=1))
