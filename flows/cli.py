@@ -1,4 +1,4 @@
-"""The command line: `longmix build|plan|query|show|corpus|gc`. Heavy imports wait until a command needs them."""
+"""The command line: `longmix build|refresh|plan|query|show|corpus|gc`. Heavy imports wait until a command needs them."""
 
 import logging
 import sys
@@ -48,6 +48,26 @@ def build(
     with following(root.absolute()):
         version = build_mix(loaded, root)
     typer.echo(summary(version, root, time.monotonic() - began))
+
+
+@app.command()
+def refresh(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
+    """Build on the newest version as base: compute what is new, drop what is gone, say what changed."""
+    from flows.changes import changes, told
+    from flows.progress import following
+    from flows.summary import summary
+    from pipelines.build import build as build_mix
+    from pipelines.build import latest
+    from pipelines.recipe import load
+
+    loaded = load(recipe)
+    base = latest(root, loaded.mix)
+    began = time.monotonic()
+    with following(root.absolute()):
+        version = build_mix(loaded, root, base=base)
+    typer.echo(summary(version, root, time.monotonic() - began))
+    if base and version.is_new:
+        typer.echo(told(changes(base, version.folder), base.name, version.version))
 
 
 @app.command()

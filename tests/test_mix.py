@@ -191,7 +191,7 @@ def test_show_names_file_and_record(tiny):
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], *([c, "--help"] for c in ("build", "plan", "query", "show", "corpus", "gc"))]
+    "words", [["--help"], *([c, "--help"] for c in ("build", "refresh", "plan", "query", "show", "corpus", "gc"))]
 )
 def test_help_helps(words):
     found = CliRunner().invoke(app, words)

@@ -1,0 +1,123 @@
+"""A refresh computes what is new or changed, drops what is gone, keeps the choices of its base, and says what changed."""
+
+import json
+import shutil
+from collections import Counter
+
+import duckdb
+import pytest
+
+from flows.changes import changes, told
+from pipelines.build import build, latest
+from pipelines.recipe import load
+from tests.conftest import TINY
+
+ROOT = TINY.parents[1]
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A recipe and a corpus of one's own, and its first version."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    (tmp_path / "mixes").mkdir()
+    shutil.copyfile(TINY, tmp_path / "mixes" / "tiny.toml")
+    first = build(load(tmp_path / "mixes" / "tiny.toml"), tmp_path / "root")
+    return tmp_path, first
+
+
+def refresh(folder):
+    return build(load(folder / "mixes" / "tiny.toml"), folder / "root", base=latest(folder / "root", "tiny"))
+
+
+def made(folder):
+    """Actions of each stage that the last build did."""
+    events = [json.loads(line) for line in (folder / "root" / "progress.jsonl").read_text().splitlines()]
+    return Counter(event["stage"] for event in events if event["event"] == "made")
+
+
+def rows(version, sql):
+    with duckdb.connect(str(version.folder / "catalog.duckdb"), read_only=True) as con:
+        return con.execute(sql).fetchall()
+
+
+def lines_of(folder):
+    path = folder / "examples" / "corpus" / "c4.jsonl"
+    return path, path.read_text().splitlines(keepends=True)
+
+
+def test_nothing_new_writes_nothing(own):
+    folder, first = own
+    again = refresh(folder)
+    assert (again.folder, again.is_new) == (first.folder.resolve(), False)
+    assert made(folder) == Counter()
+    assert [p.name for p in first.folder.parent.iterdir() if not p.name.startswith(".")] == [
+        p.name for p in first.folder.parent.iterdir()
+    ]
+    assert refresh(folder).is_new is False
+
+
+def test_only_the_changed_source_is_computed(own):
+    folder, first = own
+    path, lines = lines_of(folder)
+    gone, changed = json.loads(lines[3]), json.loads(lines[7])
+    new = {**changed, "id": "c4/new", "text": "A page that nobody saw before. " * 40}
+    changed["text"] += "\nA line more than before, and then another one.\n"
+    path.write_text("".join([*lines[:3], *lines[4:7], json.dumps(changed) + "\n", *lines[8:], json.dumps(new) + "\n"]))
+    second = refresh(folder)
+    assert second.is_new
+    assert first.folder.is_dir()
+    assert latest(folder / "root", "tiny") == second.folder
+    done = made(folder)
+    assert (done["ingest"], done["signatures"], done["encode"]) == (1, 1, 1)  # one of seven shards
+    found = {(row["domain"], row["what"]): row for row in changes(first.folder, second.folder)}
+    c4 = found["c4", "corpus"]
+    assert (c4["documents_in"], c4["documents_out"]) == (2, 2)  # a changed text is another document
+    assert gone["id"] != changed["id"]
+    assert all(
+        not row["documents_in"] + row["documents_out"]
+        for (domain, what), row in found.items()
+        if what == "corpus" and domain != "c4"
+    )
+    assert "c4" in told(list(found.values()), first.version, second.version)
+    assert rows(second, "SELECT value FROM build WHERE key = 'base'") == [(first.version,)]
+
+
+def test_what_stayed_keeps_its_draw(own):
+    folder, first = own
+    path, lines = lines_of(folder)
+    path.write_text("".join(lines[:10] + lines[11:]))
+    second = refresh(folder)
+    drawn = [set(rows(v, "SELECT document_id, epoch FROM draws")) for v in (first, second)]
+    still = {d for (d,) in rows(second, "SELECT document_id FROM documents WHERE verdict = 'kept'")}
+    left = {(d, e) for d, e in drawn[0] - drawn[1] if d in still}
+    assert len(left) <= 14  # at most the last of each cell, where its budget moved
+    assert len(drawn[0] & drawn[1]) > 0.8 * len(drawn[0])
+
+
+def test_the_base_decides_which_copy_stays(own):
+    """A longer copy that comes later would be kept by a build from scratch; a refresh keeps what it had."""
+    folder, first = own
+    path, lines = lines_of(folder)
+    kept = next(json.loads(line) for line in lines if len(json.loads(line)["text"]) > 8_000)
+    longer = {**kept, "id": "c4/longer", "text": kept["text"] + "\nAnd a few more words at the very end of it.\n"}
+    path.write_text("".join([json.dumps(longer) + "\n", *lines]))
+    second = refresh(folder)
+    verdicts = dict(rows(second, "SELECT n_bytes, verdict FROM documents WHERE domain = 'c4'"))
+    assert verdicts[len(kept["text"].encode())] == "kept"
+    assert verdicts[len(longer["text"].encode())] == "near"
+    scratch = build(load(folder / "mixes" / "tiny.toml"), folder / "other root")
+    verdicts = dict(rows(scratch, "SELECT n_bytes, verdict FROM documents WHERE domain = 'c4'"))
+    assert verdicts[len(kept["text"].encode())] == "near"
+    assert first.version != second.version
+
+
+def test_a_source_that_is_gone_takes_its_documents_along(own):
+    folder, first = own
+    recipe = folder / "mixes" / "tiny.toml"
+    head, *sources = recipe.read_text().split("[[sources]]")
+    recipe.write_text("[[sources]]".join([head, *(s for s in sources if '"wikipedia"' not in s)]))
+    second = refresh(folder)
+    found = {(row["domain"], row["what"]): row for row in changes(first.folder, second.folder)}
+    assert found["wikipedia", "corpus"]["documents_out"] == 12
+    assert rows(second, "SELECT count(*) FROM documents WHERE domain = 'wikipedia'") == [(0,)]
+    assert made(folder)["encode"] == 0
