@@ -5,6 +5,7 @@ Beam pipeline over the others. What travels through Beam is an action (paths and
 and driver meet in the store alone, so any runner whose workers see the root's folder will do.
 """
 
+import ctypes
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -77,7 +78,20 @@ def make(action: Action, function: Callable[..., pa.Table], params: BaseModel, s
     tables = [store.read(r.shard, r.columns) for r in action.reads]
     shard = store.write(action.table, function(*tables, params))
     store.commit(action.stage, action.name, [shard], shard.n_rows, sum(t.nbytes for t in tables))
+    del tables
+    release()
     return shard.n_rows
+
+
+def release() -> None:
+    """Give freed memory back to the system. What allocators hold on to would count against the next shard.
+
+    With two workers on shards of 36 MB of text, what encode leaves behind falls from 620 to 400 MiB.
+    """
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
+    if trim:
+        trim(0)
 
 
 class MakeAll(beam.PTransform):
@@ -137,6 +151,8 @@ def pipeline(stage: str, runner: Runner) -> Iterator[beam.Pipeline]:
         p.run().wait_until_finish()
     except Exception as error:
         raise from_worker(stage, error) from error
+    finally:
+        release()
 
 
 RAISED = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception|Exit|Interrupt))(?:: (.*))?$", re.MULTILINE)
