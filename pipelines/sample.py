@@ -82,12 +82,13 @@ def part_before(kind: str, file: File, record: Record) -> float:
     if kind == "parquet":
         return (record.at + 1) / pq.read_metadata(file.path).num_rows
     end = record.at + len(record.raw)
-    unpacked, fed = 0, 0
+    unpacked, fed = 0, 0.0
     with open(file.path, "rb") as stream:
         unpack = unpacker(file.path)
-        while unpacked < end and (block := stream.read(64 << 10)):
-            fed += len(block)
-            unpacked += len(unpack(block))
+        while unpacked < end and (block := stream.read(16 << 10)):
+            n = len(unpack(block))
+            used = min(1.0, (end - unpacked) / n) if n else 1.0  # of a block that goes beyond the record
+            fed, unpacked = fed + used * len(block), unpacked + n
     return min(1.0, fed / max(1, file.n_bytes))
 
 

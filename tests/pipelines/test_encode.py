@@ -146,3 +146,14 @@ def test_the_same_file_elsewhere_is_the_same_action(tmp_path):
     there = EncodeParams(tokenizer=HashedFile.of(copy), eos_token="<|endoftext|>")
     assert there.model_dump(mode="json") == params().model_dump(mode="json")
     assert np.array_equal(encode_pieces(load(there.tokenizer), "a whale", there), whole("a whale"))
+
+
+def test_a_seam_needs_agreement_on_both_sides():
+    ids, at = np.arange(40), np.arange(40) * 2
+    for i, j, same in [(20, 20, True), (7, 7, False), (8, 8, True), (33, 33, False), (32, 32, True), (20, 21, False)]:
+        assert encode.agree(ids, at, i, ids, at, j) is same, (i, j)
+    other = ids.copy()
+    for place, same in [(11, True), (12, False), (27, False), (28, True)]:
+        other[:] = ids
+        other[place] = -1
+        assert encode.agree(ids, at, 20, other, at, 20) is same, place
