@@ -7,20 +7,27 @@ names the server on loopback, turns telemetry off, and turns on the plugin that 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import prefect.settings
 from prefect.settings import PREFECT_PROFILES_PATH, Profile, ProfilesCollection, load_profiles, save_profiles
 
-from flows.server import HOME, HOST, PORT, QUIET, healthy
+from flows.server import HOME, HOST, OWN, POOL, PORT, QUIET, environment, healthy
 
 NAME = "longmix"
-BEFORE = HOME / ".prefect" / "profile-before"
+STOCK = "ephemeral"  # what Prefect selects where nobody chose
+PREFECT_COMMANDS = (
+    ["work-pool", "create", POOL, "--type", "process", "--overwrite"],
+    ["work-pool", "set-concurrency-limit", POOL, "1"],  # build and refresh share a root, which takes one at a time
+    ["--no-prompt", "deploy", "--all", "--prefect-file", str(HOME / "prefect.yaml")],
+)
 
 
 def settings() -> dict:
     wanted = {
-        "PREFECT_API_URL": f"http://{HOST}:{PORT}/api",
+        "PREFECT_API_URL": OWN["PREFECT_API_URL"],
         "PREFECT_PLUGINS_ENABLED": "true",
+        "PREFECT_PLUGINS_SETUP_TIMEOUT_SECONDS": "60",  # a busy server's answer may take more than 20 s
         **{key: value for key, value in QUIET.items() if key.startswith("PREFECT_")},
     }
     return {getattr(prefect.settings, key): value for key, value in wanted.items()}
@@ -31,12 +38,17 @@ def save(profiles: ProfilesCollection) -> None:
     save_profiles(profiles)
 
 
+def before() -> Path:
+    """Where the name of the profile that was selected before is kept: beside the profiles, so that clones share it."""
+    return PREFECT_PROFILES_PATH.value().with_name("profile-before-longmix")
+
+
 def select() -> None:
     """Make the profile and select it; the one that was selected before is kept in mind."""
     profiles = load_profiles()
-    if profiles.active_name and profiles.active_name != NAME:
-        BEFORE.parent.mkdir(parents=True, exist_ok=True)
-        BEFORE.write_text(profiles.active_name)
+    if profiles.active_name != NAME:
+        PREFECT_PROFILES_PATH.value().parent.mkdir(parents=True, exist_ok=True)
+        before().write_text(profiles.active_name or STOCK)
     if NAME in profiles.names:
         profiles.remove_profile(NAME)
     profiles.add_profile(Profile(name=NAME, settings=settings(), source=PREFECT_PROFILES_PATH.value()))
@@ -45,38 +57,37 @@ def select() -> None:
 
 
 def deselect() -> None:
-    """Remove the profile and select the one before."""
+    """Remove the profile and, where it is selected, select the one before."""
     profiles = load_profiles()
-    before = BEFORE.read_text() if BEFORE.is_file() else "ephemeral"
     if profiles.active_name == NAME:
-        profiles.set_active(before if before in profiles.names else None)
+        earlier = before().read_text() if before().is_file() else STOCK
+        profiles.set_active(earlier if earlier in profiles.names else STOCK)
     if NAME in profiles.names:
         profiles.remove_profile(NAME)
     save(profiles)
-    BEFORE.unlink(missing_ok=True)
-    print(f"longmix: the profile {NAME} is gone; selected is {profiles.active_name or 'none'}")
+    before().unlink(missing_ok=True)
+    print(f"longmix: the profile {NAME} is gone; selected is {profiles.active_name}")
 
 
 def deploy() -> int:
-    """Select the profile, then let Prefect deploy what prefect.yaml lists, with this folder's absolute paths."""
+    """Let Prefect deploy what prefect.yaml lists, with this folder's absolute paths; then select the profile."""
     if not healthy():
         print(f"longmix: no server answers at {HOST}:{PORT}; start one with `make server`", file=sys.stderr)
         return 1
-    select()
-    own = {**os.environ, **QUIET, "LONGMIX_HOME": str(HOME), "PREFECT_API_URL": f"http://{HOST}:{PORT}/api"}
-    for words in (
-        ["work-pool", "create", "longmix", "--type", "process", "--overwrite"],
-        ["--no-prompt", "deploy", "--all", "--prefect-file", str(HOME / "prefect.yaml")],
-    ):
+    for words in PREFECT_COMMANDS:
         done = subprocess.run(  # noqa: S603 our own words
-            [sys.executable, "-m", "prefect", *words], env=own, cwd=HOME, capture_output=True, text=True, check=False
-        )
+            [sys.executable, "-m", "prefect", *words],
+            env=environment(), cwd=HOME, capture_output=True, text=True, check=False,
+        )  # fmt: skip
         if done.returncode:
             print(done.stdout + done.stderr, file=sys.stderr)
             return done.returncode
+    select()
     print(
-        "longmix: deployed build-128k-mix and refresh-128k-mix; the profile longmix is selected (make undeploy undoes it)"
+        f"longmix: deployed build-128k-mix and refresh-128k-mix; the profile {NAME} is selected, `make undeploy` undoes it"
     )
+    for name in sorted({"PREFECT_API_URL", "PREFECT_PROFILE"} & os.environ.keys()):
+        print(f"longmix: {name} is set in this shell and wins over the profile; unset it", file=sys.stderr)
     print("next, from any folder: prefect deployment run build-128k-mix --watch")
     return 0
 
