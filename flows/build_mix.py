@@ -20,9 +20,13 @@ from flows.progress import Follower, StageProgress, polling
 from flows.summary import by_length, catalog
 from pipelines.build import build
 from pipelines.cells import BUCKETS
-from pipelines.publish import Version
-from pipelines.recipe import load
+from pipelines.forecast import Forecast, notes, shortfalls
+from pipelines.plan import plan, read_kept
+from pipelines.publish import Version, shards_of
+from pipelines.recipe import Recipe, load
+from pipelines.store import Store
 from schemas.errors import StageError
+from schemas.manifest import Manifest
 
 PROGRESS_SECONDS = 3  # between two updates of the progress artifacts
 
@@ -49,15 +53,19 @@ def retried(run: Callable) -> Callable:
 @flow(name="build-mix", persist_result=False)
 def build_mix(mix: str, root: str) -> str:
     """Build a mix. `mix` is a recipe's path and `root` the store's; both absolute, filled in at the deployment."""
+    recipe = load(mix)
     with reported(Path(root)):
-        version = build(load(mix), Path(root), stage=retried)
-    tell(version)
+        version = build(recipe, Path(root), stage=retried)
+    tell(version, recipe, Path(root))
     return str(version)
 
 
 @contextmanager
 def reported(root: Path) -> Iterator[None]:
-    """A progress artifact for each stage, fed from the shards that its workers commit; a log line when it ends."""
+    """A progress artifact for each stage, fed from the shards that its workers commit; a log line when it ends.
+
+    To show progress is worth no failure: what goes wrong there is said in the log, and the build goes on.
+    """
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     follower, log, here = Follower(root), get_run_logger(), contextvars.copy_context()
     artifacts: dict[str, Any] = {}
@@ -67,7 +75,7 @@ def reported(root: Path) -> Iterator[None]:
         for stage in changed:
             done = 100.0 if stage.ended else min(99.0, 100 * stage.made / max(stage.shards, stage.made, 1))
             if stage.stage not in artifacts:
-                key = f"progress-{stage.stage}"
+                key = f"progress-{stage.stage.replace('_', '-')}"
                 artifacts[stage.stage] = create_progress_artifact(done, key=key, description=stage.told())
             else:
                 update_progress_artifact(artifacts[stage.stage], done, description=stage.told())
@@ -75,11 +83,27 @@ def reported(root: Path) -> Iterator[None]:
                 ended.add(stage.stage)
                 log.info("%s: %s in %.1f s", stage.stage, stage.told() or "done", stage.seconds)
 
-    with polling(follower, lambda changed: here.run(show, changed), PROGRESS_SECONDS):
+    def attempt(changed: list[StageProgress]) -> None:
+        try:
+            here.run(show, changed)
+        except Exception as error:  # noqa: BLE001 whatever the server has against it
+            log.warning("progress could not be shown: %s", error)
+
+    with polling(follower, attempt, PROGRESS_SECONDS):
         yield
 
 
-def tell(version: Version) -> None:
+def unmet(version: Version, recipe: Recipe, root: Path) -> list[str]:
+    """What the recipe asks for and the corpus can't give, line by line."""
+    tables, params = shards_of(Manifest.of(version.folder)), recipe.plan
+    kept = read_kept(tables["DOCUMENTS"], tables["TOKENS"], Store(root), sorted(params.shares or {}))
+    mix = plan(kept, params)
+    left_out = int(kept.n_tokens[mix.left_out].sum())
+    found = Forecast(mix.before, mix.after.tokens.sum(axis=1), mix.targets, {}, left_out)
+    return [line.strip() for line in (*shortfalls(found, params), *notes(found, params))]
+
+
+def tell(version: Version, recipe: Recipe, root: Path) -> None:
     """The table of tokens by domain and length, and the dataset's card, as artifacts; where it is, in the log."""
     with catalog(version) as con:
         domains, tokens = by_length(con)
@@ -90,6 +114,11 @@ def tell(version: Version) -> None:
         rows, key="tokens-by-domain-and-length", description=f"Tokens in {version.mix} {version.version}"
     )
     card = (version.folder / "README.md").read_text().split("---\n", 2)[2]
-    where = f"**{version.folder}**\n\n" + ("" if version.is_new else "It was there already: nothing new was made.\n\n")
-    create_markdown_artifact(where + card, key="mix", description=f"The card of {version.mix} {version.version}")
-    get_run_logger().info("%s %s: %s", version.mix, version.version, version.folder)
+    lacking = unmet(version, recipe, root)
+    lines = [f"**{version.folder}**", "" if version.is_new else "It was there already: nothing new was made.", *lacking]
+    text = "\n\n".join(filter(None, lines)) + "\n\n" + card
+    create_markdown_artifact(text, key="mix", description=f"The card of {version.mix} {version.version}")
+    log = get_run_logger()
+    for line in lacking:
+        log.info("%s", line)
+    log.info("%s %s: %s", version.mix, version.version, version.folder)

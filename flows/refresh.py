@@ -24,7 +24,7 @@ def refresh_mix(mix: str, root: str) -> str:
         version = build(recipe, Path(root), stage=retried, base=base)
     if base is None:
         get_run_logger().info("no version was there: this is the first")
-        tell(version)
+        tell(version, recipe, Path(root))
     elif not version.is_new:
         get_run_logger().info("nothing changed since %s: no version was written", base.name)
         create_markdown_artifact(f"Nothing changed since `{base.name}`.", key="changes")
@@ -33,5 +33,5 @@ def refresh_mix(mix: str, root: str) -> str:
         get_run_logger().info("%s", told(found, base.name, version.version))
         create_table_artifact(found, key="changes-by-domain", description=f"From {base.name} to {version.version}")
         create_markdown_artifact(f"```\n{told(found, base.name, version.version)}\n```", key="changes")
-        tell(version)
+        tell(version, recipe, Path(root))
     return str(version)
