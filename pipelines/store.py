@@ -100,7 +100,7 @@ class Store:
             shard = Shard(name, digest.content_hash(), digest.n_rows, digest.columns(), came_from)
             if not self.is_whole(shard):  # the same rows may be there in another library's bytes: those stay
                 publish(part, self.path(shard))
-                write_json(self.seal_path(shard), seal(self.path(shard)))
+                write_json(self.seal_path(shard), seal(self.path(shard)), self.scratch("writing"))
             return shard
         finally:
             part.unlink(missing_ok=True)
@@ -134,7 +134,8 @@ class Store:
 
     def commit(self, stage: str, name: str, shards: list[Shard], n_documents: int = 0, n_bytes: int = 0) -> list[Shard]:
         """Record what an action made, after its shards; and say so to whoever follows the progress."""
-        write_json(self.action_path(stage, name), {"stage": stage, "shards": [asdict(s) for s in shards]})
+        record = {"stage": stage, "shards": [asdict(s) for s in shards]}
+        write_json(self.action_path(stage, name), record, self.scratch("writing"))
         if n_documents or n_bytes:  # an action over others' shards makes nothing of its own
             self.tell({"stage": stage, "event": "made", "documents": n_documents, "bytes": n_bytes})
         return shards
@@ -235,9 +236,10 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object, scratch: Path | None = None) -> None:
+    """Write a file whole or not at all; by way of `scratch`, on the same file system, or else of its own folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    part = (scratch or path.parent) / f".{path.name}.{uuid.uuid4().hex}"
     part.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
     publish(part, path)
 

@@ -58,8 +58,9 @@ def test_files_in_another_order_make_the_same(clean, tmp_path, monkeypatch):
     ("when", "kind", "workers"),
     [
         ("before", "a shard of DOCUMENTS", 2),
-        ("after", "a seal", 1),
-        ("after", "an action", 2),
+        ("before", "a seal", 1),
+        ("before", "an action", 2),
+        ("after", "an action", 1),
         ("before", "the published folder", 4),
         ("before", "latest", 1),
     ],
