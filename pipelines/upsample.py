@@ -7,7 +7,7 @@ its tokens, and cuts the last one. So budgets are met exactly, and when other do
 its draw unless the budget forces it out.
 
 Source of the rate: Fu et al. 2024 (arXiv 2402.10171), per-source length upsampling. What we changed and why:
-docs/upsampling.md.
+docs/mix.md.
 """
 
 from collections.abc import Mapping, Sequence
