@@ -5,6 +5,7 @@ import inspect
 import random
 import subprocess
 import sys
+from itertools import chain
 
 import pytest
 from prefect.cli import deployment
@@ -41,7 +42,7 @@ def commands(seed: int) -> list[str]:
         tail.append(draw.choice(GLOBAL))
     draw.shuffle(tail)
     words = ["deployment" if draw.random() < 0.8 else "deployments", "run"]
-    return ["/venv/bin/prefect", *sum(before, []), *words, *sum(tail, [])]
+    return ["/venv/bin/prefect", *chain(*before), *words, *chain(*tail)]
 
 
 def as_prefect_reads(argv: list[str]) -> tuple[str | None, str | None]:
@@ -64,7 +65,7 @@ def test_the_name_is_the_one_that_prefect_reads():
 def test_the_cases_that_the_parser_must_settle():
     """Guards the test above from passing on easy input."""
     drawn = [commands(seed) for seed in SEEDS]
-    for option in [*sum(OPTIONS, []), *GLOBAL]:
+    for option in [*chain(*OPTIONS), *GLOBAL]:
         assert any(option[0] in argv for argv in drawn), option
     assert any(argv[1] == "-p" for argv in drawn)
     assert any(argv.index("-p") > 3 for argv in drawn if "-p" in argv)

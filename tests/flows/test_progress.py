@@ -107,11 +107,16 @@ def test_what_came_last_is_shown_though_the_build_was_quick(tmp_path, capsys):
     assert capsys.readouterr().err == "a: 3 documents, 2.0 s\n"
 
 
-def test_the_thread_ends_with_the_build_though_it_fails(tmp_path, follower):
+def test_the_thread_ends_with_the_build_though_it_fails(follower):
     before, shown = threading.active_count(), []
-    with pytest.raises(ZeroDivisionError), polling(follower, shown.append, 0.01):
-        time.sleep(0.1)
-        raise ZeroDivisionError
+
+    def build():
+        with polling(follower, shown.append, 0.01):
+            time.sleep(0.1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        build()
     assert threading.active_count() == before
     assert len(shown) > 1
 
