@@ -1,6 +1,9 @@
 """What a build says at its end: where the dataset is, what is in it, and what to try next."""
 
+import os
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
 import duckdb
@@ -30,9 +33,9 @@ Shares of the corpus and of the mix
 {shares}
 
 Next, for example:
-  longmix show {quoted(root)} 0
-  longmix query {quoted(root)} "SELECT verdict, count(*) FROM documents GROUP BY ALL"
-  duckdb {quoted(version.folder / "catalog.duckdb")} "FROM lengths"
+  {longmix()} show {quoted(root)} 0
+  {longmix()} query {quoted(root)} "SELECT verdict, count(*) FROM documents GROUP BY ALL"
+  open {quoted(version.folder / "report.html")}
 """
 
 
@@ -48,6 +51,11 @@ def by_length(con: duckdb.DuckDBPyConnection) -> tuple[tuple[str, ...], np.ndarr
     for domain, bucket, n in cells:
         tokens[domains.index(domain), BUCKETS.index(bucket)] = n
     return domains, tokens
+
+
+def longmix() -> str:
+    """How to type the command: by its name where that is on the path, else as it was typed."""
+    return "longmix" if shutil.which("longmix") else quoted(Path(os.path.relpath(sys.argv[0])))
 
 
 def quoted(path: Path) -> str:
