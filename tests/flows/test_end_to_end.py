@@ -1,0 +1,271 @@
+"""A real server, a real worker, and the commands just as they are typed.
+
+The project lies in a folder with a space, and its 128k.toml is the small mix. Nothing of the user's Prefect is touched.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.request import ProxyHandler, build_opener
+
+import psutil
+import pytest
+from prefect import flow
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows import server as server_module
+from flows.build_mix import reported, retried
+from flows.server import asked, settle
+from schemas.errors import RecipeError, SchemaError, StageError
+from tests.conftest import TINY
+
+pytestmark = pytest.mark.slow
+REPOSITORY = TINY.parents[1]
+PREFECT = str(Path(sys.executable).parent / "prefect")
+START_SECONDS = 300
+
+
+def project_in(folder: Path) -> Path:
+    """A project of its own, as a clone would be; with a profile that its user has chosen."""
+    project = folder / "my project"
+    (project / "mixes").mkdir(parents=True)
+    (project / "sub" / "folder").mkdir(parents=True)
+    for name in ("flows", "examples"):
+        (project / name).symlink_to(REPOSITORY / name)
+    shutil.copyfile(REPOSITORY / "prefect.yaml", project / "prefect.yaml")
+    recipe = TINY.read_text().replace('mix = "tiny"', 'mix = "128k"')
+    (project / "mixes" / "128k.toml").write_text(recipe)
+    profiles = folder / "home" / ".prefect" / "profiles.toml"
+    profiles.parent.mkdir(parents=True)
+    profiles.write_text('active = "work"\n\n[profiles.work]\n')
+    return project
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def ran(running, command: list[str], folder: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command, env=running.env, cwd=folder, capture_output=True, text=True, timeout=START_SECONDS, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """`make server` and `make deploy`; at the end Ctrl-C."""
+    folder = tmp_path_factory.mktemp("end to end")
+    project, port = project_in(folder), free_port()
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    env |= {"HOME": str(folder / "home"), "LONGMIX_HOME": str(project), "LONGMIX_PORT": str(port)}
+    log = folder / "server.log"
+    with open(log, "w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.server"], cwd=project, env=env, stdout=stream, stderr=stream
+        )
+    found = SimpleNamespace(process=process, project=project, env=env, log=log, port=port, folder=folder)
+    try:
+        until = time.monotonic() + START_SECONDS
+        while "started!" not in log.read_text():  # what the worker says
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.2)
+        found.deployed = ran(found, [sys.executable, "-m", "flows.deploy"], project)
+        yield found
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(120)
+
+
+@pytest.fixture
+def server(running, monkeypatch):
+    """The test process as a client of the server."""
+    monkeypatch.setattr(server_module, "PORT", running.port)
+    with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{running.port}/api"}):
+        yield running
+        for each in (APILogWorker, EventsWorker):
+            each.drain_all(
+                timeout=60
+            )  # what this process still has to tell: nobody will listen when the server is gone
+
+
+def artifacts() -> dict[str, dict]:
+    return {found["key"]: found for found in asked("artifacts/latest/filter", {})}
+
+
+def runs(*states: str) -> list[dict]:
+    return asked("flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": list(states)}}}})
+
+
+def test_deploy_says_what_comes_next(running):
+    assert running.deployed.returncode == 0, running.deployed.stderr
+    assert "prefect deployment run build-128k-mix --watch" in running.deployed.stdout
+    assert 'active = "longmix"' in (running.folder / "home" / ".prefect" / "profiles.toml").read_text()
+
+
+@pytest.mark.usefixtures("server")
+def test_deployments_bear_absolute_paths(running):
+    found = {each["name"]: each for each in asked("deployments/filter", {})}
+    assert sorted(found) == ["build-128k-mix", "refresh-128k-mix"]
+    for each in found.values():
+        home = str(running.project)
+        assert each["parameters"] == {"mix": f"{home}/mixes/128k.toml", "root": f"{home}/data/mixes"}
+        assert each["global_concurrency_limit"]["limit"] == 1
+    assert [each["slug"] for each in found["refresh-128k-mix"]["schedules"]] == ["sundays"]
+
+
+def test_the_literal_command_builds_the_mix(running, server):
+    """From a subfolder, `prefect deployment run build-128k-mix`: the name has no flow before it."""
+    done = ran(running, [PREFECT, "deployment", "run", "build-128k-mix", "--watch"], running.project / "sub" / "folder")
+    assert done.returncode == 0, done.stdout + done.stderr + running.log.read_text()
+    assert "finished successfully" in done.stdout
+    assert [run["state_name"] for run in runs("COMPLETED")] == ["Completed"]
+    latest = running.project / "data" / "mixes" / "datasets" / "128k" / "latest"
+    assert (latest / "manifest.json").is_file()
+    found = artifacts()
+    for stage in ("ingest", "dedup", "encode", "plan", "pack"):
+        assert found[f"progress-{stage}"]["data"] == 100.0, stage
+        assert re.match(r"[\d,]+ documents", found[f"progress-{stage}"]["description"]), stage
+    table = json.loads(found["tokens-by-domain-and-length"]["data"])
+    domains = [row.pop("domain") for row in table]
+    assert domains == ["arxiv", "book", "c4", "commoncrawl", "github", "stackexchange", "wikipedia"]
+    assert sum(sum(row.values()) for row in table) == 400_000
+    assert str(latest.resolve()) in found["mix"]["data"]
+    assert "The budget can be met" in found["mix"]["data"]
+    tasks = asked("task_runs/filter", {"sort": "EXPECTED_START_TIME_ASC"})
+    assert [task["name"].partition("-")[0] for task in tasks] == [
+        "ingest",
+        "dedup",
+        "encode",
+        "plan",
+        "pack",
+        "publish",
+    ]
+    assert server.log.read_text().count("documents") >= 5
+
+
+@pytest.mark.usefixtures("server")
+def test_a_refresh_with_nothing_new_writes_no_version(running):
+    """From a folder that has nothing to do with the project."""
+    folder = running.project / "data" / "mixes" / "datasets" / "128k"
+    before = sorted(path.name for path in folder.iterdir())
+    assert len(before) == 2, "the test before has built a version"
+    done = ran(running, [PREFECT, "deployment", "run", "--watch", "refresh-128k-mix"], running.folder)
+    assert done.returncode == 0, done.stdout + done.stderr + running.log.read_text()
+    assert sorted(path.name for path in folder.iterdir()) == before
+    assert artifacts()["changes"]["data"] == f"Nothing changed since `{(folder / 'latest').resolve().name}`."
+
+
+def test_a_wrong_name_is_one_line(running):
+    done = ran(running, [PREFECT, "deployment", "run", "build-128k"], running.folder)
+    known = "build-mix/build-128k-mix, refresh-mix/refresh-128k-mix"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"longmix: build-128k: no deployment bears this name; there are {known}\n"
+
+
+def test_python_m_prefect_takes_a_bare_name_too(running):
+    command = ["-m", "prefect", "deployment", "run", "build-128k-mix", "--start-in", "5 hours"]
+    done = ran(running, [sys.executable, *command], running.folder)
+    assert "Creating flow run for deployment 'build-mix/build-128k-mix'" in done.stdout, done.stderr
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        (RecipeError("no such key"), 1),
+        (SchemaError("columns missing"), 1),
+        (ZeroDivisionError("ours"), 1),
+        (StageError("a worker was killed"), 3),
+        (OSError(28, "No space left on device"), 3),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_tried_again(error, tries):
+    calls = []
+
+    def run():
+        calls.append(1)
+        raise error
+
+    @flow(persist_result=False)
+    def once():
+        retried(run).with_options(retry_delay_seconds=0)()
+
+    with pytest.raises(type(error)):
+        once()
+    assert len(calls) == tries
+
+
+@pytest.mark.usefixtures("server")
+def test_progress_that_cannot_be_shown_fails_nothing(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise ConnectionError("away")
+
+    monkeypatch.setattr("flows.build_mix.create_progress_artifact", refuse)
+
+    @flow(persist_result=False)
+    def shown():
+        with reported(tmp_path):
+            line = {"time": time.time(), "stage": "ingest", "event": "begun", "shards": 1}
+            (tmp_path / "progress.jsonl").write_text(json.dumps(line) + "\n")
+        return "built"
+
+    assert shown() == "built"
+
+
+@pytest.mark.usefixtures("server")
+def test_a_run_that_ended_with_its_server_frees_its_place():
+    (deployment,) = asked("deployments/filter", {"deployments": {"name": {"any_": ["build-128k-mix"]}}})
+
+    name = f"deployment:{deployment['id']}"
+    start = {"state": {"type": "SCHEDULED"}}
+
+    def taken() -> int:
+        return next(each["active_slots"] for each in asked("v2/concurrency_limits/filter", {}) if each["name"] == name)
+
+    assert taken() == 0
+    run = asked(f"deployments/{deployment['id']}/create_flow_run", start)
+    for kind in ("PENDING", "RUNNING"):
+        asked(f"flow_runs/{run['id']}/set_state", {"state": {"type": kind}, "force": False})
+    assert taken() == 1
+    settle()
+    assert [each["name"] for each in runs("CRASHED")] == [run["name"]]
+    assert runs("RUNNING", "PENDING") == []
+    assert taken() == 0
+
+
+def test_ctrl_c_stops_all_and_undeploy_takes_the_profile_back(running):
+    """Last in this file: there is no server after it."""
+    family = psutil.Process(running.process.pid).children(recursive=True)
+    assert len(family) >= 2
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(60) == 0
+    assert not [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    with pytest.raises(OSError):
+        build_opener(ProxyHandler({})).open(f"http://127.0.0.1:{running.port}/api/health")
+    done = ran(running, [PREFECT, "deployment", "run", "build-128k-mix"], running.project)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"longmix: build-128k-mix: no Prefect server answers \(.*\); start one .*\n", done.stderr)
+    done = ran(running, [sys.executable, "-m", "flows.deploy", "undo"], running.project)
+    assert done.stdout == "longmix: the profile longmix is gone; selected is work\n"
+    assert 'active = "work"' in (running.folder / "home" / ".prefect" / "profiles.toml").read_text()
+
+
+def test_make_knows_the_three_commands():
+    done = subprocess.run(
+        ["make", "-n", "server", "deploy", "undeploy"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    for words in ("flows.server", "flows.deploy", "flows.deploy undo"):
+        assert f"python -m {words}\n" in done.stdout
