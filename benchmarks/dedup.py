@@ -109,12 +109,12 @@ def gates(found: dict) -> list[str]:
 
 def table(columns: dict[str, dict]) -> str:
     lines = ["| | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
-    for name in ("kept", "removed", "justified", "orphaned"):
-        lines.append(
-            f"| {name} | "
-            + " | ".join(f"{c[name]:.4g}" if isinstance(c[name], float) else f"{c[name]:,}" for c in columns.values())
-            + " |"
-        )
+    lines += [
+        f"| {name} | "
+        + " | ".join(f"{c[name]:.4g}" if isinstance(c[name], float) else f"{c[name]:,}" for c in columns.values())
+        + " |"
+        for name in ("kept", "removed", "justified", "orphaned")
+    ]
     for band in BANDS:
         if any(band in c["recall"] for c in columns.values()):
             cells = [c["recall"].get(band, (float("nan"), 0)) for c in columns.values()]
