@@ -3,7 +3,6 @@
 import gzip
 import io
 import lzma
-import os
 import stat
 import sys
 import tarfile
@@ -55,7 +54,7 @@ def package_of(file: str, files: Files) -> bytes:
     return deb_of(tar_of(files)) if file.endswith(".deb") else gzip.compress(tar_of(files), mtime=0)
 
 
-CLIENT = '''#!{python} -SE
+CLIENT = """#!{python} -SE
 # A stand-in for a client: serves POOL/<registry>, and notes each call in POOL/calls.
 import os, re, signal, sys
 from pathlib import Path
@@ -107,7 +106,7 @@ if flag("half"):
 if target.exists():
     note("went on after " + str(target.stat().st_size) + " bytes")
 target.write_bytes(content)
-'''
+"""
 
 
 class Registries:
@@ -138,4 +137,4 @@ class Registries:
 
     def without(self, *tools: str) -> None:
         for tool in tools:
-            os.unlink(self.bin / tool)
+            (self.bin / tool).unlink()

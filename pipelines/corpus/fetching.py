@@ -20,7 +20,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -33,6 +35,7 @@ N_DOWNLOADS = 4  # at a time
 MAX_LOST = 3  # packages of a registry that fail in all tries, before the others get a single one
 
 Report = Callable[[str], None]
+T = TypeVar("T")
 
 
 class CorpusError(LongmixError):
@@ -131,7 +134,7 @@ def fetch_all(
             wanted = [package.name for package in absent if package.registry == name]
             try:
                 if wanted:
-                    registry.prepare(wanted)
+                    tried(partial(registry.prepare, wanted), PAUSE_SECONDS)
             except FetchError as error:
                 report(f"{name}: {error}; going on with the package lists that there are")
         results |= zip(absent, pool.map(get, absent), strict=True)
@@ -187,11 +190,11 @@ def fetch(
     part.mkdir(parents=True, exist_ok=True)
     try:
         wanted = locked.version if locked else package.version
-        path = tried(lambda: registry.fetch(package.name, wanted, part), pauses)
+        path = tried(partial(registry.fetch, package.name, wanted, part), pauses)
     except Gone:
         if locked is None:
             raise
-        path = tried(lambda: registry.fetch(package.name, package.version, part), pauses)
+        path = tried(partial(registry.fetch, package.name, package.version, part), pauses)
     version, digest = version_of(package.registry, package.name, path.name), sha256_of(path)
     if locked and version == locked.version and digest != locked.sha256:
         shutil.rmtree(part)
@@ -208,11 +211,11 @@ def fetch(
     return Fetched(folder / path.name, seal)
 
 
-def tried(fetch_once: Callable[[], Path], pauses: Sequence[float]) -> Path:
+def tried(once: Callable[[], T], pauses: Sequence[float]) -> T:
     """A try more than there are pauses."""
     for pause in pauses:
         try:
-            return fetch_once()
+            return once()
         except FetchError:
             time.sleep(pause)
-    return fetch_once()
+    return once()

@@ -88,7 +88,7 @@ def gather(
         ) from error
     if update_lock and lock is not None:
         write_json(lock, {key: entry.model_dump() for key, entry in updated(lock, manifest).items()})
-    report(f"{out}: {counted(manifest)}" + (f"; {len(failures)} sources missing" if failures else ""))
+    report(f"{out}: {counted(manifest)}" + (f"; {number(len(failures))} missing" if failures else ""))
     report(f"{fetched_at - started:.0f} s downloading, {time.monotonic() - fetched_at:.0f} s working")
     return manifest
 
@@ -138,7 +138,7 @@ def left_out_of(
         tool = missing_tool(client)
         without = [s for s in asked if s.package.registry == name and s.label not in left_out] if tool else []
         if without:
-            report(f"{name}: {tool} is not on PATH; {len(without)} sources that need it are left out")
+            report(f"{name}: {tool} is not on PATH; left out: {number(len(without))} from there")
         left_out |= {source.label: f"{tool} is not on PATH" for source in without}
     return dict(sorted(left_out.items()))
 
@@ -223,7 +223,11 @@ def counted(manifest: Manifest) -> str:
     return f"{n_documents:,} documents, {n_bytes / 1e6:.1f} MB of text in {len(found)} domains"
 
 
+def number(n_sources: int) -> str:
+    return f"{n_sources} source{'' if n_sources == 1 else 's'}"
+
+
 def reasons(found: Mapping[str, str]) -> str:
     """Each reason once, with how many sources it took."""
     each = list(found.values())
-    return "; ".join(f"{reason} ({each.count(reason)} sources)" for reason in dict.fromkeys(each)) or "no source fits"
+    return "; ".join(f"{reason} ({number(each.count(reason))})" for reason in dict.fromkeys(each)) or "no source fits"

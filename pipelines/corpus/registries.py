@@ -109,10 +109,14 @@ class Pip:
         wanted = f"{name}=={version}" if version else name
         wheels = ["--only-binary", ":all:", "--platform", "any", "--implementation", "py", "--abi", "none"]
         quiet = ["-q", "--no-deps", "--no-cache-dir", "--ignore-requires-python", "--disable-pip-version-check"]
+        pip = [sys.executable, "-m", "pip"] if has_pip() else ["pip"]
+        quiet += ["--retries", "1"]  # each of our own tries
         try:
-            run([*pip_command(), "download", *quiet, *wheels, "-d", ".", wanted], folder)
+            run([*pip, "download", *quiet, *wheels, "-d", ".", wanted], folder)
         except FetchError as error:
-            if "No matching distribution" in error.said and "versions: none" not in error.said:  # none: no network
+            if "versions: none" in error.said:
+                raise FetchError(f"the index can't be reached, or it has no pure wheel of {name}") from error
+            if "No matching distribution" in error.said:
                 raise Gone(f"no pure wheel of {wanted} is there") from error
             raise
         return only_file(folder)
@@ -129,7 +133,7 @@ class Npm:
         wanted = f"{name}@{version}" if version else name
         cache = folder / "cache"
         try:
-            quiet = ["--loglevel=error", "--logs-max=0", "--ignore-scripts", f"--cache={cache}"]
+            quiet = ["--loglevel=error", "--logs-max=0", "--fetch-retries=0", "--ignore-scripts", f"--cache={cache}"]
             run(["npm", "pack", *quiet, wanted], folder)
         except FetchError as error:
             if re.search(r"\b(ETARGET|E404)\b", error.said):
@@ -146,12 +150,12 @@ def registries(cache: Path) -> dict[str, Registry]:
 
 def missing_tool(registry: Registry) -> str:
     """The first program that the registry needs and this machine lacks; empty if none."""
-    there = {"pip": bool(importlib.util.find_spec("pip"))}
-    return next((tool for tool in registry.tools if not there.get(tool) and not shutil.which(tool)), "")
+    return next((tool for tool in registry.tools if not (tool == "pip" and has_pip()) and not shutil.which(tool)), "")
 
 
-def pip_command() -> list[str]:
-    return [sys.executable, "-m", "pip"] if importlib.util.find_spec("pip") else ["pip"]
+def has_pip() -> bool:
+    """Whether this Python brings its own, which need not be on PATH."""
+    return importlib.util.find_spec("pip") is not None
 
 
 def apt_settings(state: Path) -> str:
@@ -164,6 +168,7 @@ def apt_settings(state: Path) -> str:
             "#clear Acquire::IndexTargets::deb-src;",  # package lists only
             *(f"#clear Acquire::IndexTargets::deb::{kind};" for kind in APT_EXTRAS),
             'Acquire::Languages "none";',
+            'APT::Update::Error-Mode "any";',  # lists that did not come are an error, not a warning
             "#clear APT::Architectures;",  # a locked file is of one architecture; text is the same in all
             'APT::Architecture "amd64";',
             'APT::Architectures { "amd64"; };',

@@ -89,7 +89,7 @@ def test_every_option_with_a_value_is_known():
     [
         [], ["version"], ["deployment"], ["deployment", "run"], ["deployment", "ls"], ["deployment", "inspect", NAME],
         ["deployment", "delete", NAME], ["deployment", "run", "--help"], ["deployment", "run", NAME, "--help"],
-        ["deployment", "run", "--id", "1f"], ["deployment", "run", "--id=1f"], ["deployment", "run", NAME, "--id", "1f"],
+        ["deployment", "run", "--id", "1f"], ["deployment", "run", NAME, "--id=1f"], ["deployment", "run", NAME, "--id", "1f"],
         ["deployment", "run", NAME, "another"], ["deployment", "run", "build-mix/" + NAME], ["deploy", "run", NAME],
         ["flow-run", "ls"], ["work-pool", "create", "run"], ["config", "set", "deployment", "run", NAME],
         ["--profile", "deployment", "run", NAME], ["server", "start"], ["-p", "x", "deployment", "ls"],
