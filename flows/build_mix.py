@@ -100,7 +100,7 @@ def unmet(version: Version, recipe: Recipe, root: Path) -> list[str]:
     mix = plan(kept, params)
     left_out = int(kept.n_tokens[mix.left_out].sum())
     found = Forecast(mix.before, mix.after.tokens.sum(axis=1), mix.targets, {}, left_out)
-    return [line.strip() for line in (*shortfalls(found, params), *notes(found, params))]
+    return [*shortfalls(found, params), *notes(found, params)]
 
 
 def tell(version: Version, recipe: Recipe, root: Path) -> None:
@@ -115,9 +115,11 @@ def tell(version: Version, recipe: Recipe, root: Path) -> None:
     )
     card = (version.folder / "README.md").read_text().split("---\n", 2)[2]
     lacking = unmet(version, recipe, root)
-    lines = [f"**{version.folder}**", "" if version.is_new else "It was there already: nothing new was made.", *lacking]
-    text = "\n\n".join(filter(None, lines)) + "\n\n" + card
-    create_markdown_artifact(text, key="mix", description=f"The card of {version.mix} {version.version}")
+    where = f"**{version.folder}**" + ("" if version.is_new else " was there already: nothing new was made.")
+    listed = "\n".join(f"- {line.strip()}" if line.startswith(" ") else f"\n{line}\n" for line in lacking)
+    create_markdown_artifact(
+        f"{where}\n{listed}\n\n{card}", key="mix", description=f"The card of {version.mix} {version.version}"
+    )
     log = get_run_logger()
     for line in lacking:
         log.info("%s", line)
