@@ -84,7 +84,11 @@ def as_latex(book: dict) -> dict:
     text = re.sub(r"([&%$#_{}])", r"\\\1", book["text"])
     words = re.split(r"(\s+)", text)
     words[18::18] = [f"{word}\\index{{{word.strip('.,;:')}}}" for word in words[18::18]]
-    body = "\\documentclass{article}\n\\usepackage[utf8]{inputenc}\n\\begin{document}\n" + "".join(words) + "\n\\end{document}\n"
+    body = (
+        "\\documentclass{article}\n\\usepackage[utf8]{inputenc}\n\\begin{document}\n"
+        + "".join(words)
+        + "\n\\end{document}\n"
+    )
     return {**book, "id": "arxiv/" + book["id"].partition("/")[2] + ".tex", "text": body, "domain": "arxiv"}
 
 

@@ -129,7 +129,7 @@ def gc(
     dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
 ) -> None:
     """Remove shards and actions that no published version lists."""
-    from pipelines.gc import collect
+    from pipelines.sweep import collect
 
     n_files, n_bytes = collect(root, dry_run=dry_run)
     typer.echo(f"{n_files:,} files, {n_bytes / 1e6:,.1f} MB {'would be' if dry_run else ''} removed from {root}")

@@ -210,7 +210,7 @@ def test_versions_are_found_or_named(tiny, tmp_path):
 
 
 def test_gc_keeps_what_a_version_lists(tiny, tmp_path):
-    from pipelines.gc import collect
+    from pipelines.sweep import collect
     from tests.kills import fingerprint
 
     root = tmp_path / "root"

@@ -74,8 +74,7 @@ def gather(
     try:
         with held(cache), working_folder(cache) as scratch:
             out.mkdir(parents=True, exist_ok=True)
-            packages = sorted({source.package for source in wanted})
-            fetched, lost = fetch_all(packages, locks, update_lock, cache, clients, report)
+            fetched, lost = fetch_all(sorted({s.package for s in wanted}), locks, update_lock, cache, clients, report)
             fetched_at = time.monotonic()
             failures = {source.label: lost[source.key] for source in wanted if source.key in lost}
             spooled = spool_all([s for s in wanted if s.key in fetched], fetched, scratch, min_chars, failures, report)
