@@ -54,7 +54,10 @@ def package_of(file: str, files: Files) -> bytes:
     return deb_of(tar_of(files)) if file.endswith(".deb") else gzip.compress(tar_of(files), mtime=0)
 
 
-CLIENT = """#!{python} -SE
+CLIENT = """#!/bin/sh
+''':'
+exec "{python}" -SE "$0" "$@"  # by way of the shell: this Python's path may have a space in it
+'''
 # A stand-in for a client: serves POOL/<registry>, and notes each call in POOL/calls.
 import os, re, signal, sys
 from pathlib import Path
