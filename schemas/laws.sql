@@ -9,6 +9,11 @@ LEFT JOIN (SELECT shard, count(*) AS n FROM tables.tokens GROUP BY shard) t USIN
 GROUP BY d.shard
 HAVING any_value(u.n) IS DISTINCT FROM count(*) OR any_value(t.n) IS DISTINCT FROM count(*);
 
+-- law: every record of a shard is a document or rejected, once
+SELECT shard, count(*) AS rows, count(DISTINCT record) AS records, max(record) AS last
+FROM (SELECT shard, record FROM tables.documents UNION ALL SELECT shard, record FROM tables.rejected)
+GROUP BY shard HAVING count(*) <> max(record) + 1 OR count(DISTINCT record) <> count(*);
+
 -- law: they are in the order of DOCUMENTS
 SELECT d.shard, d.row, d.document_id, u.document_id AS of_duplicates, t.document_id AS of_tokens
 FROM tables.documents d JOIN tables.duplicates u USING (shard, row) JOIN tables.tokens t USING (shard, row)

@@ -36,6 +36,13 @@ def document(name: str, text: str, record: int) -> dict:
     }  # fmt: skip
 
 
+def rejected(record: int) -> dict:
+    return {
+        "source": "s", "file": "a.jsonl", "record": record, "reason": "not_json", "detail": "at character 0 of the record",
+        "head": b"?", "n_bytes": 1, "record_hash": "0",
+    }  # fmt: skip
+
+
 def draw(name: str, text: str, stop: int, epoch: int = 0, n_tokens: int = 6) -> dict:
     return {
         "document_id": name, "content_hash": f"hash of {text}", "domain": "book", "n_tokens": n_tokens, "epoch": epoch,
@@ -47,7 +54,7 @@ def sound() -> dict[str, list[list[dict]]]:
     """Two shards: a kept, its exact copy b, its near copy c; d kept. a is drawn twice, d is cut."""
     return {
         "DOCUMENTS": [[document("a", "xx", 0), document("b", "xx", 1)], [document("c", "xy", 0), document("d", "z", 2)]],
-        "REJECTED": [],
+        "REJECTED": [[], [rejected(1)]],
         "DUPLICATES": [
             [
                 {"document_id": "a", "verdict": "kept", "kept_id": None, "similarity": None},
@@ -111,6 +118,11 @@ def drop(table, shard, row):
 
 BREACHES = {
     "SIGNATURES, DUPLICATES and TOKENS have a row for each row of DOCUMENTS": [drop("TOKENS", 1, 1), drop("DUPLICATES", 0, 1)],
+    "every record of a shard is a document or rejected, once": [
+        put("DOCUMENTS", 1, 1, record=3),
+        put("REJECTED", 1, 0, record=0),
+        drop("REJECTED", 1, 0),
+    ],
     "they are in the order of DOCUMENTS": [lambda t: t["TOKENS"][0].reverse(), put("DUPLICATES", 0, 1, document_id="q")],
     "a document has tokens exactly when it is kept": [
         put("TOKENS", 1, 1, n_tokens=None, input_ids=None),
