@@ -1,0 +1,300 @@
+"""A causal language model, run once and reduced many ways: nll of chunks alone and after another, nll of tokens.
+
+Full logits never exist: the model's body gives hidden states, and the head is applied to the scored positions of a
+few tokens at a time. Compute is float32 or bfloat16, what is summed is float64. Only this file and embedding.py import
+torch, inside their functions: a build that scores nothing doesn't need it.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from threading import Lock
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
+
+from schemas.errors import RecipeError, StageError
+from scorers.weights import Weights, converted_folder
+
+LOADING = Lock()
+HEAD_TOKENS = 128  # the head sees so many positions at a time: 25 MB of logits for a vocabulary of 49,152
+
+
+class ModelParams(BaseModel):
+    """Which model, and how it is run: all of it part of what it measures."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weights: Weights
+    window_tokens: PositiveInt | None = None  # the longest pass; None: all that the model was made for
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
+    block: NonNegativeInt = 0  # passes at a time; 0: one on a CPU, where a value then depends on its own text alone
+    threads: PositiveInt = 1  # of a worker: two workers of one thread are faster than one of two
+
+
+@dataclass(frozen=True, eq=False)
+class LM:
+    """A loaded model.
+
+    Attributes:
+        fingerprint: what else but the text a measured value depends on: weights, dtype, torch, kind of processor.
+        window_tokens: the longest pass.
+    """
+
+    model: Any
+    head: Any  # [n_vocab, d]
+    bias: Any  # [n_vocab] or None
+    fingerprint: tuple[str, ...]
+    window_tokens: int
+    n_vocab: int
+    device: str
+    block: int
+
+
+def load(params: ModelParams) -> LM:
+    """Load a model and make sure that this file's short cuts give what its own forward gives.
+
+    A process loads it once and its threads share it; how many threads torch may use is a setting of each of them.
+
+    Raises:
+        RecipeError: it can't be loaded, doesn't fit the machine, or is of a kind that can't be scored with.
+    """
+    libraries()[0].set_num_threads(params.threads)
+    with LOADING:
+        return loaded(params)
+
+
+@cache
+def loaded(params: ModelParams) -> LM:
+    torch, transformers = libraries()
+    if params.device == "cuda" and not torch.cuda.is_available():
+        raise RecipeError('score.model: device = "cuda", but torch finds no GPU here; set device = "cpu"')
+    folder = converted(params.weights)
+    try:
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, params.dtype), use_safetensors=True, local_files_only=True
+        )
+        model = model.to(params.device).eval().requires_grad_(False)
+    except torch.OutOfMemoryError as error:
+        raise RecipeError(f"{params.weights.path}: does not fit on {params.device}; name a smaller model") from error
+    except Exception as error:
+        raise RecipeError(f"{params.weights.path}: not a causal LM that transformers can load ({error})") from error
+    most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if most and (params.window_tokens or 0) > most:
+        raise RecipeError(
+            f"{params.weights.path}: score.model.window_tokens = {params.window_tokens:,}, but the model was made for "
+            f"{most:,}: its perplexity past that says nothing; take the key away or lower it"
+        )
+    head = model.get_output_embeddings()
+    lm = LM(
+        model, head.weight, getattr(head, "bias", None), fingerprint(params), params.window_tokens or most or 2048,
+        head.weight.shape[0], params.device, params.block or (1 if params.device == "cpu" else 64),
+    )  # fmt: skip
+    check(lm, params)
+    return lm
+
+
+def libraries() -> tuple[Any, Any]:
+    """torch and transformers, silent and without a network of their own.
+
+    Raises:
+        RecipeError: they are not installed.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise RecipeError(f'score.model: {error.name} is not installed; pip install "longmix[model]"') from error
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return torch, transformers
+
+
+def fingerprint(params: ModelParams) -> tuple[str, ...]:
+    """What else but the text a measured value depends on."""
+    torch, _ = libraries()
+    on_cpu = params.device == "cpu"
+    processor = torch.backends.cpu.get_cpu_capability() if on_cpu else torch.cuda.get_device_name()
+    return params.weights.hash, params.dtype, params.device, torch.__version__, processor
+
+
+def converted(weights: Weights) -> str:
+    """The folder of a model that loads fast: a GGUF file is converted once, and kept beside it under its hash."""
+    if not weights.path.endswith(".gguf"):
+        return weights.path
+    folder = converted_folder(weights)
+    if (folder / "config.json").is_file():
+        return str(folder)
+    torch, transformers = libraries()
+    where, name = os.path.split(weights.path)
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        model = transformers.AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(where, gguf_file=name)
+    except ImportError as error:
+        raise RecipeError(f'{weights.path}: {error}; pip install "longmix[model]" converts GGUF files') from error
+    except Exception as error:
+        raise RecipeError(f"{weights.path}: not a GGUF file that transformers can convert ({error})") from error
+    del model.config.quantization_config  # the weights are plain numbers now
+    model.hf_quantizer, model.is_quantized = None, False
+    model.save_pretrained(part)
+    tokenizer.save_pretrained(part)
+    if not (folder / "config.json").is_file():  # another process may have been first
+        os.replace(part, folder)
+    return str(folder)
+
+
+# -- one pass
+
+
+def body(lm: LM, ids: np.ndarray, past: Any = None) -> Any:
+    """[b, t, d] hidden states before the head. ids: [b, t]; past: the cache of what stands before, which grows by t."""
+    torch, _ = libraries()
+    with torch.inference_mode():
+        batch = torch.as_tensor(np.ascontiguousarray(ids, dtype=np.int64), device=lm.device)
+        return lm.model.base_model(batch, cache=past, use_cache=past is not None).last_hidden_state
+
+
+def nll(lm: LM, hidden: Any, targets: np.ndarray) -> np.ndarray:
+    """[b, t] float64 nats: -ln p(target) at each position, by log-sum-exp over a few positions at a time.
+
+    hidden: [b, t, d]; targets: [b, t], the token that follows each position.
+    """
+    torch, _ = libraries()
+    flat = hidden.reshape(-1, hidden.shape[-1])
+    wanted = torch.as_tensor(np.ascontiguousarray(targets, dtype=np.int64).reshape(-1), device=lm.device)
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(flat), HEAD_TOKENS):
+            here = slice(start, start + HEAD_TOKENS)
+            logits = torch.nn.functional.linear(flat[here], lm.head, lm.bias).float()
+            chosen = logits.gather(1, wanted[here, None])[:, 0]
+            parts.append((torch.logsumexp(logits, -1) - chosen).double())
+        return torch.cat(parts).reshape(targets.shape).cpu().numpy()
+
+
+def check(lm: LM, params: ModelParams) -> None:
+    """Hold this file's nll, alone and after a cached prefix, against the model's own logits on 24 tokens.
+
+    Raises:
+        RecipeError: they differ: the model's head is more than a matrix, or its cache is of another kind.
+    """
+    torch, _ = libraries()
+    ids = np.arange(24)[None] * 7919 % lm.n_vocab
+    with torch.inference_mode():
+        full = lm.model(torch.as_tensor(ids, device=lm.device)).logits.double().log_softmax(-1).cpu().numpy()
+    wanted = -full[0, np.arange(23), ids[0, 1:]]
+    past = empty_cache(lm)
+    body(lm, ids[:, :12], past)
+    after = nll(lm, body(lm, ids[:, 12:], past)[:, :-1], ids[:, 13:])[0]
+    alone = nll(lm, body(lm, ids)[:, :-1], ids[:, 1:])[0]
+    off = max(np.abs(alone - wanted).max(), np.abs(after - wanted[12:]).max())
+    if not off < (1e-3 if params.dtype == "float32" else 0.3):
+        raise RecipeError(f"{params.weights.path}: this kind of model can't be scored with: nll is off by {off:g} nats")
+
+
+def empty_cache(lm: LM) -> Any:
+    from transformers import DynamicCache
+
+    return DynamicCache(config=lm.model.config)
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Tell a lack of memory, which a CPU reports in its own way, from all else."""
+    torch, _ = libraries()
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise MemoryError(str(error)) from error
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        raise MemoryError(str(error)) from error
+
+
+# -- chunks, alone and after one another
+
+
+class Chunks:
+    """Equal chunks of one document: the nll of each alone and after another, each touched one run alone once.
+
+    The keys and values of a context are kept while they fit into `keep_bytes`; a context that was let go is run again.
+    `forwarded` counts the tokens that went through the model.
+    """
+
+    def __init__(self, lm: LM, chunks: np.ndarray, keep_bytes: int = 256 << 20):
+        """chunks: [s, c] token ids."""
+        if 2 * chunks.shape[1] > lm.window_tokens:
+            raise RecipeError(f"score: two chunks of {chunks.shape[1]} tokens pass the window of {lm.window_tokens:,}")
+        self.lm, self.chunks, self.keep_bytes = lm, chunks, keep_bytes
+        self.block = lm.block
+        self.forwarded = 0
+        self.nll_alone: dict[int, float] = {}
+        self.kept: dict[int, list[tuple[Any, Any]]] = {}  # context -> keys and values of each layer, oldest use first
+
+    def alone(self, places: Sequence[int]) -> np.ndarray:
+        """[n] float64 nats per token: mean nll of tokens 2.. of each chunk by itself."""
+        self.read([place for place in dict.fromkeys(places) if place not in self.nll_alone])
+        return np.array([self.nll_alone[place] for place in places])
+
+    def after(self, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+        """[n] float64 nats per token: mean nll of tokens 2.. of the target, right after the context.
+
+        pairs: (target, context). A block that does not fit into memory is halved, down to one pair.
+        """
+        found: list[np.ndarray] = []
+        at = 0
+        while at < len(pairs):
+            block = pairs[at : at + self.block]
+            try:
+                with memory_errors():
+                    found.append(self.after_block(block))
+                at += len(block)
+            except MemoryError as error:
+                self.kept.clear()
+                if self.block == 1:
+                    raise StageError(
+                        f"score: one pass of {2 * self.chunks.shape[1]} tokens does not fit into memory"
+                    ) from error
+                self.block //= 2
+        return np.concatenate(found) if found else np.empty(0)
+
+    def after_block(self, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+        torch, _ = libraries()
+        contexts = list(dict.fromkeys(j for _, j in pairs))
+        self.read([j for j in contexts if j not in self.kept])
+        held = [self.kept[j] for _, j in pairs]
+        for j in contexts:
+            self.kept[j] = self.kept.pop(j)  # used last
+        past = empty_cache(self.lm)
+        for layer, states in enumerate(zip(*held, strict=True)):
+            past.update(*(torch.cat(column) for column in zip(*states, strict=True)), layer)
+        targets = self.chunks[[i for i, _ in pairs]]
+        hidden = body(self.lm, targets[:, :-1], past)
+        self.forwarded += targets[:, :-1].size
+        self.let_go(keep=len(contexts))
+        return nll(self.lm, hidden, targets[:, 1:]).mean(axis=1)
+
+    def read(self, places: Sequence[int]) -> None:
+        """Run chunks alone: their nll, and the keys and values for what comes after them."""
+        for at in range(0, len(places), self.block):
+            block = places[at : at + self.block]
+            ids, past = self.chunks[block], empty_cache(self.lm)
+            hidden = body(self.lm, ids, past)
+            self.forwarded += ids.size
+            for place, value in zip(block, nll(self.lm, hidden[:, :-1], ids[:, 1:]).mean(axis=1), strict=True):
+                self.nll_alone[place] = float(value)
+            for row, place in enumerate(block):
+                self.kept[place] = [(x.keys[row : row + 1], x.values[row : row + 1]) for x in past.layers]
+
+    def let_go(self, keep: int) -> None:
+        """Forget the contexts unused for longest, down to keep_bytes or `keep` contexts."""
+        each = sum(k.nbytes + v.nbytes for k, v in next(iter(self.kept.values())))
+        while len(self.kept) > max(keep, self.keep_bytes // each):
+            del self.kept[next(iter(self.kept))]

@@ -1,0 +1,78 @@
+"""A model's files, found by the name that a recipe gives and counted by what they hold."""
+
+from hashlib import blake2b
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.errors import RecipeError
+
+PATTERNS = ("*.safetensors", "config.json", "tokenizer.json", "*.safetensors.index.json")  # all that is ever read
+
+
+class Weights(BaseModel):
+    """A model's folder or GGUF file, and the hash of what it holds. Only the hash is part of a result."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = Field(exclude=True)
+    hash: str
+
+    @classmethod
+    def named(cls, folder: Path, name: str) -> Self:
+        """The model that a recipe in `folder` names: a folder, a .gguf file, or an id on the hub.
+
+        Raises:
+            RecipeError: there is none, or it has no weights in the safetensors format.
+        """
+        local = folder / Path(name).expanduser()
+        if local.exists():
+            return cls.of(local)
+        if name.startswith((".", "/", "~")) or name.endswith(".gguf") or name.count("/") != 1:
+            raise RecipeError(
+                f"{local}: score.model.weights: no such folder or file; `longmix model` fetches the default one"
+            )
+        from huggingface_hub import snapshot_download  # slow to import, and rarely needed
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+        try:
+            return cls.of(Path(snapshot_download(name, allow_patterns=list(PATTERNS))))
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            raise RecipeError(
+                f"score.model.weights: {name} can't be had from the hub ({error}); name a local folder"
+            ) from error
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """
+        Raises:
+            RecipeError: it holds no model, or can't be read.
+        """
+        if path.is_file() and path.suffix != ".gguf":
+            raise RecipeError(f"{path}: not a model; name a folder with safetensors, or a .gguf file")
+        files = [path] if path.is_file() else sorted({p for pattern in PATTERNS for p in path.glob(pattern)})
+        if path.is_dir() and not {".safetensors", ".json"} <= {p.suffix for p in files}:
+            raise RecipeError(f"{path}: holds no model: config.json and *.safetensors are wanted (no pickled weights)")
+        digest = blake2b(digest_size=16)
+        try:
+            for file in files:
+                inner = blake2b(digest_size=16)
+                with open(file, "rb") as stream:
+                    while block := stream.read(1 << 22):
+                        inner.update(block)
+                digest.update(f"{file.name if path.is_dir() else ''}\0{inner.hexdigest()}\0".encode())
+        except OSError as error:
+            raise RecipeError(f"{file}: can't be read ({error.strerror}); mend the path or its permissions") from error
+        return cls(path=str(path), hash=digest.hexdigest())
+
+
+def converted_folder(weights: Weights) -> Path:
+    """Where the converted form of a GGUF file lies: beside it, under its hash."""
+    return Path(weights.path).with_name(weights.hash)
+
+
+def tokenizer_of(weights: Weights) -> Path:
+    """The model's own tokenizer.json."""
+    folder = converted_folder(weights) if weights.path.endswith(".gguf") else Path(weights.path)
+    return folder / "tokenizer.json"
