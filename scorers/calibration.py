@@ -1,0 +1,90 @@
+"""What cheap features say of a pair's gain: coefficients and residual variances, fitted once to a pool of documents.
+
+A build never fits: it reads a calibration that was made for its model and chunk size, or goes without.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from schemas.errors import RecipeError
+
+EDGES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)  # distances at which a bucket of residual variance begins
+
+
+class Kind(BaseModel):
+    """What holds for near pairs, or for far ones.
+
+    The gain of a pair is a term of its document plus coefficients @ features, plus a residual.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    coefficients: tuple[float, ...]  # by overlap.FEATURES
+    residual_variance: tuple[float, ...]  # of a pair inside its document, nats**2, by EDGES
+
+    def variance(self, pairs: np.ndarray) -> np.ndarray:
+        """[n] residual variance of each pair [n, 2], by its distance."""
+        return np.array(self.residual_variance)[bucket(pairs)]
+
+
+class Calibration(BaseModel):
+    """For one model and chunk size."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str  # its name, for people
+    weights: str  # its hash
+    chunk_tokens: int
+    n_documents: int
+    n_pairs: int
+    near: Kind
+    far: Kind
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """
+        Raises:
+            RecipeError: it can't be read, or is no calibration.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise RecipeError(f"{path}: can't be read ({error.strerror}); `longmix calibrate` makes one") from error
+        except ValidationError as error:
+            raise RecipeError(
+                f"{path}: not a calibration ({error.errors()[0]['msg']}); `longmix calibrate` makes one"
+            ) from error
+
+    def text(self) -> str:
+        return json.dumps(self.model_dump(), indent=1) + "\n"
+
+
+def bucket(pairs: np.ndarray) -> np.ndarray:
+    """[n] the place in EDGES of each pair's distance."""
+    return np.searchsorted(EDGES, pairs[:, 0] - pairs[:, 1], side="right") - 1
+
+
+def fit(pairs: Sequence[np.ndarray], gains: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> Kind:
+    """Least squares inside documents: each document's own mean is taken out, and each counts alike.
+
+    Args:
+        pairs, gains, found: for each document [n, 2], [n] and features [n, k], of near pairs or of far ones.
+    """
+    x, y = np.concatenate([centred(f) for f in found]), np.concatenate([centred(g) for g in gains])
+    weight = np.concatenate([np.full(len(g), 1 / len(g)) for g in gains])
+    root = np.sqrt(weight)
+    coefficients = np.linalg.lstsq(x * root[:, None], y * root, rcond=None)[0]
+    residual = (y - x @ coefficients) ** 2
+    where = np.concatenate([bucket(p) for p in pairs])
+    known = {b: float(np.average(residual[where == b], weights=weight[where == b])) for b in np.unique(where)}
+    variance = [known[min(known, key=lambda b: abs(b - wanted))] for wanted in range(len(EDGES))]  # the nearest known
+    return Kind(coefficients=tuple(coefficients.tolist()), residual_variance=tuple(variance))
+
+
+def centred(values: np.ndarray) -> np.ndarray:
+    return values - values.mean(axis=0)
