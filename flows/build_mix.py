@@ -20,8 +20,7 @@ from flows.progress import Follower, StageProgress, polling
 from flows.summary import by_length, catalog
 from pipelines.build import build
 from pipelines.cells import BUCKETS
-from pipelines.forecast import Forecast, notes, shortfalls
-from pipelines.plan import plan, read_kept
+from pipelines.forecast import notes, of_tables, shortfalls
 from pipelines.publish import Version, shards_of
 from pipelines.recipe import Recipe, load
 from pipelines.store import Store
@@ -96,10 +95,7 @@ def reported(root: Path) -> Iterator[None]:
 def unmet(version: Version, recipe: Recipe, root: Path) -> list[str]:
     """What the recipe asks for and the corpus can't give, line by line."""
     tables, params = shards_of(Manifest.of(version.folder)), recipe.plan
-    kept = read_kept(tables["DOCUMENTS"], tables["TOKENS"], Store(root), sorted(params.shares or {}))
-    mix = plan(kept, params)
-    left_out = int(kept.n_tokens[mix.left_out].sum())
-    found = Forecast(mix.before, mix.after.tokens.sum(axis=1), mix.targets, {}, left_out)
+    found = of_tables(tables, params, Store(root))
     return [*shortfalls(found, params), *notes(found, params)]
 
 

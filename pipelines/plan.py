@@ -1,4 +1,4 @@
-"""TOKENS, DOCUMENTS -> DRAWS: which copies of which documents are in the mix.
+"""TOKENS, DOCUMENTS, SCORES -> DRAWS: which copies of which documents are in the mix.
 
 The whole plan is arrays in one process: hash, domain and length of each kept document, about 150 bytes of it. No text
 and no token is read. The draws are divided into groups, each a shard of DRAWS and later a published file, by a hash of
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator
 
 from pipelines.cells import KINDS, Cells, cells_of, kind_of
+from pipelines.choose import MICRO, Judged, SelectParams, chosen
 from pipelines.keys import contents, keyed, salt
 from pipelines.stage import LOOK_UP, Read, Runner
 from pipelines.store import Shard, Store, name_of
@@ -38,6 +39,7 @@ class PlanParams(BaseModel):
     normalise_shares: bool = False
     shares: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None  # None: the corpus's own
     max_document_share: Annotated[Share, Field(gt=0)] | None = None  # a larger part of its domain is left out
+    select: SelectParams | None = None  # None: every document that was kept may be drawn
     seed: int = 0
 
     @field_validator("shares")
@@ -58,6 +60,7 @@ class Kept:
         content: [n, 2] the same hash as numbers.
         domains: ascending; `domain` [n] is a place among them.
         n_tokens: [n] int64.
+        judged: by the score that the plan selects by; None where it selects nothing.
     """
 
     document_id: pa.ChunkedArray
@@ -66,18 +69,47 @@ class Kept:
     domains: tuple[str, ...]
     domain: np.ndarray
     n_tokens: np.ndarray
+    judged: Judged | None = None
 
 
-def read_kept(documents: Sequence[Shard], tokens: Sequence[Shard], store: Store, named: Sequence[str] = ()) -> Kept:
+def reads_of(
+    documents: Sequence[Shard], tokens: Sequence[Shard], scores: Sequence[Shard], params: PlanParams
+) -> list[tuple[Read, ...]]:
+    """For each shard of DOCUMENTS the small columns that a plan is made from.
+
+    scores: of the table that the plan selects by, see score_table; read where it does.
+    """
+    own = [
+        (Read(s, ("content_hash", "domain")), Read(t, ("document_id", "n_tokens")))
+        for s, t in zip(documents, tokens, strict=True)
+    ]
+    if not params.select:
+        return list(own)
+    column = "recurrence" if params.select.by == "recurrence" else "score"
+    return [(*both, Read(s, (column, "reason"))) for both, s in zip(own, scores, strict=True)]
+
+
+def score_table(select: SelectParams | None) -> str:
+    """The table that a plan selects by; the controls have the documents that chunk_gain has."""
+    return "SCORES_CHEAP" if select and select.by == "recurrence" else "SCORES_CHUNK_GAIN"
+
+
+def read_kept(reads: Sequence[tuple[Read, ...]], store: Store, named: Sequence[str] = ()) -> Kept:
     """The small columns of all shards. `named`: domains to list though no document may have them."""
     pieces = []
-    for text, ids in zip(documents, tokens, strict=True):
-        both = store.read(text, ("content_hash", "domain"))
-        for name, column in zip(("document_id", "n_tokens"), store.read(ids, ("document_id", "n_tokens")), strict=True):
-            both = both.append_column(name, column)
-        pieces.append(both.filter(pc.greater(both["n_tokens"], 0)))
+    for each in reads:
+        columns = {
+            name: column for r in each for name, column in zip(r.columns, store.read(r.shard, r.columns), strict=True)
+        }
+        together = pa.table({("score" if name == "recurrence" else name): column for name, column in columns.items()})
+        pieces.append(together.filter(pc.greater(together["n_tokens"], 0)))
     kept = pa.concat_tables(pieces)
     domains = sorted({*kept["domain"].unique().to_pylist(), *named})
+    judged = None
+    if "score" in kept.column_names:
+        score = np.rint(kept["score"].fill_null(0).to_numpy() * MICRO).astype(np.int64)
+        reason = np.array([reason or "" for reason in kept["reason"].to_pylist()], object)
+        judged = Judged(score, kept["score"].is_valid().to_numpy(), reason)
     return Kept(
         kept["document_id"],
         kept["content_hash"],
@@ -85,6 +117,7 @@ def read_kept(documents: Sequence[Shard], tokens: Sequence[Shard], store: Store,
         tuple(domains),
         pc.index_in(kept["domain"], value_set=pa.array(domains, pa.string())).to_numpy().astype(np.int64),
         kept["n_tokens"].to_numpy().astype(np.int64),
+        judged,
     )
 
 
@@ -95,6 +128,7 @@ class Mix:
     Attributes:
         before, after: what there is and what is drawn; documents that are left out are in neither.
         left_out: [k] places of documents over max_document_share.
+        not_chosen: [k] places of documents that the scores keep out.
     """
 
     before: Cells
@@ -102,6 +136,7 @@ class Mix:
     targets: Targets
     draws: Draws
     left_out: np.ndarray
+    not_chosen: np.ndarray
 
 
 def plan(kept: Kept, params: PlanParams) -> Mix:
@@ -110,9 +145,14 @@ def plan(kept: Kept, params: PlanParams) -> Mix:
     Raises:
         RecipeError: there is nothing to draw.
     """
-    out = np.zeros(len(kept.domain), bool)
+    over = np.zeros(len(kept.domain), bool)
     if params.max_document_share is not None:
-        out = over_share(kept.domain, kept.n_tokens, params.max_document_share)
+        over = over_share(kept.domain, kept.n_tokens, params.max_document_share)
+    not_chosen = np.zeros(len(over), bool)
+    if params.select and kept.judged:
+        arguments = (kept.judged, kept.domains, kept.domain, kept.n_tokens, kept.content)
+        not_chosen = ~chosen(*arguments, params.select, params.seed)
+    out = over | not_chosen
     count = (kept.domains, kept.domain[~out], kept.n_tokens[~out], kept.n_tokens[~out], params.long_tokens)
     before = cells_of(*count)
     targets = solve(before, params.budget_tokens, params.shares, params.short_rate, params.max_epochs)
@@ -124,7 +164,7 @@ def plan(kept: Kept, params: PlanParams) -> Mix:
     draws = draw(kept.n_tokens, cell, targets.tokens, kept.content, params.seed)
     whole = kept.n_tokens[draws.document]
     after = cells_of(kept.domains, kept.domain[draws.document], whole, draws.n_tokens, params.long_tokens)
-    return Mix(before, after, targets, draws, np.flatnonzero(out))
+    return Mix(before, after, targets, draws, np.flatnonzero(over), np.flatnonzero(not_chosen))
 
 
 def groups(draws: Draws, content: np.ndarray) -> np.ndarray:
@@ -157,22 +197,26 @@ def table_of(kept: Kept, draws: Draws, chosen: np.ndarray) -> pa.Table:
     )
 
 
-def run(documents: list[Shard], tokens: list[Shard], params: PlanParams, store: Store, runner: Runner) -> list[Shard]:
+def run(
+    documents: list[Shard], tokens: list[Shard], scores: list[Shard], params: PlanParams, store: Store, runner: Runner
+) -> list[Shard]:
     """DRAWS, a shard for each group.
+
+    Args:
+        scores: of the table that the plan selects by; not read where it selects nothing.
 
     Raises:
         RecipeError: there is nothing to draw.
         NotMade: the runner is LOOK_UP.
     """
-    reads = [Read(s, ("content_hash", "domain")) for s in documents]
-    reads += [Read(s, ("document_id", "n_tokens")) for s in tokens]
-    name = name_of("plan", VERSION, params, [read.key() for read in reads])
+    reads = reads_of(documents, tokens, scores, params)
+    name = name_of("plan", VERSION, params, [[read.key() for read in each] for each in reads])
     found = store.find("plan", name)
     store.tell({"stage": "plan", "event": "begun", "shards": int(found is None), "there": int(found is not None)})
     if found is None:
         if runner.runner == LOOK_UP:  # nothing else of it matters: a plan is seconds in one process
             raise NotMade("plan")
-        kept = read_kept(documents, tokens, store, sorted(params.shares or {}))
+        kept = read_kept(reads, store, sorted(params.shares or {}))
         mix = plan(kept, params)
         group = groups(mix.draws, kept.content)
         members = [np.flatnonzero(group == g) for g in range(int(group.max()) + 1)]

@@ -16,9 +16,13 @@ from pipelines.encode import EncodeParams, eos_id
 from pipelines.files import HashedFile
 from pipelines.pack import PackParams
 from pipelines.plan import PlanParams
+from pipelines.score import ScoreParams
+from pipelines.screen import ScreenParams
 from pipelines.sources import Source
 from pipelines.stage import Runner
 from schemas.errors import RecipeError
+from scorers.calibration import Calibration
+from scorers.weights import Weights
 
 MIX_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"  # it becomes a folder
 
@@ -30,6 +34,8 @@ class Recipe(BaseModel):
     sources: tuple[Source, ...] = Field(min_length=1)
     dedup: DedupParams = DedupParams()
     encode: EncodeParams
+    screen: ScreenParams | None = None  # None: no cheap scores, unless the model's need them
+    score: ScoreParams | None = None  # None: no model is run
     plan: PlanParams
     pack: PackParams
     run: Runner = Runner()
@@ -45,6 +51,17 @@ class Recipe(BaseModel):
         for domain in sorted(self.plan.shares or {}):
             if domain not in domains:
                 raise ValueError(f"plan.shares.{domain}: no source has this domain{meant(domain, domains)}")
+        return self
+
+    @model_validator(mode="after")
+    def scores_are_made(self) -> Self:
+        """A plan selects by what the recipe has scored."""
+        select = self.plan.select
+        if select and not (self.screen if select.by == "recurrence" else self.score):
+            table = "screen" if select.by == "recurrence" else "score"
+            raise ValueError(f"plan.select.by: {select.by} needs the section [{table}]; add it")
+        if self.score and not self.screen:
+            raise ValueError("score: needs the section [screen], whose guard and gate come before the model; add it")
         return self
 
     def identity(self) -> dict[str, Any]:
@@ -77,12 +94,25 @@ def load(path: Path | str) -> Recipe:
     tokenizer = raw.get("encode", {}).get("tokenizer") if isinstance(raw.get("encode"), dict) else None
     if isinstance(tokenizer, str):
         raw["encode"]["tokenizer"] = HashedFile.of(tokenizer_file(folder, tokenizer))
+    name_score_files(raw, folder)
     try:
         recipe = Recipe.model_validate(raw)
         eos_id(recipe.encode)
     except ValidationError as error:
         raise RecipeError(f"{path}: {'; '.join(complaints(error))}") from error
     return recipe
+
+
+def name_score_files(raw: dict[str, Any], folder: Path) -> None:
+    """Put the model's files and the calibration in the place of their names, relative to the recipe's folder."""
+    score = raw.get("score")
+    if not isinstance(score, dict):
+        return
+    model = score.get("model")
+    if isinstance(model, dict) and isinstance(model.get("weights"), str):
+        model["weights"] = Weights.named(folder, model["weights"])
+    if isinstance(score.get("calibration"), str):
+        score["calibration"] = Calibration.read(folder / Path(score["calibration"]).expanduser())
 
 
 def tokenizer_file(folder: Path, name: str) -> Path:

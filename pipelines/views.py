@@ -14,7 +14,10 @@ from schemas.tables import TABLES
 
 Tables = Mapping[str, Sequence[Shard]]
 
-MATERIALISED = ("documents", "rejected", "draws", "sequences", "segments", "lengths", "shares", "contained")
+MATERIALISED = (
+    "documents", "rejected", "scores", "scores_by_length", "not_scored", "draws", "sequences", "segments", "lengths",
+    "shares", "contained",
+)  # fmt: skip
 STORAGE = "v1.0.0"  # the oldest DuckDB that shall open a catalog
 SETTINGS = {
     "autoinstall_known_extensions": "false",

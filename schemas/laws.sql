@@ -44,6 +44,31 @@ SELECT u.document_id, u.kept_id
 FROM documents u JOIN documents k ON k.document_id = u.kept_id AND k.verdict = 'kept'
 WHERE u.verdict IN ('exact', 'near') AND (u.verdict = 'exact') <> (u.content_hash = k.content_hash);
 
+-- law: BUDGET and the scores have a row for each row of DOCUMENTS, in its order, or there is none of them
+SELECT d.shard, d.row, d.document_id FROM tables.documents d
+LEFT JOIN tables.scores_cheap c USING (shard, row) LEFT JOIN tables.budget b USING (shard, row) LEFT JOIN tables.scores_chunk_gain g USING (shard, row)
+WHERE (EXISTS (FROM tables.scores_cheap) AND d.document_id IS DISTINCT FROM c.document_id)
+    OR (EXISTS (FROM tables.budget) AND d.document_id IS DISTINCT FROM b.document_id)
+    OR (EXISTS (FROM tables.scores_chunk_gain) AND d.document_id IS DISTINCT FROM g.document_id);
+
+-- law: a score stands beside the status scored alone, with its error; a reason beside all others
+SELECT shard, row, status, reason, score FROM tables.scores_chunk_gain
+WHERE status NOT IN ('scored', 'too_short', 'not_scored', 'dropped', 'error') OR (status = 'scored') <> (score IS NOT NULL)
+    OR (status = 'scored') <> (reason IS NULL) OR isnan(score) OR isnan(error) OR isnan(near);
+
+-- law: a document was measured by as many pairs as its budget gives it, all inside it, each once
+SELECT g.shard, g.row, b.n_pairs, len(g.pairs) AS measured
+FROM tables.scores_chunk_gain g JOIN tables.budget b USING (shard, row)
+WHERE b.n_pairs <> len(g.pairs) OR g.n_near + g.n_far <> len(g.pairs)
+    OR len(list_filter(g.pairs, lambda p: p.target >= g.n_chunks OR p.context >= p.target OR p.context < 0)) > 0
+    OR len(list_distinct(list_transform(g.pairs, lambda p: p.target * g.n_chunks::BIGINT + p.context))) <> len(g.pairs);
+
+-- law: a dropped document has no score and no budget
+SELECT u.shard, u.row, g.status, c.status AS of_cheap
+FROM tables.duplicates u LEFT JOIN tables.scores_chunk_gain g USING (shard, row) LEFT JOIN tables.scores_cheap c USING (shard, row)
+WHERE (u.verdict <> 'kept') IS DISTINCT FROM (g.status = 'dropped') AND g.status IS NOT NULL
+    OR (u.verdict <> 'kept') IS DISTINCT FROM (c.status = 'dropped') AND c.status IS NOT NULL;
+
 -- law: a draw is of a kept document and lies inside it
 SELECT w.document_id, w.document_start, w.document_stop, d.n_tokens
 FROM draws w LEFT JOIN documents d ON d.document_id = w.document_id AND d.verdict = 'kept'

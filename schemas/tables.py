@@ -88,6 +88,75 @@ TOKENS = pa.schema(
     ]
 )
 
+STATUS = column(
+    "status",
+    pa.string(),
+    "scored, too_short, not_scored, dropped (by dedup) or error: a score stands beside scored alone",
+)
+REASON = column("reason", pa.string(), "why there is no score, NULL where there is one", nullable=True)
+
+
+def part(name: str, holds: str) -> pa.Field:
+    return column(name, pa.float64(), f"{holds}; NULL where it was not measured", nullable=True)
+
+
+BUDGET = pa.schema(
+    [
+        column("document_id", pa.string(), "as in DOCUMENTS"),
+        column("n_pairs", pa.int32(), "pairs of its chunks that the model reads, 0 where it does not look at it"),
+        column(
+            "why",
+            pa.string(),
+            "first or more: the round that gave it its last pair; else why it gets none: dropped, too_short, short, "
+            "repeats, list, stitched, budget",
+        ),
+    ]
+)
+
+SCORES_CHEAP = pa.schema(
+    [
+        column("document_id", pa.string(), "as in DOCUMENTS"),
+        STATUS,
+        REASON,
+        column("n_words", pa.int64(), "of the text, NULL where it was dropped", nullable=True),
+        part("repeat_share", "share of its words in exact repeats of 32 words and more"),
+        part("recurrence", "how much more its rare words come back far away than in other documents of the domain"),
+        part("order_z", "how far its blocks stand from an order by chance, in standard deviations"),
+        part("list_share", "share of its lines that are rows of a list or table"),
+    ]
+)
+
+PAIR = pa.struct(
+    [
+        column("target", pa.int32(), "a chunk of the document, from 0"),
+        column("context", pa.int32(), "the chunk before it that was read first"),
+        column("alone", pa.float64(), "nll of the target by itself, nats per token"),
+        column("after", pa.float64(), "nll of the target right after the context, nats per token"),
+    ]
+)
+
+SCORES_CHUNK_GAIN = pa.schema(
+    [
+        column("document_id", pa.string(), "as in DOCUMENTS"),
+        STATUS,
+        REASON,
+        part("score", "far: the mean gain over far pairs, nats per token"),
+        part("error", "standard error of the score"),
+        part("near", "mean gain over all pairs less than 4 chunks apart, nats per token"),
+        part("near_error", "standard error of near"),
+        column("n_near", pa.int32(), "near pairs measured"),
+        column("n_far", pa.int32(), "far pairs measured"),
+        column("n_chunks", pa.int32(), "whole chunks of the document"),
+        part("uncorrected", "plain mean gain of the measured far pairs"),
+        part("uncorrected_near", "plain mean gain of the measured near pairs"),
+        part("strong_share", "share of the measured pairs that take away over a tenth of the perplexity"),
+        part("strength", "mean share of the perplexity taken away, counting such pairs alone"),
+        part("distance", "mean distance as a share of the document, counting such pairs alone"),
+        part("entropy_factor", "mean over chunks with two contexts and more: 1 where one context alone helps"),
+        column("pairs", many(PAIR), "what was measured, in the document's fixed sequence"),
+    ]
+)
+
 DRAWS = pa.schema(
     [
         column("document_id", pa.string(), "as in DOCUMENTS"),
@@ -132,13 +201,27 @@ TABLES = {
     "NEAR": NEAR,
     "DUPLICATES": DUPLICATES,
     "TOKENS": TOKENS,
+    "SCORES_CHEAP": SCORES_CHEAP,
+    "BUDGET": BUDGET,
+    "SCORES_CHUNK_GAIN": SCORES_CHUNK_GAIN,
     "DRAWS": DRAWS,
     "SEQUENCES": SEQUENCES,
 }
 
+SCORES = ("SCORES_CHEAP", "BUDGET", "SCORES_CHUNK_GAIN")  # beside DOCUMENTS too, where the recipe scores
 BESIDE_DOCUMENTS = ("SIGNATURES", "DUPLICATES", "TOKENS")  # a row for each row of DOCUMENTS, in its order
 
-FEW_VALUES = {"source", "origin", "domain", "license", "file", "reason", "verdict", "why"}  # worth a dictionary page
+FEW_VALUES = {
+    "source",
+    "origin",
+    "domain",
+    "license",
+    "file",
+    "reason",
+    "status",
+    "verdict",
+    "why",
+}  # worth a dictionary page
 
 
 def holds(schema: pa.Schema) -> dict[str, str]:

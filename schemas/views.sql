@@ -24,6 +24,33 @@ FROM tables.documents d
 JOIN tables.duplicates u ON u.shard = d.shard AND u.row = d.row
 JOIN tables.tokens t ON t.shard = d.shard AND t.row = d.row;
 
+-- A row a document that dedup kept, with its scores where the recipe makes them. status tells of chunk_gain: scored,
+-- too_short, not_scored (and the reason) or error; score is its mean gain over far pairs in nats per token.
+CREATE VIEW scores AS
+SELECT
+    d.document_id, d.content_hash, d.source, d.domain, d.n_tokens, d.length_bucket,
+    g.status, g.reason, g.score, g.error, g.near, g.near_error, coalesce(b.n_pairs, 0) AS n_pairs,
+    g.uncorrected, g.uncorrected_near, g.strong_share, g.strength, g.distance, g.entropy_factor,
+    c.repeat_share, c.recurrence, c.order_z, c.list_share, c.reason AS screened_out
+FROM documents d
+LEFT JOIN tables.scores_cheap c ON c.shard = d.shard AND c.row = d.row
+LEFT JOIN tables.budget b ON b.shard = d.shard AND b.row = d.row
+LEFT JOIN tables.scores_chunk_gain g ON g.shard = d.shard AND g.row = d.row
+WHERE d.verdict = 'kept' AND (c.document_id IS NOT NULL OR g.document_id IS NOT NULL);
+
+-- Scores by domain and length: how many documents have one, and how they are spread.
+CREATE VIEW scores_by_length AS
+SELECT domain, length_bucket, count(*) AS documents, count(score) AS scored, sum(n_pairs)::BIGINT AS pairs,
+    round(quantile_cont(score, 0.1), 4) AS low, round(median(score), 4) AS median, round(quantile_cont(score, 0.9), 4) AS high,
+    round(sqrt(avg(error * error)), 4) AS error, round(median(near), 4) AS near,
+    count(*) FILTER (repeat_share > 0.3) AS repeats
+FROM scores GROUP BY domain, length_bucket ORDER BY domain, length_bucket;
+
+-- Why documents have no score of the model.
+CREATE VIEW not_scored AS
+SELECT domain, status, reason, count(*) AS documents, sum(n_tokens)::BIGINT AS tokens
+FROM scores WHERE status IS DISTINCT FROM 'scored' AND status IS NOT NULL GROUP BY ALL ORDER BY domain, tokens DESC;
+
 -- A row an input record that could not be used, and why.
 CREATE VIEW rejected AS SELECT source, file, record, reason, detail, n_bytes, record_hash FROM tables.rejected;
 

@@ -63,7 +63,7 @@ def built(seed, root, packer="best_fit", workers=1, **changes):
     total = sum(len(ids) for _, ids in kept.values())
     params = PlanParams(**{"budget_tokens": total // 2, "long_tokens": 50, "max_epochs": 3, **changes})
     runner = Runner(workers=workers)
-    draws = plan.run(documents, tokens, params, store, runner)
+    draws = plan.run(documents, tokens, [], params, store, runner)
     sequences = pack.run(tokens, draws, ENCODE, PackParams(packer=packer, sequence_tokens=128), store, runner)
     return store, kept, params, draws, sequences
 

@@ -1,0 +1,114 @@
+"""`longmix calibrate`: fit what cheap features say of a pair's gain, for one model and chunk size.
+
+All pairs of a pool of documents are measured, which is long work: it is kept pair by pair and goes on where it was.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipelines import dedup, encode, ingest, measure
+from pipelines.encode import load as load_tokenizer
+from pipelines.recipe import Recipe
+from pipelines.scorer_model import tokenizer_for
+from pipelines.stage import LOOK_UP, Runner
+from pipelines.store import Shard, Store
+from schemas.errors import NotMade, RecipeError
+from scorers.calibration import Calibration, fit
+from scorers.chunk_gain import MeasuredPair, chunks_of
+from scorers.overlap import bags, features
+from scorers.pairs import FAR, n_far, n_near
+
+CHUNKS = 34  # of each document: 561 pairs, 76,000 model tokens
+
+
+def calibrate(recipe: Recipe, root: Path, n_documents: int, report: Callable[[str], None]) -> Calibration:
+    """Measure a pool of the recipe's documents and fit.
+
+    The pool takes documents of at least CHUNKS chunks from each domain in turn, by lowest content hash.
+
+    Raises:
+        RecipeError: the recipe scores nothing, its documents were not read yet, or too few are long enough.
+    """
+    if not recipe.score:
+        raise RecipeError("calibrate: the recipe has no section [score], which names the model")
+    params, store = recipe.score, Store(root.absolute())
+    reader = tokenizer_for(params.model_copy(update={"calibration": None}), recipe.encode)
+    documents, tokens = tables(
+        recipe.model_copy(update={"encode": recipe.encode.model_copy(update={"tokenizer": reader})}), store
+    )
+    wanted = pool(documents, tokens, n_documents, params.chunk_tokens, store)
+    n_pairs = sum(w.n_pairs for _, each in wanted for w in each)
+    report(f"{sum(len(each) for _, each in wanted)} documents, {n_pairs:,} pairs, resumed where it was stopped")
+    measured = measure.folder_of(store, params.model, params.chunk_tokens, reader.hash, use="calibration")
+    measure.run(wanted, params.model, params.chunk_tokens, measured, store, recipe.run)
+    found = []
+    for shard, each in wanted:
+        ids = store.read(shard, ["input_ids"])["input_ids"]
+        for one in each:
+            chunks = chunks_of(ids[one.row].values.to_numpy()[:-1], params.chunk_tokens)[: one.n_chunks]
+            texts = load_tokenizer(reader).decode_batch(chunks.tolist(), skip_special_tokens=False)
+            found.append((measured.of(one.content_hash), chunks, texts))
+    return fitted(found, Path(params.model.weights.path).name, params.model.weights.hash)
+
+
+def fitted(
+    pool: Sequence[tuple[Sequence[MeasuredPair], np.ndarray, Sequence[str]]], model: str, weights: str
+) -> Calibration:
+    """The calibration of a pool: for each document its measured pairs, its chunks and their texts."""
+    kinds: dict[bool, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {True: [], False: []}
+    for pairs, chunks, texts in pool:
+        places = np.array([(p.target, p.context) for p in pairs], np.int32)
+        gain = np.array([p.alone - p.after for p in pairs])
+        said = features(bags(chunks, texts), places)
+        near = places[:, 0] - places[:, 1] < FAR
+        for kind, mine in ((True, near), (False, ~near)):
+            kinds[kind].append((places[mine], gain[mine], said[mine]))
+    near_kind, far_kind = (fit(*zip(*kinds[kind], strict=True)) for kind in (True, False))
+    return Calibration(
+        model=model, weights=weights, chunk_tokens=pool[0][1].shape[1], n_documents=len(pool),
+        n_pairs=sum(len(pairs) for pairs, _, _ in pool), near=near_kind, far=far_kind,
+    )  # fmt: skip
+
+
+def tables(recipe: Recipe, store: Store) -> tuple[list[Shard], list[Shard]]:
+    """DOCUMENTS and TOKENS of a recipe that was built.
+
+    Raises:
+        RecipeError: they are not there.
+    """
+    look, names = Runner(runner=LOOK_UP), tuple(source.name for source in recipe.sources)
+    try:
+        documents, _ = ingest.run(recipe.sources, store, look)
+        _, duplicates = dedup.run(documents, recipe.dedup, names, {}, store, look)
+        return documents, encode.run(documents, duplicates, recipe.encode, store, look)
+    except NotMade as error:
+        raise RecipeError(
+            f"{store.root}: the recipe's documents were not read there yet; build it first, without [score]"
+        ) from error
+
+
+def pool(
+    documents: Sequence[Shard], tokens: Sequence[Shard], n_documents: int, chunk_tokens: int, store: Store
+) -> list[tuple[Shard, list[measure.Wanted]]]:
+    """The documents to measure, by shard of TOKENS: from each domain in turn the one of lowest content hash."""
+    by_domain: dict[str, list[tuple[str, int, int]]] = {}
+    for place, (text, ids) in enumerate(zip(documents, tokens, strict=True)):
+        table = store.read(text, ("content_hash", "domain"))
+        n_tokens = store.read(ids, ("n_tokens",))["n_tokens"].fill_null(0).to_numpy()
+        for row in np.flatnonzero(n_tokens > CHUNKS * chunk_tokens):
+            found = by_domain.setdefault(table["domain"][int(row)].as_py(), [])
+            found.append((table["content_hash"][int(row)].as_py(), place, int(row)))
+    queues = [sorted(found) for _, found in sorted(by_domain.items())]
+    turns = [each[k] for k in range(max(map(len, queues), default=0)) for each in queues if k < len(each)][:n_documents]
+    if len(turns) < n_documents:
+        raise RecipeError(
+            f"calibrate: {len(turns)} documents have {CHUNKS} chunks of {chunk_tokens} tokens; ask for fewer"
+        )
+    many = n_near(CHUNKS) + n_far(CHUNKS)
+    price = many * (chunk_tokens - 1) + CHUNKS * chunk_tokens
+    return [
+        (shard, [measure.Wanted(row, content, CHUNKS, many, price) for content, at, row in turns if at == place])
+        for place, shard in enumerate(tokens)
+    ]

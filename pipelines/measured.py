@@ -1,0 +1,74 @@
+"""What a model measured, kept by document as it comes: (content_hash, the scorer's fingerprint) leads to its pairs.
+
+    ROOT/measured/chunk_gain/a1b2.../3f/3f09....jsonl
+
+A line for each pair, in the order of the document's sequence: [target, context, nll alone, nll after, check]. A line
+is written in one piece and synced before the next pair is begun; one that a crash tore, or that was damaged since, ends
+what is known of the document. So a crash loses at most one block, and a refresh measures new documents only.
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from scorers.chunk_gain import MeasuredPair
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The pairs measured under one fingerprint."""
+
+    folder: Path
+
+    def path(self, content_hash: str) -> Path:
+        return self.folder / content_hash[:2] / f"{content_hash}.jsonl"
+
+    def of(self, content_hash: str) -> list[MeasuredPair]:
+        """What is known of a document; nothing where it was never looked at."""
+        return self.whole(content_hash)[0]
+
+    def whole(self, content_hash: str) -> tuple[list[MeasuredPair], int]:
+        """The pairs up to the first line that is torn or damaged, and the bytes they take."""
+        try:
+            raw = self.path(content_hash).read_bytes()
+        except FileNotFoundError:
+            return [], 0
+        found: list[MeasuredPair] = []
+        n_bytes = 0
+        for line in raw.splitlines(keepends=True):
+            pair = parsed(line)
+            if pair is None:
+                break
+            found.append(pair)
+            n_bytes += len(line)
+        return found, n_bytes
+
+    def add(self, content_hash: str, pairs: Iterable[MeasuredPair]) -> None:
+        """Append pairs after those that are known."""
+        path = self.path(content_hash)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        n_bytes = self.whole(content_hash)[1]
+        with open(path, "r+b" if path.exists() else "xb", buffering=0) as stream:
+            stream.truncate(n_bytes)  # what a crash tore goes
+            stream.seek(n_bytes)
+            stream.write(b"".join(line_of(pair) for pair in pairs))
+            os.fsync(stream.fileno())
+
+
+def line_of(pair: MeasuredPair) -> bytes:
+    body = json.dumps(list(pair))
+    return f"[{body[1:-1]}, {zlib.crc32(body.encode())}]\n".encode()
+
+
+def parsed(line: bytes) -> MeasuredPair | None:
+    """The pair of a line; None where it is torn or damaged."""
+    try:
+        *values, check = json.loads(line)
+    except ValueError:
+        return None
+    if not line.endswith(b"\n") or zlib.crc32(json.dumps(values).encode()) != check:
+        return None
+    return MeasuredPair(*values)

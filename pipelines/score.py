@@ -1,0 +1,230 @@
+"""TOKENS -> BUDGET and SCORES_CHUNK_GAIN: how far documents depend on what stands long before.
+
+The guard and the gate of the cheap tier come first; then the model reads one near and one far pair of every document
+that is left and long enough; then what remains of the budget goes where it changes the plan most. All decisions look
+at small columns in one process; the model runs document by document, and what it said is kept by content.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from pipelines import measure
+from pipelines.budget import Budgeted, cost, cuts, first_round, second_round
+from pipelines.choose import MICRO, SelectParams
+from pipelines.encode import load as load_tokenizer
+from pipelines.files import HashedFile
+from pipelines.measured import Measured
+from pipelines.stage import LOOK_UP, Read, Runner, actions_for, run_shards
+from pipelines.store import Shard, Store, name_of
+from schemas.errors import NotMade
+from schemas.tables import BUDGET, SCORES_CHUNK_GAIN
+from scorers import lm
+from scorers.calibration import Calibration
+from scorers.chunk_gain import MIN_CHUNKS, MeasuredPair, Parts, chunks_of, parts
+
+VERSION = 1  # raise when the same params would give other rows
+
+
+class ScoreParams(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: lm.ModelParams
+    budget_tokens: PositiveInt  # of model passes, in all
+    min_tokens: PositiveInt  # a shorter document is not looked at
+    chunk_tokens: PositiveInt = 128
+    most_pairs: PositiveInt = 64  # of a document
+    calibration: Calibration | None = None  # None: no correction
+
+
+class Assembly(BaseModel):
+    """What the scores of a shard depend on beside its documents and their budget."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fingerprint: tuple[str, ...]
+    chunk_tokens: int
+    tokenizer: HashedFile
+    calibration: Calibration | None
+    measured: Path = Field(exclude=True)
+
+
+def score_shard(documents: pa.Table, tokens: pa.Table, budget: pa.Table, params: Assembly) -> pa.Table:
+    """SCORES_CHUNK_GAIN: a row for each row of `documents`, from what was measured."""
+    measured, tokenizer = Measured(params.measured), load_tokenizer(params.tokenizer)
+    rows = []
+    for k in range(documents.num_rows):
+        n, why, content = budget["n_pairs"][k].as_py(), budget["why"][k].as_py(), documents["content_hash"][k].as_py()
+        if not n:
+            rows.append(unscored(budget["document_id"][k].as_py(), why))
+            continue
+        pairs = [MeasuredPair(*values) for values in measured.of(content)[:n]]
+        if len(pairs) < n:
+            raise NotMade(f"{content}: {len(pairs)} of {n} pairs were measured")
+        chunks = chunks_of(tokens["input_ids"][k].values.to_numpy()[:-1], params.chunk_tokens)
+        texts = tokenizer.decode_batch(chunks.tolist(), skip_special_tokens=False)
+        found = parts(pairs, chunks, texts, content, params.calibration)
+        rows.append(scored(budget["document_id"][k].as_py(), found, pairs))
+    return pa.Table.from_pylist(rows, schema=SCORES_CHUNK_GAIN)
+
+
+def unscored(document_id: str, why: str) -> dict[str, object]:
+    """A row of a document that the model did not look at."""
+    status = why if why in ("dropped", "too_short") else "not_scored"
+    return {
+        "document_id": document_id,
+        "status": status,
+        "reason": why,
+        "n_near": 0,
+        "n_far": 0,
+        "n_chunks": 0,
+        "pairs": [],
+    }
+
+
+def scored(document_id: str, found: Parts, pairs: Sequence[MeasuredPair]) -> dict[str, object]:
+    """A row of a document that was measured; one whose score is no number says so, and has none."""
+    whole = np.isfinite(found.far) and np.isfinite(found.near)
+    values = {
+        "score": found.far, "error": found.far_error, "near": found.near, "near_error": found.near_error,
+        "uncorrected": found.uncorrected_far, "uncorrected_near": found.uncorrected_near,
+        "strong_share": found.strong_share, "strength": found.strength, "distance": found.distance,
+        "entropy_factor": found.entropy_factor,
+    }  # fmt: skip
+    return {
+        "document_id": document_id,
+        "status": "scored" if whole else "error",
+        "reason": None if whole else "the model's nll is not a finite number",
+        **{name: value if whole and np.isfinite(value) else None for name, value in values.items()},
+        "n_near": found.n_near,
+        "n_far": found.n_far,
+        "n_chunks": found.n_chunks,
+        "pairs": [pair._asdict() for pair in pairs],
+    }
+
+
+class Columns:
+    """What is decided from: the small columns of all documents, shard after shard."""
+
+    def __init__(self, documents: Sequence[Shard], tokens: Sequence[Shard], cheap: Sequence[Shard], store: Store):
+        text = pa.concat_tables([store.read(s, ("content_hash", "domain")) for s in documents])
+        ids = pa.concat_tables([store.read(s, ("document_id", "n_tokens")) for s in tokens])
+        screened = pa.concat_tables([store.read(s, ("reason",)) for s in cheap])
+        self.n_rows = [s.n_rows for s in documents]
+        self.document_id, self.content_hash = ids["document_id"], text["content_hash"].to_pylist()
+        self.domain = np.array(text["domain"].to_pylist(), object)
+        self.n_tokens = ids["n_tokens"].fill_null(0).to_numpy().astype(np.int64)
+        self.refused = np.array([reason or "" for reason in screened["reason"].to_pylist()], object)
+
+    def reasons(self, params: ScoreParams) -> np.ndarray:
+        """[n] why the model does not look at a document, or ""."""
+        short = (self.n_tokens - 1) // params.chunk_tokens < MIN_CHUNKS
+        reasons = np.where(self.n_tokens < params.min_tokens, "short", self.refused)
+        reasons = np.where(short, "too_short", reasons)
+        reasons[self.n_tokens == 0] = "dropped"
+        return reasons
+
+    def tables(self, budget: Budgeted) -> list[pa.Table]:
+        """BUDGET, shard by shard."""
+        columns = [self.document_id, pa.array(budget.n_pairs, pa.int32()), pa.array(budget.why.tolist(), pa.string())]
+        whole = pa.table(columns, schema=BUDGET)
+        starts = np.concatenate([[0], np.cumsum(self.n_rows)])
+        return [whole.slice(int(start), n) for start, n in zip(starts, self.n_rows, strict=False)]
+
+
+def run(
+    documents: list[Shard], tokens: list[Shard], cheap: list[Shard], tokenizer: HashedFile, params: ScoreParams,
+    select: SelectParams | None, store: Store, runner: Runner,
+) -> dict[str, list[Shard]]:  # fmt: skip
+    """BUDGET and SCORES_CHUNK_GAIN, a shard beside each shard of DOCUMENTS.
+
+    Args:
+        tokens: of the model's own tokenizer.
+        select: what the plan will keep by this score, which tells where a better one matters; None: nothing.
+
+    Raises:
+        RecipeError: the model can't be loaded.
+        NotMade: the runner is LOOK_UP.
+    """
+    fingerprint = lm.fingerprint(params.model)
+    measured = measure.folder_of(store, params.model, params.chunk_tokens, tokenizer.hash)
+    assembly = Assembly(
+        fingerprint=fingerprint, chunk_tokens=params.chunk_tokens, tokenizer=tokenizer,
+        calibration=params.calibration, measured=measured.folder,
+    )  # fmt: skip
+    reads = [Read(s, ("content_hash", "domain")) for s in documents] + [
+        Read(s, ("document_id", "input_ids")) for s in tokens
+    ]
+    reads += [Read(s, ("reason",)) for s in cheap]
+    name = name_of("budget", VERSION, params, list(fingerprint), tokenizer, select, [r.key() for r in reads])
+    budget = store.find("budget", name)
+
+    def scores_of(shards: Sequence[Shard]) -> list[Shard]:
+        each = (
+            (Read(text, ("content_hash",)), Read(ids, ("input_ids",)), Read(given, ("document_id", "n_pairs", "why")))
+            for text, ids, given in zip(documents, tokens, shards, strict=True)
+        )
+        actions = actions_for("score", VERSION, assembly, "SCORES_CHUNK_GAIN", each)
+        missing = [store.find("score", action.name) is None for action in actions]
+        wanted = [
+            wanted_of(action.reads, params.chunk_tokens, store) if new else []
+            for action, new in zip(actions, missing, strict=True)
+        ]
+        measure.run(list(zip(tokens, wanted, strict=True)), params.model, params.chunk_tokens, measured, store, runner)
+        return run_shards(actions, score_shard, assembly, store, runner)
+
+    if budget is None:
+        if runner.runner == LOOK_UP:
+            raise NotMade("score")
+        columns = Columns(documents, tokens, cheap, store)
+        first = first_round(
+            columns.reasons(params), (columns.n_tokens - 1) // params.chunk_tokens, columns.n_tokens,
+            columns.content_hash, params.budget_tokens, params.chunk_tokens,
+        )  # fmt: skip
+        seen = scores_of([store.write("BUDGET", table) for table in columns.tables(first)])
+        final = spend(columns, first, seen, params, select, store)
+        budget = store.commit("budget", name, [store.write("BUDGET", table) for table in columns.tables(final)])
+    return {"BUDGET": budget, "SCORES_CHUNK_GAIN": scores_of(budget)}
+
+
+def wanted_of(reads: Sequence[Read], chunk_tokens: int, store: Store) -> list[measure.Wanted]:
+    """The documents of a shard that the model is to look at."""
+    text, ids, given = (read.shard for read in reads)
+    content_hash = store.read(text, ["content_hash"])["content_hash"].to_pylist()
+    n_tokens = store.read(ids, ["n_tokens"])["n_tokens"].fill_null(0).to_numpy()
+    n_pairs = store.read(given, ["n_pairs"])["n_pairs"].to_numpy()
+    found = []
+    for k in np.flatnonzero(n_pairs):
+        s, n = int(n_tokens[k] - 1) // chunk_tokens, int(n_pairs[k])
+        price = cost(s, content_hash[k], n, chunk_tokens)
+        found.append(measure.Wanted(int(k), content_hash[k], s, n, price))
+    return found
+
+
+def spend(
+    columns: Columns,
+    first: Budgeted,
+    seen: Sequence[Shard],
+    params: ScoreParams,
+    select: SelectParams | None,
+    store: Store,
+) -> Budgeted:
+    """The second round, from what the first one found."""
+    found = pa.concat_tables([store.read(s, ("score",)) for s in seen])["score"]
+    known = found.is_valid().to_numpy()
+    score = np.rint(found.fill_null(0).to_numpy() * MICRO).astype(np.int64)
+    gap = None
+    if select and select.by == "chunk_gain" and known.any():
+        cut = np.zeros(len(score), np.int64)
+        hashes = np.array(columns.content_hash, object)
+        cut[known] = cuts(score[known], columns.n_tokens[known], columns.domain[known], hashes[known], select.share)
+        gap = score - cut
+    one = params.calibration.far.residual_variance if params.calibration else (0.06,)
+    variance = np.full(len(score), round(float(np.mean(one)) * MICRO * MICRO), np.int64)
+    return second_round(
+        first, (columns.n_tokens - 1) // params.chunk_tokens, columns.n_tokens, columns.content_hash,
+        params.budget_tokens, params.chunk_tokens, params.most_pairs, gap, variance,
+    )  # fmt: skip
