@@ -18,6 +18,7 @@ mix: .venv/installed
 	@$(BIN)/longmix build "$(MIX)" --root "$(ROOT)"
 
 test: .venv/installed-dev
+	@$(BIN)/longmix model
 	@$(BIN)/python -m pytest
 
 lint: .venv/installed-dev

@@ -21,6 +21,7 @@ def summary(version: Version, root: Path, seconds: float) -> str:
         tokens = "\n".join(grid(*by_length(con)))
         relation = con.sql("FROM shares")
         shares = printed(relation.columns, relation.fetchall())
+        judged = scores(con)
     state = "made" if version.is_new else "was there already, nothing to make;"
     return f"""
 {version.mix} {version.version} {state} in {seconds:,.0f} s: {n_tokens:,} tokens in {n_rows:,} sequences
@@ -31,11 +32,30 @@ Tokens in the mix, by domain and length of the whole document
 
 Shares of the corpus and of the mix
 {shares}
-
+{judged}
 Next, for example:
   {longmix()} show {quoted(root)} 0
   {longmix()} query {quoted(root)} "SELECT verdict, count(*) FROM documents GROUP BY ALL"
   open {quoted(version.folder / "report.html")}
+"""
+
+
+def scores(con: duckdb.DuckDBPyConnection) -> str:
+    """What the model said, by domain and length, and what it did not look at; empty where nothing was scored."""
+    found = con.sql("SELECT * EXCLUDE (repeats) FROM scores_by_length WHERE scored > 0")
+    rows = found.fetchall()
+    if not rows:
+        return ""
+    why = con.sql("""
+        SELECT coalesce(reason, status) AS reason, sum(documents)::BIGINT AS documents, sum(tokens)::BIGINT AS tokens
+        FROM not_scored GROUP BY ALL ORDER BY tokens DESC
+    """)
+    return f"""
+chunk_gain: how much easier far chunks make one another, nats per token (10 %, median, 90 % of documents)
+{printed(found.columns, rows)}
+
+Not scored by the model
+{printed(why.columns, why.fetchall())}
 """
 
 

@@ -26,10 +26,10 @@ class Budgeted:
 
 
 def cost(s: int, content_hash: str, n_pairs: int, chunk_tokens: int) -> int:
-    """Model tokens of the first n pairs: all but one token of each target, and each chunk that is touched, once."""
+    """Model tokens of the first n pairs: all but one token of each target; each touched chunk and its anchor, once."""
     pairs = first_pairs(s, content_hash, n_pairs)
     touched = {place for pair in pairs for place in pair}
-    return len(pairs) * (chunk_tokens - 1) + len(touched) * chunk_tokens
+    return len(pairs) * (chunk_tokens - 1) + len(touched) * (chunk_tokens + 1)
 
 
 def first_round(

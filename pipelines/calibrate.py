@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from pipelines import dedup, encode, ingest, measure
-from pipelines.encode import load as load_tokenizer
 from pipelines.recipe import Recipe
 from pipelines.scorer_model import tokenizer_for
 from pipelines.stage import LOOK_UP, Runner
@@ -48,27 +47,24 @@ def calibrate(recipe: Recipe, root: Path, n_documents: int, report: Callable[[st
         ids = store.read(shard, ["input_ids"])["input_ids"]
         for one in each:
             chunks = chunks_of(ids[one.row].values.to_numpy()[:-1], params.chunk_tokens)[: one.n_chunks]
-            texts = load_tokenizer(reader).decode_batch(chunks.tolist(), skip_special_tokens=False)
-            found.append((measured.of(one.content_hash), chunks, texts))
+            found.append((measured.of(one.content_hash), chunks))
     return fitted(found, Path(params.model.weights.path).name, params.model.weights.hash)
 
 
-def fitted(
-    pool: Sequence[tuple[Sequence[MeasuredPair], np.ndarray, Sequence[str]]], model: str, weights: str
-) -> Calibration:
-    """The calibration of a pool: for each document its measured pairs, its chunks and their texts."""
+def fitted(pool: Sequence[tuple[Sequence[MeasuredPair], np.ndarray]], model: str, weights: str) -> Calibration:
+    """The calibration of a pool: for each document its measured pairs and its chunks."""
     kinds: dict[bool, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {True: [], False: []}
-    for pairs, chunks, texts in pool:
+    for pairs, chunks in pool:
         places = np.array([(p.target, p.context) for p in pairs], np.int32)
         gain = np.array([p.alone - p.after for p in pairs])
-        said = features(bags(chunks, texts), places)
+        said = features(bags(chunks), places)
         near = places[:, 0] - places[:, 1] < FAR
         for kind, mine in ((True, near), (False, ~near)):
             kinds[kind].append((places[mine], gain[mine], said[mine]))
     near_kind, far_kind = (fit(*zip(*kinds[kind], strict=True)) for kind in (True, False))
     return Calibration(
         model=model, weights=weights, chunk_tokens=pool[0][1].shape[1], n_documents=len(pool),
-        n_pairs=sum(len(pairs) for pairs, _, _ in pool), near=near_kind, far=far_kind,
+        n_pairs=sum(len(pairs) for pairs, _ in pool), near=near_kind, far=far_kind,
     )  # fmt: skip
 
 
@@ -107,7 +103,7 @@ def pool(
             f"calibrate: {len(turns)} documents have {CHUNKS} chunks of {chunk_tokens} tokens; ask for fewer"
         )
     many = n_near(CHUNKS) + n_far(CHUNKS)
-    price = many * (chunk_tokens - 1) + CHUNKS * chunk_tokens
+    price = many * (chunk_tokens - 1) + CHUNKS * (chunk_tokens + 1)
     return [
         (shard, [measure.Wanted(row, content, CHUNKS, many, price) for content, at, row in turns if at == place])
         for place, shard in enumerate(tokens)

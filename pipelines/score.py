@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from pipelines import measure
 from pipelines.budget import Budgeted, cost, cuts, first_round, second_round
 from pipelines.choose import MICRO, SelectParams
-from pipelines.encode import load as load_tokenizer
 from pipelines.files import HashedFile
 from pipelines.measured import Measured
 from pipelines.stage import LOOK_UP, Read, Runner, actions_for, run_shards
@@ -54,7 +53,7 @@ class Assembly(BaseModel):
 
 def score_shard(documents: pa.Table, tokens: pa.Table, budget: pa.Table, params: Assembly) -> pa.Table:
     """SCORES_CHUNK_GAIN: a row for each row of `documents`, from what was measured."""
-    measured, tokenizer = Measured(params.measured), load_tokenizer(params.tokenizer)
+    measured = Measured(params.measured)
     rows = []
     for k in range(documents.num_rows):
         n, why, content = budget["n_pairs"][k].as_py(), budget["why"][k].as_py(), documents["content_hash"][k].as_py()
@@ -65,8 +64,7 @@ def score_shard(documents: pa.Table, tokens: pa.Table, budget: pa.Table, params:
         if len(pairs) < n:
             raise NotMade(f"{content}: {len(pairs)} of {n} pairs were measured")
         chunks = chunks_of(tokens["input_ids"][k].values.to_numpy()[:-1], params.chunk_tokens)
-        texts = tokenizer.decode_batch(chunks.tolist(), skip_special_tokens=False)
-        found = parts(pairs, chunks, texts, content, params.calibration)
+        found = parts(pairs, chunks, content, params.calibration)
         rows.append(scored(budget["document_id"][k].as_py(), found, pairs))
     return pa.Table.from_pylist(rows, schema=SCORES_CHUNK_GAIN)
 

@@ -22,6 +22,13 @@ def run(documents, duplicates, params, before, store: Store, runner: Runner) -> 
     out = []
     for d, u in zip(documents, duplicates, strict=True):
         t = store.read(u, ("document_id", "verdict"))
-        rows = [{"document_id": i, "status": "scored" if v == "kept" else "dropped", "reason": None if v == "kept" else "dropped"} for i, v in zip(t["document_id"].to_pylist(), t["verdict"].to_pylist(), strict=True)]
+        rows = [
+            {
+                "document_id": i,
+                "status": "scored" if v == "kept" else "dropped",
+                "reason": None if v == "kept" else "dropped",
+            }
+            for i, v in zip(t["document_id"].to_pylist(), t["verdict"].to_pylist(), strict=True)
+        ]
         out.append(store.write("SCORES_CHEAP", pa.Table.from_pylist(rows, schema=SCORES_CHEAP)))
     return {"SCORES_CHEAP": out}

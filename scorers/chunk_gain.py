@@ -2,7 +2,7 @@
 
 The gain of a pair is the nll of chunk i alone minus its nll right after chunk j, in nats per token. The score is the
 mean gain over all far pairs, whatever the document's length; that over near pairs stands beside it. A few pairs are
-measured; what the bytes that two chunks share say of all the others corrects for which few they were: a control
+measured; what the tokens that two chunks share say of all the others corrects for which few they were: a control
 variate, with coefficients from a calibration, never fitted to the document or in a build.
 
 LDS (Chen et al. 2024) made stable. What it shares with LDS, and what it leaves out and why, is in docs/scores.md.
@@ -91,26 +91,23 @@ def measure(chunks: Chunks, content_hash: str, n: int, known: Sequence[MeasuredP
 
 
 def parts(
-    pairs: Sequence[MeasuredPair], chunks: np.ndarray, texts: Sequence[str], content_hash: str,
-    calibration: Calibration | None,
-) -> Parts:  # fmt: skip
+    pairs: Sequence[MeasuredPair], chunks: np.ndarray, content_hash: str, calibration: Calibration | None
+) -> Parts:
     """A document's score from what was measured of it.
 
     Args:
         pairs: the first of its sequence.
-        chunks: [s, c] its token ids; `texts` the same as text.
+        chunks: [s, c] its token ids.
         calibration: None: no correction, and errors from the document's own pairs alone.
     """
     s = len(chunks)
     places = np.array([(p.target, p.context) for p in pairs], np.int32).reshape(-1, 2)
     gain = np.array([p.alone - p.after for p in pairs], np.float64)
     is_near = places[:, 0] - places[:, 1] < FAR
-    held = bags(chunks, texts) if calibration else []
+    held = bags(chunks) if calibration else []
     estimates = []
-    for low, high, mine, kind in (
-        (1, min(s, FAR), is_near, calibration and calibration.near),
-        (FAR, s, ~is_near, calibration and calibration.far),
-    ):
+    kinds = (calibration.near, calibration.far) if calibration else (None, None)
+    for low, high, mine, kind in ((1, FAR, is_near, kinds[0]), (FAR, s, ~is_near, kinds[1])):
         many = n_pairs(s, low, high)
         if kind is None:
             estimates.append(plain(gain[mine], many))

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-GRAM_BYTES = 5
 COMMON = 8  # log2 of a token's id: those below are too frequent to tell; byte-pair ids are by falling frequency
-FEATURES = ("bytes", "rare_tokens", "bigrams", "inverse_distance")  # the columns of features()
+FEATURES = ("rare_tokens", "bigrams", "trigrams", "inverse_distance")  # the columns of features()
 
 
 @dataclass(frozen=True)
@@ -20,8 +19,8 @@ class Bag:
 
     Attributes:
         values: [m] uint64.
-        weights: [m] float64, of a value in this chunk as the target.
-        starts: [s + 1] int64.
+        weights: [m] float64.
+        starts: [s + 1] int64, where each chunk's begin.
     """
 
     values: np.ndarray
@@ -29,21 +28,16 @@ class Bag:
     starts: np.ndarray
 
 
-def bags(chunks: np.ndarray, texts: Sequence[str]) -> list[Bag]:
-    """5-byte strings, tokens by rarity, and pairs of neighbouring tokens of each chunk.
-
-    Args:
-        chunks: [s, c] token ids.
-        texts: [s] the same as text.
-    """
+def bags(chunks: np.ndarray) -> list[Bag]:
+    """Tokens by rarity, and runs of two and of three tokens, of each chunk [s, c] of token ids below 2**21."""
     ids, c = chunks.astype(np.uint64), chunks.shape[1]
-    grams = [np.unique(grams_of(np.frombuffer(text.encode(), np.uint8))) for text in texts]
-    tokens = [np.unique(row) for row in ids]
-    bigrams = [np.unique(row[:-1] << np.uint64(32) | row[1:]) for row in ids]
+    pairs = ids[:, :-1] << np.uint64(21) | ids[:, 1:]
+    triples = pairs[:, :-1] << np.uint64(21) | ids[:, 2:]
+    tokens, bigrams, trigrams = ([np.unique(row) for row in each] for each in (ids, pairs, triples))
     return [
-        bag(grams, [np.full(len(g), 1 / max(1, len(g))) for g in grams]),
         bag(tokens, [np.maximum(np.log2(1.0 + t) - COMMON, 0) / c for t in tokens]),
         bag(bigrams, [np.full(len(b), 1 / c) for b in bigrams]),
+        bag(trigrams, [np.full(len(t), 1 / c) for t in trigrams]),
     ]
 
 
@@ -56,18 +50,6 @@ def features(held: Sequence[Bag], pairs: np.ndarray) -> np.ndarray:
     """[n, 4] float64, see FEATURES. pairs: [n, 2] target, context."""
     columns = [shared(b.values, b.weights, b.starts, pairs) for b in held]
     return np.stack([*columns, 1 / (pairs[:, 0] - pairs[:, 1])], axis=1)
-
-
-@njit(nogil=True, cache=True)
-def grams_of(data: np.ndarray) -> np.ndarray:
-    """[n] uint64: every 5-byte string in `data`, as the number that its bytes spell."""
-    found = np.empty(max(0, len(data) - GRAM_BYTES + 1), np.uint64)
-    gram = np.uint64(0)
-    for at in range(len(data)):
-        gram = ((gram << np.uint64(8)) | np.uint64(data[at])) & np.uint64(0xFFFFFFFFFF)
-        if at >= GRAM_BYTES - 1:
-            found[at - GRAM_BYTES + 1] = gram
-    return found
 
 
 @njit(nogil=True, cache=True)

@@ -2,38 +2,40 @@
 
 A pair (i, j) is a chunk i and one before it, j. Near pairs are less than FAR chunks apart, far ones FAR or more. Every
 fourth pair of the sequence is a near one, from the first; the others are far. Each kind runs through its pairs by a
-low-discrepancy sequence over (distance, row), shifted at random by the document's content hash: whatever n is, the
-pairs are spread evenly over both, and more pairs extend what is there. No pair comes twice.
+Sobol' sequence over (row, distance), scrambled by the document's content hash: whatever n is, the pairs are spread
+evenly over both, and more pairs extend what is there. No pair comes twice.
 """
 
 from collections.abc import Iterator
 from hashlib import blake2b
 from itertools import islice
-from math import isqrt
 
 import numpy as np
+from numba import njit, uint32, vectorize
 
 Pair = tuple[int, int]  # target, context
 
 FAR = 4  # chunks apart: 512 tokens at the default chunk, more than a page's own neighbourhood
 NEAR_EVERY = 4
-MASK = (1 << 64) - 1
-# Steps of the R2 sequence, as odd fractions of 2**64: 1/p and 1/p**2 for the real root p of p**3 = p + 1.
-# Source: M. Roberts, "The unreasonable effectiveness of quasirandom sequences" (2018).
-STEPS = (0xC13FA9A902A6328F, 0x91E10DA5C79E7B1D)
+STEPS = 64  # of the sequence at a time
+
+
+def in_rows(s: int, low: int, high: int) -> np.ndarray:
+    """[s] int64: how many pairs of each target are low <= distance < high apart."""
+    return np.maximum(0, np.minimum(np.arange(s), high - 1) - low + 1)
 
 
 def n_pairs(s: int, low: int, high: int) -> int:
     """How many pairs of `s` chunks are low <= distance < high apart."""
-    return max(0, (high - low) * (2 * s - low - high + 1) // 2) if high <= s else n_pairs(s, low, s)
+    return int(in_rows(s, low, high).sum())
 
 
 def n_near(s: int) -> int:
-    return n_pairs(s, 1, min(s, FAR))
+    return n_pairs(s, 1, FAR)
 
 
 def n_far(s: int) -> int:
-    return n_pairs(s, min(s, FAR), s)
+    return n_pairs(s, FAR, s)
 
 
 def first_pairs(s: int, content_hash: str, n: int) -> list[Pair]:
@@ -43,7 +45,7 @@ def first_pairs(s: int, content_hash: str, n: int) -> list[Pair]:
 
 def sequence(s: int, content_hash: str) -> Iterator[Pair]:
     """All pairs of `s` chunks; where one kind is used up the other goes on."""
-    near, far = spread(s, 1, min(s, FAR), content_hash, "near"), spread(s, min(s, FAR), s, content_hash, "far")
+    near, far = spread(s, 1, FAR, content_hash, "near"), spread(s, FAR, s, content_hash, "far")
     for k in range(n_near(s) + n_far(s)):
         first, second = (near, far) if k % NEAR_EVERY == 0 else (far, near)
         yield next(first, None) or next(second)
@@ -51,40 +53,73 @@ def sequence(s: int, content_hash: str) -> Iterator[Pair]:
 
 def spread(s: int, low: int, high: int, content_hash: str, use: str) -> Iterator[Pair]:
     """Every pair with low <= distance < high once: first along the sequence, what that skips for long at the end."""
-    many = n_pairs(s, low, high)
-    digest = blake2b(f"{use}\0{content_hash}".encode(), digest_size=16).digest()
-    u, v = int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
+    rows = in_rows(s, low, high)
+    ends = np.cumsum(rows)
+    many = int(ends[-1]) if s else 0
+    digest = blake2b(f"{use}\0{content_hash}".encode(), digest_size=8).digest()
+    seeds = np.frombuffer(digest, "<u4")
     seen: set[Pair] = set()
-    for _ in range(8 * many):  # all but a few come up in so many steps
-        u, v = (u + STEPS[0]) & MASK, (v + STEPS[1]) & MASK
-        d = distance_at(s, low, u * many >> 64)
-        i = d + (v * (s - d) >> 64)
-        if (i, i - d) not in seen:
-            seen.add((i, i - d))
-            yield i, i - d
+    for start in range(0, 8 * many, STEPS):  # all but a few come up in so many steps
+        n = np.arange(start, start + STEPS, dtype=np.uint32)
+        u, v = scrambled(reversed_bits(n), seeds[0]), scrambled(sobol(n), seeds[1])
+        row = np.searchsorted(ends, u.astype(np.uint64) * np.uint64(many) >> np.uint64(32), side="right")
+        distance = low + (v.astype(np.uint64) * rows[row].astype(np.uint64) >> np.uint64(32)).astype(np.int64)
+        for pair in zip(row.tolist(), (row - distance).tolist(), strict=True):
+            if pair not in seen:
+                seen.add(pair)
+                yield pair
         if len(seen) == many:
             return
-    for d in range(low, high):
-        yield from ((i, i - d) for i in range(d, s) if (i, i - d) not in seen)
-
-
-def distance_at(s: int, low: int, place: int) -> int:
-    """The distance of the pair at `place` when all pairs from distance `low` on stand in order of distance.
-
-    The first k distances have k (2 (s - low) + 1 - k) / 2 pairs.
-    """
-    n = 2 * (s - low) + 1
-    k = (n - isqrt(n * n - 8 * place)) // 2
-    while k * (n - k) > 2 * place:
-        k -= 1
-    while (k + 1) * (n - k - 1) <= 2 * place:
-        k += 1
-    return low + k
+    for i in range(s):
+        yield from ((i, i - d) for d in range(low, low + int(rows[i])) if (i, i - d) not in seen)
 
 
 def some_pairs(s: int, content_hash: str, low: int, high: int, most: int) -> np.ndarray:
     """[n, 2] int32: the pairs with low <= distance < high, all or, where there are more than `most`, so many of them."""
-    if n_pairs(s, low, high) > most:
+    rows = in_rows(s, low, high)
+    if rows.sum() > most:
         return np.array(list(islice(spread(s, low, high, content_hash, "some"), most)), np.int32)
-    every = [np.stack([np.arange(d, s), np.arange(s - d)], axis=1) for d in range(low, high)]
-    return np.concatenate([np.empty((0, 2), np.int64), *every]).astype(np.int32)
+    target = np.repeat(np.arange(s), rows)
+    distance = low + np.arange(len(target)) - np.repeat(np.cumsum(rows) - rows, rows)
+    return np.stack([target, target - distance], axis=1).astype(np.int32)
+
+
+@njit(uint32(uint32), cache=True)
+def reverse(x: np.uint32) -> np.uint32:
+    x = (x >> uint32(16)) | (x << uint32(16))
+    x = ((x & uint32(0xFF00FF00)) >> uint32(8)) | ((x & uint32(0x00FF00FF)) << uint32(8))
+    x = ((x & uint32(0xF0F0F0F0)) >> uint32(4)) | ((x & uint32(0x0F0F0F0F)) << uint32(4))
+    x = ((x & uint32(0xCCCCCCCC)) >> uint32(2)) | ((x & uint32(0x33333333)) << uint32(2))
+    return ((x & uint32(0xAAAAAAAA)) >> uint32(1)) | ((x & uint32(0x55555555)) << uint32(1))
+
+
+@vectorize([uint32(uint32)], cache=True)
+def reversed_bits(n: np.uint32) -> np.uint32:
+    """The first coordinate of point n, as a fraction of 2**32: the van der Corput sequence."""
+    return reverse(n)
+
+
+@vectorize([uint32(uint32)], cache=True)
+def sobol(n: np.uint32) -> np.uint32:
+    """The second coordinate of point n of the Sobol' sequence, as a fraction of 2**32."""
+    found, direction = uint32(0), uint32(1 << 31)
+    while n:
+        if n & uint32(1):
+            found ^= direction
+        n >>= uint32(1)
+        direction ^= direction >> uint32(1)
+    return found
+
+
+@vectorize([uint32(uint32, uint32)], cache=True)
+def scrambled(x: np.uint32, seed: np.uint32) -> np.uint32:
+    """Owen's nested scrambling, by a hash: each bit is flipped or not by what the higher ones are.
+
+    Source: B. Burley, "Practical hash-based Owen scrambling", JCGT 9(4), 2020; the Laine-Karras permutation.
+    """
+    x = reverse(x) + seed
+    x ^= x * uint32(0x6C50B47C)
+    x ^= x * uint32(0xB82F1E52)
+    x ^= x * uint32(0xC7AFE638)
+    x ^= x * uint32(0x8D22F6E6)
+    return reverse(x)

@@ -9,16 +9,17 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from scorers.lm import Chunks, ModelParams, load
 from scorers.weights import Weights
 
-POOL, OUT, MODEL = Path("data/scoring/pool.parquet"), Path("data/scoring/pairs"), Path("data/models/smollm2")
+POOL, OUT, MODEL = Path("data/scoring/pool.parquet"), Path("data/scoring/anchored"), Path("data/models/smollm2")
 
 
 def main(worker: int, n_workers: int) -> None:
-    lm = load(ModelParams(weights=Weights.of(MODEL)))
+    lm = load(ModelParams(weights=Weights.of(MODEL), dtype="bfloat16"))  # twice as fast where a CPU has it
     texts = [row for row in pq.read_table(POOL).to_pylist() if row["kind"] == "intact"]
     texts.sort(key=lambda row: (row["name"].rpartition("-")[2], row["domain"]))  # domain after domain, in turn
     OUT.mkdir(parents=True, exist_ok=True)
@@ -26,7 +27,7 @@ def main(worker: int, n_workers: int) -> None:
         path = OUT / f"{row['name']}.jsonl"
         done = {json.loads(line)["context"] for line in path.read_text().splitlines()} if path.exists() else set()
         s = len(row["input_ids"]) // 128
-        chunks = Chunks(lm, pq_chunks(row["input_ids"], s))
+        chunks = Chunks(lm, np.array(row["input_ids"], np.int64).reshape(s, 128), lm.anchor)
         for context in range(s):
             if context in done:
                 continue
@@ -38,12 +39,6 @@ def main(worker: int, n_workers: int) -> None:
                     json.dumps({"context": context, "alone": alone, "targets": targets, "after": after}) + "\n"
                 )
         print(row["name"], chunks.forwarded, flush=True)
-
-
-def pq_chunks(ids: list[int], s: int):
-    import numpy as np
-
-    return np.array(ids[: s * 128], np.int64).reshape(s, 128)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,14 @@ from tokenizers import Tokenizer
 DOMAINS = ("arxiv", "book", "commoncrawl", "github")
 CHUNK, CHUNKS = 128, 34
 TOKENS = CHUNK * CHUNKS
+LISTS = {  # lists and tables of 4,352 tokens and more, found by looking
+    "book": "anarchism/html/biblio anarchism/html/alinks anarchism/html/arlinks",
+    "commoncrawl": "doc/man_index AMDGPU/AMDGPUAsmGFX8 mod/directives sqlite3/keyword_index html/sql-keywords-appendix "
+    "html/features-sql-standard java/index-all sqlite3/sitemap sqlite3/sqlanalyze",
+    "github": "api/go1.17.txt lexers/_csound_builtins lexers/_vim_builtins lexers/_asy_builtins lexers/macaulay2 "
+    "lexers/apdlexer syscall/zsysnum_openbsd_mips64 unix/zerrors_netbsd_386 arm64/sysRegEnc palette/palette "
+    "x86asm/tables x86/avx_optabs",
+}
 OUT = Path("data/scoring/pool.parquet")
 
 
@@ -88,6 +96,20 @@ def junk(chosen: list[dict], found: list[dict], rng: np.random.Generator) -> lis
     return [(kind, " + ".join(d["id"] for d in parts), np.concatenate(ids)[:TOKENS]) for kind, parts, ids in made]
 
 
+def lists(domain: str, tokenizer: Tokenizer) -> list[tuple[str, np.ndarray]]:
+    """The middle TOKENS of each list of a domain."""
+    names, found = LISTS.get(domain, "").split(), []
+    with zstandard.open(f"data/corpus/{domain}.jsonl.zst", "rt") as stream:
+        for line in stream:
+            row = json.loads(line)
+            if any(name in row["id"] for name in names):
+                ids = tokenizer.encode(row["text"][:400_000], add_special_tokens=False).ids
+                at = (len(ids) - TOKENS) // 2
+                found.append((row["id"], np.array(ids[at : at + TOKENS], np.int32)))
+    assert len(found) == len(names), (domain, [name for name, _ in found])
+    return found
+
+
 def middle(ids: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     at = int(rng.integers(0, len(ids) - n + 1))
     return ids[at : at + n]
@@ -106,6 +128,9 @@ def main() -> None:
             )
         for n, (kind, of, ids) in enumerate(junk(chosen, found, np.random.default_rng([2024, d]))):
             rows.append((f"{domain}-{n // 6}-{kind}", kind, domain, "", of, ids))
+        for n, (of, ids) in enumerate(lists(domain, tokenizer)):
+            assert len(ids) == TOKENS, of
+            rows.append((f"{domain}-{n}-list", "list", domain, "", of, ids))
         print(domain, [(c["id"], c["n_tokens"]) for c in chosen])
     columns = ("name", "kind", "domain", "source", "of", "input_ids")
     table = pa.table(dict(zip(columns, zip(*rows, strict=True), strict=True)))
