@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines import dedup, encode, ingest, pack, plan, publish, score, screen
-from pipelines.files import HashedFile
+from pipelines.encode import EncodeParams
 from pipelines.publish import Version
 from pipelines.recipe import Recipe
-from pipelines.scorer_model import tokenizer_for
+from pipelines.scorer_model import reader_of
 from pipelines.stage import Runner
 from pipelines.store import Shard, Store
 from schemas.errors import BusyError, RecipeError
@@ -40,7 +40,7 @@ def build(recipe: Recipe, root: Path, stage: Stage = lambda run: run, base: Path
     store = Store(root.absolute())
     before = Manifest.of(base) if base else None
     names = tuple(source.name for source in recipe.sources)
-    reader = tokenizer_for(recipe.score, recipe.encode) if recipe.score else recipe.encode.tokenizer
+    reader = reader_of(recipe.score, recipe.encode) if recipe.score else recipe.encode
     with held(store, recipe.mix):
         documents, rejected = stage(ingest.run)(recipe.sources, store, recipe.run)
         signatures, duplicates = stage(dedup.run)(
@@ -60,23 +60,22 @@ def build(recipe: Recipe, root: Path, stage: Stage = lambda run: run, base: Path
 
 
 def scores(
-    recipe: Recipe, tables: Mapping[str, list[Shard]], reader: HashedFile, base: Path | None, store: Store,
+    recipe: Recipe, tables: Mapping[str, list[Shard]], reader: EncodeParams, base: Path | None, store: Store,
     runner: Runner, stage: Stage = lambda run: run,
 ) -> dict[str, list[Shard]]:  # fmt: skip
     """The tables that judge documents: those of the cheap tier, then those of the model, as far as the recipe asks.
 
-    reader: the tokenizer that the model reads with; where it is not the recipe's, texts are encoded with it too.
+    reader: how texts become the model's tokens; where it is not the recipe's way, texts are encoded so too.
     """
     documents, duplicates, tokens = tables["DOCUMENTS"], tables["DUPLICATES"], tables["TOKENS"]
     found: dict[str, list[Shard]] = {}
     if recipe.screen:
         found |= stage(screen.run)(documents, duplicates, recipe.screen, publish.kept_by(base), store, runner)
     if recipe.score:
-        own = recipe.encode.model_copy(update={"tokenizer": reader})
-        if reader != recipe.encode.tokenizer:
-            tokens = stage(encode.run)(documents, duplicates, own, store, runner)
+        if reader != recipe.encode:
+            tokens = stage(encode.run)(documents, duplicates, reader, store, runner)
         cheap, select = found["SCORES_CHEAP"], recipe.plan.select
-        found |= stage(score.run)(documents, tokens, cheap, reader, recipe.score, select, store, runner)
+        found |= stage(score.run)(documents, tokens, cheap, reader.tokenizer, recipe.score, select, store, runner)
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines import dedup, encode, ingest, measure
 from pipelines.recipe import Recipe
-from pipelines.scorer_model import tokenizer_for
+from pipelines.scorer_model import reader_of
 from pipelines.stage import LOOK_UP, Runner
 from pipelines.store import Shard, Store
 from schemas.errors import NotMade, RecipeError
@@ -33,14 +33,12 @@ def calibrate(recipe: Recipe, root: Path, n_documents: int, report: Callable[[st
     if not recipe.score:
         raise RecipeError("calibrate: the recipe has no section [score], which names the model")
     params, store = recipe.score, Store(root.absolute())
-    reader = tokenizer_for(params.model_copy(update={"calibration": None}), recipe.encode)
-    documents, tokens = tables(
-        recipe.model_copy(update={"encode": recipe.encode.model_copy(update={"tokenizer": reader})}), store
-    )
+    reader = reader_of(params.model_copy(update={"calibration": None}), recipe.encode)
+    documents, tokens = tables(recipe.model_copy(update={"encode": reader}), store)
     wanted = pool(documents, tokens, n_documents, params.chunk_tokens, store)
     n_pairs = sum(w.n_pairs for _, each in wanted for w in each)
     report(f"{sum(len(each) for _, each in wanted)} documents, {n_pairs:,} pairs, resumed where it was stopped")
-    measured = measure.folder_of(store, params.model, params.chunk_tokens, reader.hash, use="calibration")
+    measured = measure.folder_of(store, params.model, params.chunk_tokens, reader.tokenizer.hash, use="calibration")
     measure.run(wanted, params.model, params.chunk_tokens, measured, store, recipe.run)
     found = []
     for shard, each in wanted:

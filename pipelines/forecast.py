@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from pipelines import dedup, encode, ingest
+from pipelines.budget import FIRST
 from pipelines.build import scores
-from pipelines.cells import BUCKETS, Cells
+from pipelines.cells import BUCKETS, EDGES, Cells
 from pipelines.plan import PlanParams, plan, read_kept, reads_of, score_table
 from pipelines.publish import kept_by
 from pipelines.recipe import Recipe
 from pipelines.sample import estimated, sample
-from pipelines.scorer_model import tokenizer_for
+from pipelines.score import ScoreParams
+from pipelines.scorer_model import reader_of
 from pipelines.stage import LOOK_UP, Runner
 from pipelines.store import Shard, Store
 from pipelines.upsample import Targets, solve
@@ -71,7 +73,7 @@ def exact(recipe: Recipe, store: Store, base: Path | None) -> Forecast:
     tables = {"DOCUMENTS": documents, "DUPLICATES": duplicates, "TOKENS": tokens}
     judged, params = True, recipe.plan
     try:
-        reader = tokenizer_for(recipe.score, recipe.encode) if recipe.score else recipe.encode.tokenizer
+        reader = reader_of(recipe.score, recipe.encode) if recipe.score else recipe.encode
         tables |= scores(recipe, tables, reader, base, store, look)
     except NotMade:
         judged, params = False, params.model_copy(update={"select": None})
@@ -108,7 +110,23 @@ def told(found: Forecast, recipe: Recipe) -> str:
     lines += ["", "Tokens there are, by domain and length of the document", *grid(found.before.domains, before)]
     lines += ["", "Tokens in the mix", *grid(found.before.domains, found.after)]
     lines += ["", "Rates: how often a document is drawn (1 = once)", *rates(found, params)]
+    if recipe.score:
+        lines += ["", scoring(found.before, recipe.score)]
     return "\n".join([*lines, "", *shortfalls(found, params), *notes(found, params)])
+
+
+def scoring(cells: Cells, params: ScoreParams) -> str:
+    """What the model will be asked to do."""
+    long = np.concatenate([[0], EDGES]) >= params.min_tokens
+    n_documents, n_tokens = (int(count[:, :, long].sum()) for count in (cells.documents, cells.tokens))
+    first = n_documents * (FIRST * (params.chunk_tokens - 1) + 2 * FIRST * (params.chunk_tokens + 1))
+    enough = (
+        "the rest goes where it tells most" if first < params.budget_tokens else "not enough: the longest come first"
+    )
+    return (
+        f"Scoring: about {n_documents:,} documents of {params.min_tokens:,} tokens and more ({n_tokens:,} tokens). A near and a "
+        f"far pair each take at most {first:,} model tokens; the budget is {params.budget_tokens:,}, {enough}."
+    )
 
 
 def grid(domains: tuple[str, ...], tokens: np.ndarray) -> list[str]:

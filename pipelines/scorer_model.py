@@ -10,8 +10,8 @@ from schemas.errors import RecipeError
 from scorers import lm
 
 
-def tokenizer_for(params: ScoreParams, encode: EncodeParams) -> HashedFile:
-    """The tokenizer that the model reads with: the recipe's where both have the same vocabulary, else the model's own.
+def reader_of(params: ScoreParams, encode: EncodeParams) -> EncodeParams:
+    """How texts become the model's tokens: the recipe's way where the vocabulary is the same, else the model's own.
 
     Raises:
         RecipeError: torch is missing, or the model, its tokenizer, its window or its calibration don't fit together.
@@ -40,4 +40,12 @@ def tokenizer_for(params: ScoreParams, encode: EncodeParams) -> HashedFile:
             f"{config.get('vocab_size'):,} tokens; put the model's own there"
         )
     same = own.hash == encode.tokenizer.hash or vocabulary == load(encode.tokenizer).get_vocab(with_added_tokens=True)
-    return encode.tokenizer if same else own
+    if same:
+        return encode
+    ends = config.get("eos_token_id") or 0
+    eos = load(own).id_to_token(ends[0] if isinstance(ends, list) else ends)
+    if eos is None:
+        raise RecipeError(
+            f"{own.path}: does not belong to the model: it lacks its eos_token_id; put the model's own there"
+        )
+    return encode.model_copy(update={"tokenizer": own, "eos_token": eos})

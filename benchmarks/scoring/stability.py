@@ -21,7 +21,7 @@ from scorers.overlap import bags, features
 from scorers.pairs import FAR, first_pairs, some_pairs
 
 PAIRS, POOL, OUT = (
-    Path("data/scoring/pairs"),
+    Path("data/scoring/anchored"),
     Path("data/scoring/pool.parquet"),
     Path("benchmarks/results/stability.md"),
 )

@@ -1,0 +1,249 @@
+"""Scores in a build: within the budget, the same after a crash, and for new documents alone after a change."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from pipelines import measure, score
+from pipelines.build import build
+from pipelines.budget import cost
+from pipelines.measured import Measured
+from pipelines.publish import shards_of
+from pipelines.scorer_model import reader_of
+from pipelines.stage import LOOK_UP, Runner
+from pipelines.store import Store
+from schemas.errors import NotMade, RecipeError
+from schemas.manifest import Manifest
+from scorers import lm
+from scorers.chunk_gain import MeasuredPair, chunks_of, parts
+from scorers.pairs import first_pairs
+from scorers.weights import Weights
+from tests import scored
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A scored mix: its recipe, root and version."""
+    folder = tmp_path_factory.mktemp("scored")
+    recipe = scored.recipe(folder)
+    return recipe, folder / "root", build(recipe, folder / "root")
+
+
+def rows_of(root, version, name):
+    store = Store(root)
+    return [row for s in shards_of(Manifest.of(version.folder))[name] for row in store.read(s).to_pylist()]
+
+
+def again(made, tmp_path, **changes):
+    """What score.run gives on the tables of the mix, with nothing measured and nothing decided before."""
+    recipe, root, version = made
+    shutil.copytree(root, tmp_path / "root", symlinks=True)
+    for gone in ("measured", "actions/score", "actions/budget", "shards/BUDGET", "shards/SCORES_CHUNK_GAIN"):
+        shutil.rmtree(tmp_path / "root" / gone)
+    store = Store(tmp_path / "root")
+    (store.root / "scratch").mkdir()
+    tables = shards_of(Manifest.of(version.folder))
+    from pipelines import encode
+
+    reader = reader_of(recipe.score, recipe.encode)
+    read = encode.run(tables["DOCUMENTS"], tables["DUPLICATES"], reader, store, Runner(workers=1))
+    params = recipe.score.model_copy(update=changes)
+
+    def run(runner=Runner(workers=1)):
+        return score.run(
+            tables["DOCUMENTS"], read, tables["SCORES_CHEAP"], reader.tokenizer, params, None, store, runner
+        )
+
+    return run, store, read
+
+
+def hashes(found):
+    return {name: [s.content_hash for s in shards] for name, shards in found.items()}
+
+
+def test_documents_that_are_long_enough_are_scored_and_all_others_say_why(made):
+    recipe, root, version = made
+    scores = {row["document_id"]: row for row in rows_of(root, version, "SCORES_CHUNK_GAIN")}
+    documents = rows_of(root, version, "DUPLICATES")
+    assert len(scores) == len({row["document_id"] for row in documents})
+    statuses = {row["status"] for row in scores.values()}
+    assert statuses == {"scored", "not_scored", "too_short", "dropped"}
+    assert {row["reason"] for row in scores.values()} == {None, "short", "too_short", "dropped"}
+    assert all((row["score"] is None) == (row["status"] != "scored") for row in scores.values())
+
+
+def test_the_budget_is_kept_and_nearly_spent(made):
+    recipe, root, version = made
+    spent = 0
+    for budget, row in zip(rows_of(root, version, "BUDGET"), rows_of(root, version, "SCORES_CHUNK_GAIN"), strict=True):
+        assert budget["n_pairs"] == len(row["pairs"]) == row["n_near"] + row["n_far"]
+        assert budget["n_pairs"] <= recipe.score.most_pairs
+        spent += budget["n_pairs"] * 31 + 33 * len(
+            {place for p in row["pairs"] for place in (p["target"], p["context"])}
+        )
+    assert 0.9 * recipe.score.budget_tokens < spent <= recipe.score.budget_tokens
+    assert {row["why"] for row in rows_of(root, version, "BUDGET")} >= {"more", "short", "too_short", "dropped"}
+
+
+def test_a_score_is_what_the_model_says_of_the_document_by_itself(made, tmp_path):
+    """Against a model loaded here, pair by pair, from the text."""
+    recipe, root, version = made
+    texts = {row["document_id"]: (row["text"], row["content_hash"]) for row in rows_of(root, version, "DOCUMENTS")}
+    engine = lm.load(recipe.score.model)
+    from pipelines.encode import load
+
+    tokenizer = load(reader_of(recipe.score, recipe.encode).tokenizer)
+    row = max(rows_of(root, version, "SCORES_CHUNK_GAIN"), key=lambda r: len(r["pairs"]))
+    text, content = texts[row["document_id"]]
+    chunks = chunks_of(np.array(tokenizer.encode(text, add_special_tokens=False).ids), 32)
+    assert len(chunks) == row["n_chunks"]
+    pairs = []
+    for target, context in first_pairs(len(chunks), content, len(row["pairs"])):
+        one = lm.Chunks(engine, chunks, engine.anchor)
+        after = float(one.after([(target, context)])[0])
+        pairs.append(MeasuredPair(target, context, float(one.alone([target])[0]), after))
+    assert [pair._asdict() for pair in pairs] == row["pairs"]
+    found = parts(pairs, chunks, content, None)
+    assert (found.far, found.near) == (row["score"], row["near"])
+
+
+def test_a_second_build_makes_nothing(made):
+    recipe, root, version = made
+    assert not build(recipe, root).is_new
+    events = [json.loads(line) for line in (root / "progress.jsonl").read_text().splitlines()]
+    assert not [event for event in events if event["event"] == "made"]
+
+
+def test_the_same_scores_for_any_number_of_workers(made, tmp_path):
+    _, root, version = made
+    run, _, _ = again(made, tmp_path)
+    found = run(Runner(workers=3))
+    tables = shards_of(Manifest.of(version.folder))
+    assert hashes(found) == {name: [s.content_hash for s in tables[name]] for name in found}
+
+
+def test_a_build_that_is_broken_off_goes_on_behind_the_last_pair_that_it_kept(made, tmp_path, monkeypatch):
+    """Broken off at every eleventh pair: the same table, and no pair that was kept is run again."""
+    _, root, version = made
+    run, store, _ = again(made, tmp_path)
+    kept: list[tuple[str, int, int]] = []
+    add = Measured.add
+
+    def breaking(self, content_hash, pairs):
+        if len(kept) % 11 == 10 and kept[-1] != broken[-1:]:
+            broken[:] = [kept[-1]]
+            kept.append(("broken", 0, 0))
+            raise OSError("no space left on device")
+        add(self, content_hash, pairs)
+        kept.extend((content_hash, p.target, p.context) for p in pairs)
+
+    broken: list = []
+    monkeypatch.setattr(Measured, "add", breaking)
+    found, tries = None, 0
+    while found is None:
+        tries += 1
+        try:
+            found = run()
+        except Exception as error:
+            assert "no space left" in str(error)
+    real = [pair for pair in kept if pair[0] != "broken"]
+    assert tries > 3
+    assert len(real) == len(set(real))
+    tables = shards_of(Manifest.of(version.folder))
+    assert hashes(found) == {name: [s.content_hash for s in tables[name]] for name in found}
+
+
+def test_looking_up_makes_nothing(made, tmp_path):
+    run, store, _ = again(made, tmp_path)
+    with pytest.raises(NotMade):
+        run(Runner(runner=LOOK_UP))
+    assert not (store.root / "measured").exists()
+
+
+def test_a_nll_that_is_no_number_is_an_error_and_no_score(made, tmp_path, monkeypatch):
+    run, _, _ = again(made, tmp_path)
+    monkeypatch.setattr(lm.Chunks, "after", lambda self, pairs: np.full(len(pairs), np.nan))
+    found = run()
+    rows = [row for s in found["SCORES_CHUNK_GAIN"] for row in Store(tmp_path / "root").read(s).to_pylist()]
+    assert "scored" not in {row["status"] for row in rows}
+    broken = [row for row in rows if row["status"] == "error"]
+    assert broken
+    assert all(row["score"] is None and "not a finite number" in row["reason"] for row in broken)
+
+
+def test_a_budget_that_is_too_small_for_all_says_who_went_without(made, tmp_path):
+    run, store, _ = again(made, tmp_path, budget_tokens=500)
+    rows = [row for s in run()["BUDGET"] for row in store.read(s).to_pylist()]
+    assert {"first", "budget"} <= {row["why"] for row in rows}
+    assert sum(row["n_pairs"] for row in rows) in (2, 4)
+
+
+def test_a_folder_of_values_depends_on_the_model_and_the_chunks(made):
+    recipe, root, _ = made
+    store, model = Store(root), recipe.score.model
+    names = {
+        measure.folder_of(store, m, c, t).folder
+        for m in (model, model.model_copy(update={"dtype": "bfloat16"}))
+        for c in (32, 64)
+        for t in ("a", "b")
+    }
+    assert len(names) == 8
+
+
+def test_what_a_document_costs_is_what_is_forwarded(made):
+    recipe, root, version = made
+    engine = lm.load(recipe.score.model)
+    chunks = np.arange(40 * 32).reshape(40, 32) % 500
+    one = lm.Chunks(engine, chunks, engine.anchor)
+    one.after(first_pairs(40, "ab", 12))
+    one.alone([i for i, _ in first_pairs(40, "ab", 12)])
+    assert one.forwarded == cost(40, "ab", 12, 32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"chunk_tokens": 2000}, "pass its window"),
+        ({"calibration": "elsewhere"}, "can't be read"),
+        ({"budget": 3}, "no such key"),
+        ({"min_tokens": 0}, "greater than 0"),
+    ],
+)
+def test_a_bad_section_is_refused(tmp_path, changes, said):
+    with pytest.raises(RecipeError, match=said):
+        recipe = scored.recipe(tmp_path, **changes)
+        reader_of(recipe.score, recipe.encode)
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(scored.MODEL / "model_opt_trained", folder)
+    shutil.copy(scored.ROOT / "examples" / "tokenizer" / "tokenizer.json", folder / "tokenizer.json")
+    recipe = scored.recipe(tmp_path)
+    model = recipe.score.model.model_copy(update={"weights": Weights.of(folder)})
+    with pytest.raises(RecipeError, match="does not belong to the model"):
+        reader_of(recipe.score.model_copy(update={"model": model}), recipe.encode)
+
+
+def test_a_model_that_is_not_there_is_refused_with_the_way_to_get_it(tmp_path):
+    path = tmp_path / "r.toml"
+    scored.recipe(tmp_path)
+    path.write_text((tmp_path / "scored.toml").read_text().replace("model_opt_trained", "gone"))
+    from pipelines.recipe import load
+
+    with pytest.raises(RecipeError, match=r"gone.*no such folder or file"):
+        load(path)
+
+
+def test_a_plan_that_selects_by_a_score_needs_it(tmp_path):
+    with pytest.raises(RecipeError, match="needs the section"):
+        path = tmp_path / "r.toml"
+        text = (scored.ROOT / "mixes" / "tiny.toml").read_text().replace("../examples", str(scored.ROOT / "examples"))
+        path.write_text(text.replace("[pack]", '[plan.select]\nby = "chunk_gain"\ntop_share = 0.3\n[pack]', 1))
+        from pipelines.recipe import load
+
+        load(path)
