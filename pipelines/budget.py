@@ -43,7 +43,7 @@ def first_round(
     """
     n_pairs, why = np.zeros(len(refused), np.int32), refused.copy()
     spent = 0
-    for k in sorted(np.flatnonzero(refused == ""), key=lambda k: (-n_tokens[k], content_hash[k])):
+    for k in sorted(np.flatnonzero(refused == "").tolist(), key=lambda k: (-n_tokens[k], content_hash[k])):
         price = cost(int(n_chunks[k]), content_hash[k], FIRST, chunk_tokens)
         if spent + price > budget_tokens:
             why[k] = "budget"  # a shorter one may still fit
@@ -68,7 +68,8 @@ def second_round(
         variance: [n] int64 millionths of a nat squared, of one far pair.
     """
     n_pairs, why = first.n_pairs.copy(), first.why.copy()
-    spent = {k: cost(int(n_chunks[k]), content_hash[k], int(n_pairs[k]), chunk_tokens) for k in np.flatnonzero(n_pairs)}
+    looked_at = np.flatnonzero(n_pairs).tolist()
+    spent = {k: cost(int(n_chunks[k]), content_hash[k], int(n_pairs[k]), chunk_tokens) for k in looked_at}
     left = budget_tokens - sum(spent.values())
 
     def step(k: int) -> tuple[int, str, int, int, int] | None:
@@ -115,7 +116,7 @@ def cuts(
     """[n] int64: of each document's domain, the score at which the top `share` of its tokens end."""
     found = np.zeros(len(score), np.int64)
     for name in sorted(set(domain)):
-        here = np.flatnonzero(domain == name)
+        here = np.flatnonzero(domain == name).tolist()
         order = sorted(here, key=lambda k: (-score[k], content_hash[k]))
         total = np.cumsum(n_tokens[order])
         found[here] = score[order[int(np.searchsorted(total, share(name) * total[-1]))]]

@@ -6,6 +6,7 @@ at small columns in one process; the model runs document by document, and what i
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ from scorers.calibration import Calibration
 from scorers.chunk_gain import MIN_CHUNKS, MeasuredPair, Parts, chunks_of, parts
 
 VERSION = 1  # raise when the same params would give other rows
+
+UNKNOWN_VARIANCE = 0.06  # of one far pair's gain, nats**2, without a calibration: only the ratios of gaps matter much
 
 
 class ScoreParams(BaseModel):
@@ -133,6 +136,35 @@ class Columns:
         return [whole.slice(int(start), n) for start, n in zip(starts, self.n_rows, strict=False)]
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """A run of this stage: what it reads, and where its values lie. shards[k] of each table stand side by side."""
+
+    documents: list[Shard]
+    tokens: list[Shard]
+    params: ScoreParams
+    assembly: Assembly
+    store: Store
+    runner: Runner
+
+    def scores(self, budget: Sequence[Shard]) -> list[Shard]:
+        """SCORES_CHUNK_GAIN for a budget, with what it needs measured first."""
+        each = (
+            (Read(text, ("content_hash",)), Read(ids, ("input_ids",)), Read(given, ("document_id", "n_pairs", "why")))
+            for text, ids, given in zip(self.documents, self.tokens, budget, strict=True)
+        )
+        actions = actions_for("score", VERSION, self.assembly, "SCORES_CHUNK_GAIN", each)
+        new = [self.store.find("score", action.name) is None for action in actions]
+        wanted = [
+            wanted_of(action.reads, self.params.chunk_tokens, self.store) if is_new else []
+            for action, is_new in zip(actions, new, strict=True)
+        ]
+        work = list(zip(self.tokens, wanted, strict=True))
+        measured = Measured(self.assembly.measured)
+        measure.run(work, self.params.model, self.params.chunk_tokens, measured, self.store, self.runner)
+        return run_shards(actions, score_shard, self.assembly, self.store, self.runner)
+
+
 def run(
     documents: list[Shard], tokens: list[Shard], cheap: list[Shard], tokenizer: HashedFile, params: ScoreParams,
     select: SelectParams | None, store: Store, runner: Runner,
@@ -153,27 +185,11 @@ def run(
         fingerprint=fingerprint, chunk_tokens=params.chunk_tokens, tokenizer=tokenizer,
         calibration=params.calibration, measured=measured.folder,
     )  # fmt: skip
-    reads = [Read(s, ("content_hash", "domain")) for s in documents] + [
-        Read(s, ("document_id", "input_ids")) for s in tokens
-    ]
-    reads += [Read(s, ("reason",)) for s in cheap]
+    scoring = Scoring(documents, tokens, params, assembly, store, runner)
+    reads = [Read(s, ("content_hash", "domain")) for s in documents]
+    reads += [Read(s, ("document_id", "input_ids")) for s in tokens] + [Read(s, ("reason",)) for s in cheap]
     name = name_of("budget", VERSION, params, list(fingerprint), tokenizer, select, [r.key() for r in reads])
     budget = store.find("budget", name)
-
-    def scores_of(shards: Sequence[Shard]) -> list[Shard]:
-        each = (
-            (Read(text, ("content_hash",)), Read(ids, ("input_ids",)), Read(given, ("document_id", "n_pairs", "why")))
-            for text, ids, given in zip(documents, tokens, shards, strict=True)
-        )
-        actions = actions_for("score", VERSION, assembly, "SCORES_CHUNK_GAIN", each)
-        missing = [store.find("score", action.name) is None for action in actions]
-        wanted = [
-            wanted_of(action.reads, params.chunk_tokens, store) if new else []
-            for action, new in zip(actions, missing, strict=True)
-        ]
-        measure.run(list(zip(tokens, wanted, strict=True)), params.model, params.chunk_tokens, measured, store, runner)
-        return run_shards(actions, score_shard, assembly, store, runner)
-
     if budget is None:
         if runner.runner == LOOK_UP:
             raise NotMade("score")
@@ -182,10 +198,10 @@ def run(
             columns.reasons(params), (columns.n_tokens - 1) // params.chunk_tokens, columns.n_tokens,
             columns.content_hash, params.budget_tokens, params.chunk_tokens,
         )  # fmt: skip
-        seen = scores_of([store.write("BUDGET", table) for table in columns.tables(first)])
+        seen = scoring.scores([store.write("BUDGET", table) for table in columns.tables(first)])
         final = spend(columns, first, seen, params, select, store)
         budget = store.commit("budget", name, [store.write("BUDGET", table) for table in columns.tables(final)])
-    return {"BUDGET": budget, "SCORES_CHUNK_GAIN": scores_of(budget)}
+    return {"BUDGET": budget, "SCORES_CHUNK_GAIN": scoring.scores(budget)}
 
 
 def wanted_of(reads: Sequence[Read], chunk_tokens: int, store: Store) -> list[measure.Wanted]:
@@ -220,7 +236,7 @@ def spend(
         hashes = np.array(columns.content_hash, object)
         cut[known] = cuts(score[known], columns.n_tokens[known], columns.domain[known], hashes[known], select.share)
         gap = score - cut
-    one = params.calibration.far.residual_variance if params.calibration else (0.06,)
+    one = params.calibration.far.residual_variance if params.calibration else (UNKNOWN_VARIANCE,)
     variance = np.full(len(score), round(float(np.mean(one)) * MICRO * MICRO), np.int64)
     return second_round(
         first, (columns.n_tokens - 1) // params.chunk_tokens, columns.n_tokens, columns.content_hash,
