@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from pipelines import measure
+from pipelines import also, measure
+from pipelines.also import Also, AlsoParams
 from pipelines.budget import Budgeted, cost, cuts, first_round, second_round
 from pipelines.choose import MICRO, SelectParams
 from pipelines.files import HashedFile
@@ -40,6 +41,8 @@ class ScoreParams(BaseModel):
     chunk_tokens: PositiveInt = 128
     most_pairs: PositiveInt = 64  # of a document
     calibration: Calibration | None = None  # None: no correction
+    also: tuple[Also, ...] = ()  # other scorers of the documents that the model looks at
+    also_tokens: PositiveInt = 65_536  # of a document, its first, that these read
 
 
 class Assembly(BaseModel):
@@ -188,7 +191,8 @@ def run(
     scoring = Scoring(documents, tokens, params, assembly, store, runner)
     reads = [Read(s, ("content_hash", "domain")) for s in documents]
     reads += [Read(s, ("document_id", "input_ids")) for s in tokens] + [Read(s, ("reason",)) for s in cheap]
-    name = name_of("budget", VERSION, params, list(fingerprint), tokenizer, select, [r.key() for r in reads])
+    asked_for = params.model_copy(update={"also": ()})  # other scorers change no budget
+    name = name_of("budget", VERSION, asked_for, list(fingerprint), tokenizer, select, [r.key() for r in reads])
     budget = store.find("budget", name)
     if budget is None:
         if runner.runner == LOOK_UP:
@@ -201,7 +205,14 @@ def run(
         seen = scoring.scores([store.write("BUDGET", table) for table in columns.tables(first)])
         final = spend(columns, first, seen, params, select, store)
         budget = store.commit("budget", name, [store.write("BUDGET", table) for table in columns.tables(final)])
-    return {"BUDGET": budget, "SCORES_CHUNK_GAIN": scoring.scores(budget)}
+    found = {"BUDGET": budget, "SCORES_CHUNK_GAIN": scoring.scores(budget)}
+    for scorer in params.also:
+        asked = AlsoParams(
+            scorer=scorer, model=params.model, fingerprint=fingerprint, tokenizer=tokenizer.hash,
+            most_tokens=params.also_tokens,
+        )  # fmt: skip
+        found[f"SCORES_{scorer.kind.upper()}"] = also.run(documents, tokens, budget, asked, store, runner)
+    return found
 
 
 def wanted_of(reads: Sequence[Read], chunk_tokens: int, store: Store) -> list[measure.Wanted]:

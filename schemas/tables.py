@@ -157,6 +157,39 @@ SCORES_CHUNK_GAIN = pa.schema(
     ]
 )
 
+
+def scores_of(*parts: pa.Field) -> pa.Schema:
+    """A table of scores beside DOCUMENTS: what every one of them says, and its own parts."""
+    return pa.schema([column("document_id", pa.string(), "as in DOCUMENTS"), STATUS, REASON, *parts])
+
+
+SCORES_PROLONG = scores_of(
+    part("lds", "LDS of Chen et al. as their code has it, each document first in its file; dst + ddi"),
+    part("dst", "sum over counted pairs of the share of perplexity taken away, times dsp"),
+    part("ddi", "sum over counted pairs of the distance, times dsp"),
+    part("dsp", "mean over chunks with a pair: how uneven its contexts help"),
+    part("n_chunks", "chunks read"),
+    part("n_pairs", "pairs measured"),
+    part("n_counted", "pairs over the threshold"),
+)
+
+SCORES_INFOGAIN = scores_of(
+    part("infogain", "LongFilter: mean of exp(-nll_long) * (nll_short - nll_long), nats"),
+    part("key_share", "LongPPL: share of tokens that only the long context makes likely"),
+    part("nll_long", "mean nll with the long context, nats"),
+    part("nll_short", "mean nll with the short one, nats"),
+    part("context_tokens", "mean length of the long context"),
+    part("n_tokens", "tokens that have a long context"),
+    part("n_key", "key tokens among them"),
+)
+
+SCORES_LONGATTN = scores_of(
+    part("ds", "LongAttn: share of the first layer's attention that falls a quarter of the window away and more"),
+    part("du", "minus the variance of that attention"),
+    part("window_tokens", "length of each window"),
+    part("n_windows", "windows read"),
+)
+
 DRAWS = pa.schema(
     [
         column("document_id", pa.string(), "as in DOCUMENTS"),
@@ -204,11 +237,13 @@ TABLES = {
     "SCORES_CHEAP": SCORES_CHEAP,
     "BUDGET": BUDGET,
     "SCORES_CHUNK_GAIN": SCORES_CHUNK_GAIN,
+    "SCORES_PROLONG": SCORES_PROLONG,
+    "SCORES_INFOGAIN": SCORES_INFOGAIN,
+    "SCORES_LONGATTN": SCORES_LONGATTN,
     "DRAWS": DRAWS,
     "SEQUENCES": SEQUENCES,
 }
 
-SCORES = ("SCORES_CHEAP", "BUDGET", "SCORES_CHUNK_GAIN")  # beside DOCUMENTS too, where the recipe scores
 BESIDE_DOCUMENTS = ("SIGNATURES", "DUPLICATES", "TOKENS")  # a row for each row of DOCUMENTS, in its order
 
 FEW_VALUES = {

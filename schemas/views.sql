@@ -31,11 +31,15 @@ SELECT
     d.document_id, d.content_hash, d.source, d.domain, d.n_tokens, d.length_bucket,
     g.status, g.reason, g.score, g.error, g.near, g.near_error, coalesce(b.n_pairs, 0) AS n_pairs,
     g.uncorrected, g.uncorrected_near, g.strong_share, g.strength, g.distance, g.entropy_factor,
-    c.repeat_share, c.recurrence, c.order_z, c.list_share, c.reason AS screened_out
+    c.repeat_share, c.recurrence, c.order_z, c.list_share, c.reason AS screened_out,
+    p.lds, i.infogain, i.key_share, a.ds, a.du
 FROM documents d
 LEFT JOIN tables.scores_cheap c ON c.shard = d.shard AND c.row = d.row
 LEFT JOIN tables.budget b ON b.shard = d.shard AND b.row = d.row
 LEFT JOIN tables.scores_chunk_gain g ON g.shard = d.shard AND g.row = d.row
+LEFT JOIN tables.scores_prolong p ON p.shard = d.shard AND p.row = d.row
+LEFT JOIN tables.scores_infogain i ON i.shard = d.shard AND i.row = d.row
+LEFT JOIN tables.scores_longattn a ON a.shard = d.shard AND a.row = d.row
 WHERE d.verdict = 'kept' AND (c.document_id IS NOT NULL OR g.document_id IS NOT NULL);
 
 -- Scores by domain and length: how many documents have one, and how they are spread.
