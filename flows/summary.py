@@ -42,7 +42,7 @@ Next, for example:
 
 def scores(con: duckdb.DuckDBPyConnection) -> str:
     """What the model said, by domain and length, and what it did not look at; empty where nothing was scored."""
-    found = con.sql("SELECT * EXCLUDE (repeats) FROM scores_by_length WHERE scored > 0")
+    found = con.sql("SELECT * FROM scores_by_length WHERE scored > 0")
     rows = found.fetchall()
     if not rows:
         return ""

@@ -26,6 +26,8 @@ VERSION = 1  # raise when the same params would give other rows
 
 GROUP_TOKENS = 1 << 27  # the most a group is meant to hold: a published file of about 500 MB
 
+SAME = {"recurrence": "score", "refused": "reason"}  # of SCORES_CHEAP -> what they stand for here
+
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -85,8 +87,8 @@ def reads_of(
     ]
     if not params.select:
         return list(own)
-    column = "recurrence" if params.select.by == "recurrence" else "score"
-    return [(*both, Read(s, (column, "reason"))) for both, s in zip(own, scores, strict=True)]
+    columns = ("recurrence", "refused") if params.select.by == "recurrence" else ("score", "reason")
+    return [(*both, Read(s, columns)) for both, s in zip(own, scores, strict=True)]
 
 
 def score_table(select: SelectParams | None) -> str:
@@ -101,7 +103,7 @@ def read_kept(reads: Sequence[tuple[Read, ...]], store: Store, named: Sequence[s
         columns = {
             name: column for r in each for name, column in zip(r.columns, store.read(r.shard, r.columns), strict=True)
         }
-        together = pa.table({("score" if name == "recurrence" else name): column for name, column in columns.items()})
+        together = pa.table({SAME.get(name, name): column for name, column in columns.items()})
         pieces.append(together.filter(pc.greater(together["n_tokens"], 0)))
     kept = pa.concat_tables(pieces)
     domains = sorted({*kept["domain"].unique().to_pylist(), *named})

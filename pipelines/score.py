@@ -116,12 +116,12 @@ class Columns:
     def __init__(self, documents: Sequence[Shard], tokens: Sequence[Shard], cheap: Sequence[Shard], store: Store):
         text = pa.concat_tables([store.read(s, ("content_hash", "domain")) for s in documents])
         ids = pa.concat_tables([store.read(s, ("document_id", "n_tokens")) for s in tokens])
-        screened = pa.concat_tables([store.read(s, ("reason",)) for s in cheap])
+        screened = pa.concat_tables([store.read(s, ("refused",)) for s in cheap])
         self.n_rows = [s.n_rows for s in documents]
         self.document_id, self.content_hash = ids["document_id"], text["content_hash"].to_pylist()
         self.domain = np.array(text["domain"].to_pylist(), object)
         self.n_tokens = ids["n_tokens"].fill_null(0).to_numpy().astype(np.int64)
-        self.refused = np.array([reason or "" for reason in screened["reason"].to_pylist()], object)
+        self.refused = np.array([reason or "" for reason in screened["refused"].to_pylist()], object)
 
     def reasons(self, params: ScoreParams) -> np.ndarray:
         """[n] why the model does not look at a document, or ""."""
@@ -190,7 +190,7 @@ def run(
     )  # fmt: skip
     scoring = Scoring(documents, tokens, params, assembly, store, runner)
     reads = [Read(s, ("content_hash", "domain")) for s in documents]
-    reads += [Read(s, ("document_id", "input_ids")) for s in tokens] + [Read(s, ("reason",)) for s in cheap]
+    reads += [Read(s, ("document_id", "input_ids")) for s in tokens] + [Read(s, ("refused",)) for s in cheap]
     asked_for = params.model_copy(update={"also": ()})  # other scorers change no budget
     name = name_of("budget", VERSION, asked_for, list(fingerprint), tokenizer, select, [r.key() for r in reads])
     budget = store.find("budget", name)

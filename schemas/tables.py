@@ -113,16 +113,35 @@ BUDGET = pa.schema(
     ]
 )
 
+BACKGROUND = pa.schema(
+    [
+        column("domain", pa.string(), "as in DOCUMENTS"),
+        column("documents", many(pa.string()), "content hashes of the documents that it is known by, lowest key first"),
+        column("keys", many(pa.uint64()), "words of at least two of them, by hash, ascending"),
+        column("idf", many(pa.float32()), "[keys] minus the log of the share"),
+        column("shares", many(pa.float32()), "[keys] of windows that hold the word, mean over documents"),
+        column("unseen_idf", pa.float32(), "of a word that is not among the keys"),
+        column("unseen_share", pa.float32(), "likewise"),
+        part("min_recurrence", "what nine of ten intact documents of the domain reach"),
+    ]
+)
+
 SCORES_CHEAP = pa.schema(
     [
         column("document_id", pa.string(), "as in DOCUMENTS"),
         STATUS,
         REASON,
-        column("n_words", pa.int64(), "of the text, NULL where it was dropped", nullable=True),
+        part("n_words", "words and marks of the text"),
         part("repeat_share", "share of its words in exact repeats of 32 words and more"),
         part("recurrence", "how much more its rare words come back far away than in other documents of the domain"),
         part("order_z", "how far its blocks stand from an order by chance, in standard deviations"),
-        part("list_share", "share of its lines that are rows of a list or table"),
+        part("list_share", "share of its bytes in rows of a list or table"),
+        column(
+            "refused",
+            pa.string(),
+            "why no model need look at it: repeats, list, stitched (rare words don't come back); NULL: no reason",
+            nullable=True,
+        ),
     ]
 )
 
@@ -234,6 +253,7 @@ TABLES = {
     "NEAR": NEAR,
     "DUPLICATES": DUPLICATES,
     "TOKENS": TOKENS,
+    "BACKGROUND": BACKGROUND,
     "SCORES_CHEAP": SCORES_CHEAP,
     "BUDGET": BUDGET,
     "SCORES_CHUNK_GAIN": SCORES_CHUNK_GAIN,

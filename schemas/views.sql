@@ -31,7 +31,7 @@ SELECT
     d.document_id, d.content_hash, d.source, d.domain, d.n_tokens, d.length_bucket,
     g.status, g.reason, g.score, g.error, g.near, g.near_error, coalesce(b.n_pairs, 0) AS n_pairs,
     g.uncorrected, g.uncorrected_near, g.strong_share, g.strength, g.distance, g.entropy_factor,
-    c.repeat_share, c.recurrence, c.order_z, c.list_share, c.reason AS screened_out,
+    c.repeat_share, c.recurrence, c.order_z, c.list_share, c.refused,
     p.lds, i.infogain, i.key_share, a.ds, a.du
 FROM documents d
 LEFT JOIN tables.scores_cheap c ON c.shard = d.shard AND c.row = d.row
@@ -47,7 +47,7 @@ CREATE VIEW scores_by_length AS
 SELECT domain, length_bucket, count(*) AS documents, count(score) AS scored, sum(n_pairs)::BIGINT AS pairs,
     round(quantile_cont(score, 0.1), 4) AS low, round(median(score), 4) AS median, round(quantile_cont(score, 0.9), 4) AS high,
     round(sqrt(avg(error * error)), 4) AS error, round(median(near), 4) AS near,
-    count(*) FILTER (repeat_share > 0.3) AS repeats
+    count(refused) AS refused
 FROM scores GROUP BY domain, length_bucket ORDER BY domain, length_bucket;
 
 -- Why documents have no score of the model.
