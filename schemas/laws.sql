@@ -45,13 +45,16 @@ FROM documents u JOIN documents k ON k.document_id = u.kept_id AND k.verdict = '
 WHERE u.verdict IN ('exact', 'near') AND (u.verdict = 'exact') <> (u.content_hash = k.content_hash);
 
 -- law: BUDGET and the scores have a row for each row of DOCUMENTS, in its order, or there is none of them
-SELECT d.shard, d.row, d.document_id FROM tables.documents d
-LEFT JOIN tables.scores_cheap c USING (shard, row) LEFT JOIN tables.budget b USING (shard, row) LEFT JOIN tables.scores_chunk_gain g USING (shard, row)
-WHERE (EXISTS (FROM tables.scores_cheap) AND d.document_id IS DISTINCT FROM c.document_id)
-    OR (EXISTS (FROM tables.budget) AND d.document_id IS DISTINCT FROM b.document_id)
-    OR (EXISTS (FROM tables.scores_chunk_gain) AND d.document_id IS DISTINCT FROM g.document_id);
+SELECT 'SCORES_CHEAP' AS name, shard, row FROM tables.documents d FULL JOIN tables.scores_cheap c USING (shard, row)
+WHERE EXISTS (FROM tables.scores_cheap) AND d.document_id IS DISTINCT FROM c.document_id
+UNION ALL
+SELECT 'BUDGET', shard, row FROM tables.documents d FULL JOIN tables.budget b USING (shard, row)
+WHERE EXISTS (FROM tables.budget) AND d.document_id IS DISTINCT FROM b.document_id
+UNION ALL
+SELECT 'SCORES_CHUNK_GAIN', shard, row FROM tables.documents d FULL JOIN tables.scores_chunk_gain g USING (shard, row)
+WHERE EXISTS (FROM tables.scores_chunk_gain) AND d.document_id IS DISTINCT FROM g.document_id;
 
--- law: a score stands beside the status scored alone, with its error; a reason beside all others
+-- law: a score is a number and stands beside the status scored alone; a reason stands beside all others
 SELECT shard, row, status, reason, score FROM tables.scores_chunk_gain
 WHERE status NOT IN ('scored', 'too_short', 'not_scored', 'dropped', 'error') OR (status = 'scored') <> (score IS NOT NULL)
     OR (status = 'scored') <> (reason IS NULL) OR isnan(score) OR isnan(error) OR isnan(near);

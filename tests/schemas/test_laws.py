@@ -50,6 +50,32 @@ def draw(name: str, text: str, stop: int, epoch: int = 0, n_tokens: int = 6) -> 
     }  # fmt: skip
 
 
+def cheap(name: str, status: str = "scored") -> dict:
+    parts = dict.fromkeys(("n_words", "repeat_share", "recurrence", "order_z", "list_share"))
+    return {"document_id": name, "status": status, "reason": None, "refused": None, **parts}
+
+
+def gain(name: str, status: str, reason: str | None = None, *pairs: tuple[int, int]) -> dict:
+    scores = (
+        "score",
+        "error",
+        "near",
+        "near_error",
+        "uncorrected",
+        "uncorrected_near",
+        "strong_share",
+        "strength",
+        "distance",
+        "entropy_factor",
+    )
+    value = 0.5 if status == "scored" else None
+    return {
+        "document_id": name, "status": status, "reason": reason, **dict.fromkeys(scores, value), "n_near": 0,
+        "n_far": len(pairs), "n_chunks": 9 if pairs else 0,
+        "pairs": [{"target": i, "context": j, "alone": 3.0, "after": 2.5} for i, j in pairs],
+    }  # fmt: skip
+
+
 def sound() -> dict[str, list[list[dict]]]:
     """Two shards: a kept, its exact copy b, its near copy c; d kept. a is drawn twice, d is cut."""
     return {
@@ -74,6 +100,15 @@ def sound() -> dict[str, list[list[dict]]]:
                 {"document_id": "c", "n_tokens": None, "input_ids": None},
                 {"document_id": "d", "n_tokens": 3, "input_ids": [7, 7, 0]},
             ],
+        ],
+        "SCORES_CHEAP": [[cheap("a"), cheap("b", "dropped")], [cheap("c", "dropped"), cheap("d")]],
+        "BUDGET": [
+            [{"document_id": "a", "n_pairs": 2, "why": "first"}, {"document_id": "b", "n_pairs": 0, "why": "dropped"}],
+            [{"document_id": "c", "n_pairs": 0, "why": "dropped"}, {"document_id": "d", "n_pairs": 0, "why": "short"}],
+        ],
+        "SCORES_CHUNK_GAIN": [
+            [gain("a", "scored", None, (4, 0), (8, 3)), gain("b", "dropped", "dropped")],
+            [gain("c", "dropped", "dropped"), gain("d", "not_scored", "short")],
         ],
         "DRAWS": [[draw("a", "xx", 6), draw("a", "xx", 6, epoch=1), draw("d", "z", 2, n_tokens=3)]],
         "SEQUENCES": [
@@ -144,6 +179,29 @@ BREACHES = {
     "an exact duplicate has its survivor's text, a near one has not": [
         put("DUPLICATES", 0, 1, verdict="near"),
         put("DUPLICATES", 1, 0, verdict="exact"),
+    ],
+    "BUDGET and the scores have a row for each row of DOCUMENTS, in its order, or there is none of them": [
+        drop("SCORES_CHEAP", 1, 1),
+        lambda t: t["BUDGET"][0].reverse(),
+        lambda t: t["SCORES_CHUNK_GAIN"][1].append(gain("d", "not_scored", "short")),
+    ],
+    "a score is a number and stands beside the status scored alone; a reason stands beside all others": [
+        put("SCORES_CHUNK_GAIN", 1, 1, score=0.0),
+        put("SCORES_CHUNK_GAIN", 0, 0, score=None),
+        put("SCORES_CHUNK_GAIN", 0, 0, error=float("nan")),
+        put("SCORES_CHUNK_GAIN", 1, 1, reason=None),
+        put("SCORES_CHUNK_GAIN", 1, 1, status="skipped"),
+    ],
+    "a document was measured by as many pairs as its budget gives it, all inside it, each once": [
+        put("BUDGET", 0, 0, n_pairs=3),
+        put("SCORES_CHUNK_GAIN", 0, 0, n_near=1),
+        lambda t: t["SCORES_CHUNK_GAIN"][0].__setitem__(0, gain("a", "scored", None, (4, 0), (4, 0))),
+        lambda t: t["SCORES_CHUNK_GAIN"][0].__setitem__(0, gain("a", "scored", None, (4, 0), (9, 0))),
+        lambda t: t["SCORES_CHUNK_GAIN"][0].__setitem__(0, gain("a", "scored", None, (4, 0), (3, 3))),
+    ],
+    "a dropped document has no score and no budget": [
+        lambda t: t["SCORES_CHUNK_GAIN"][0].__setitem__(1, gain("b", "not_scored", "short")),
+        put("SCORES_CHEAP", 1, 1, status="dropped"),
     ],
     "a draw is of a kept document and lies inside it": [
         put("DRAWS", 0, 2, document_id="c"),
