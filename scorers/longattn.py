@@ -1,0 +1,195 @@
+"""LongAttn: how much of a model's first layer of attention goes far back, and how evenly (Wu et al., ACL 2025 Findings).
+
+DS is the share of attention that goes a quarter of the text back or further. DU is minus the variance of that attention,
+over all places of the map, 0 where it is not far. Each is a mean over heads. The paper's score of a document is scaled over
+a corpus: std(DS) + 0.5 std(DU), std a z-score there and min-max in its code. Nothing here knows a corpus, so that is a query
+over the stored parts:
+
+    SELECT document_id,
+        coalesce((ds - min(ds) OVER w) / nullif(max(ds) OVER w - min(ds) OVER w, 0), 0.5)
+        + 0.5 * coalesce((du - min(du) OVER w) / nullif(max(du) OVER w - min(du) OVER w, 0), 0.5) AS longattn
+    FROM scores WHERE ds IS NOT NULL WINDOW w AS ()
+
+which is the code's score plus 0.5: the code scales the variance and takes half of it away.
+
+No map of attention is ever held: a block of rows at a time goes through a softmax in log-sum-exp form, and a row leaves two
+sums. What else differs from the code (Lyun0912-wu/LongAttn, src/LongAttn.py and src/DataProcess.py): its far begins
+L - 3 * (L // 4) back, which is L / 4 wherever that is whole; its variance divides by L * L - 1, here by L * L; its maps are
+float16, here float32; it puts a special token before the text; its windows are 32,768 tokens of Llama-3.1.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from schemas.errors import RecipeError, StageError
+from scorers.lm import LM, body, libraries, memory_errors
+
+PARTS = ("ds", "du", "window_tokens", "n_windows")
+CAPTURE = "longmix_first_layer"  # the name of our attention function in transformers
+LOGITS = 1 << 22  # held at a time: 16 MB
+
+
+class LongAttnParams(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window_tokens: PositiveInt | None = None  # None: the model's window
+    min_tokens: int = Field(default=1024, ge=4)  # a document below gets no score: its far is not far
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """One document's.
+
+    Attributes:
+        reason: why it is not `scored`.
+        parts: by the names of PARTS, NULL where not measured. ds in [0, 1] and du <= 0, means over heads and windows;
+            window_tokens, the length L of each window. Both depend on L: compare documents of one L.
+        ds: [n_windows, n_heads] float64.
+        du: likewise.
+    """
+
+    status: Literal["scored", "too_short", "error"]
+    reason: str | None
+    parts: dict[str, float | None]
+    ds: np.ndarray
+    du: np.ndarray
+
+
+def score(lm: LM, ids: np.ndarray, params: LongAttnParams) -> Score:
+    """The score of a document. One longer than the window is read through windows of equal length, spread evenly.
+
+    ids: [n_tokens].
+
+    Raises:
+        RecipeError: the window passes the model's, or its first layer is no softmax of queries and keys alone.
+        StageError: a pass doesn't fit into memory.
+    """
+    ids = np.asarray(ids)
+    window = params.window_tokens or lm.window_tokens
+    if not params.min_tokens <= window <= lm.window_tokens:
+        raise RecipeError(
+            f"score: min_tokens = {params.min_tokens:,}, window_tokens = {window:,}: the first must be at most the second, "
+            f"and that at most the model's window of {lm.window_tokens:,}"
+        )
+    if len(ids) < params.min_tokens:
+        reason = f"{len(ids):,} tokens, {params.min_tokens:,} wanted"
+        return Score("too_short", reason, dict.fromkeys(PARTS), *np.empty((2, 0, 0)))
+    window = min(window, len(ids))
+    try:
+        with memory_errors():
+            found = [spread(*first_layer(lm, ids[at : at + window])) for at in starts(len(ids), window)]
+    except MemoryError as error:
+        raise StageError(f"score: a first layer of {window:,} tokens does not fit into memory") from error
+    ds, du = np.array(found).swapaxes(0, 1)
+    if not np.isfinite(du).all():  # nor is ds then
+        return Score("error", "attention is not a number", dict.fromkeys(PARTS), ds, du)
+    parts = {"ds": ds.mean(), "du": du.mean(), "window_tokens": window, "n_windows": len(ds)}
+    return Score("scored", None, {name: float(value) for name, value in parts.items()}, ds, du)
+
+
+def starts(n_tokens: int, window: int) -> list[int]:
+    """The first token of as few windows as hold every token: the first at the start, the last at the end.
+
+    >>> starts(25, 10)
+    [0, 7, 15]
+    """
+    n = -(-n_tokens // window)
+    return [0] if n == 1 else [k * (n_tokens - window) // (n - 1) for k in range(n)]
+
+
+# -- the first layer
+
+
+class FirstLayer(Exception):  # noqa: N818 no error: it leaves a model with what was asked for
+    """The first attention of a forward pass was reached."""
+
+
+def capture(_: Any, query: Any, key: Any, __: Any, mask: Any, **settings: Any) -> Any:
+    """An attention function that attends to nothing: it hands over the queries and keys that it was given."""
+    odd = {name for name in ("softcap", "s_aux", "position_bias") if settings.get(name) is not None}
+    if (settings.get("sliding_window") or query.shape[-2]) < query.shape[-2]:
+        odd.add("sliding_window")
+    if mask is not None:
+        odd.add("attention_mask")
+    raise FirstLayer(query, key, settings.get("scaling"), sorted(odd))
+
+
+@cache  # once for a model
+def captured(lm: LM) -> LM:
+    """The model with its attention replaced: the same weights, other modules, so that other threads can go on with it."""
+    _, transformers = libraries()
+    transformers.AttentionInterface.register(CAPTURE, capture)
+    tensors = [*lm.model.parameters(), *lm.model.buffers()]
+    model = deepcopy(lm.model, {id(tensor): tensor for tensor in tensors})
+    model.set_attn_implementation(CAPTURE)
+    return replace(lm, model=model)
+
+
+def first_layer(lm: LM, ids: np.ndarray) -> tuple[Any, Any, float]:
+    """Queries [n_heads, n, d] and keys [n_key_heads, n, d] of the first layer, positions in them, and their scale.
+
+    ids: [n].
+
+    Raises:
+        RecipeError: the layer adds to q @ k, cuts it off, or never calls an attention function.
+    """
+    try:
+        body(captured(lm), ids[None])
+    except FirstLayer as reached:
+        query, key, scale, odd = reached.args
+    else:
+        odd = ["no attention function"]
+    if odd:
+        raise RecipeError(f"score: LongAttn needs plain attention in the first layer; this model has {', '.join(odd)}")
+    return query[0], key[0], query.shape[-1] ** -0.5 if scale is None else scale
+
+
+# -- its attention, in blocks
+
+
+def spread(query: Any, key: Any, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """DS and DU of each head, [n_heads] float64, a block of rows at a time: memory for LOGITS, whatever the length.
+
+    query: [n_heads, n, d] tensor; key: [n_key_heads, n, d]: each serves as many heads in a row.
+    """
+    torch, _ = libraries()
+    n_heads, n, _ = query.shape
+    rows = max(LOGITS // n, 1)
+    totals = []
+    with torch.inference_mode():
+        for head in range(n_heads):
+            its_key = key[head * len(key) // n_heads].float()
+            total = torch.zeros(2, dtype=torch.float64, device=query.device)
+            for first in range(n // 4, n, rows):  # rows before have nothing that far back
+                block = query[head, first : first + rows].float()
+                logits = block @ its_key[: first + len(block)].T * scale
+                total += torch.stack([part.sum() for part in far(logits, n // 4)])
+            totals.append(total)
+        mass, squares = torch.stack(totals).cpu().numpy().T
+    return mass / n, (mass / n**2) ** 2 - squares / n**2
+
+
+def far(logits: Any, distance: int) -> tuple[Any, Any]:
+    """Of each row's causal softmax the sum of what lies `distance` or further back, and the sum of its squares.
+
+    exp(lse_far(s) - lse(s)) and exp(lse_far(2s) - 2 lse(s)), with one exp for the three of them. Overwrites its argument.
+
+    Args:
+        logits: [b, m] tensor, float32 or float64: the last b rows of a map whose last row sees all m columns.
+
+    Returns:
+        [b] float64 tensors, twice.
+    """
+    torch, _ = libraries()
+    b, m = logits.shape
+    later = torch.ones(b, b, dtype=torch.bool, device=logits.device).triu(1)
+    logits[:, m - b :].masked_fill_(later, -torch.inf)
+    weight = logits.sub_(logits.amax(-1, keepdim=True)).exp_()
+    total = weight.sum(-1, dtype=torch.float64)
+    weight = weight.tril_(m - b - distance)
+    return weight.sum(-1, dtype=torch.float64) / total, weight.square_().sum(-1, dtype=torch.float64) / total**2
