@@ -6,6 +6,7 @@ controls choose the same number of tokens without looking at the score.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.cells import bucket_of
 from pipelines.keys import ascending, keyed, salt
+from pipelines.upsample import exact
 
 MICRO = 1_000_000  # scores are compared in millionths
 
@@ -76,7 +78,12 @@ def chosen(
 def top(order: np.ndarray, n_tokens: np.ndarray, share: float) -> np.ndarray:
     """The first of the order whose tokens make up `share` of all; the document that crosses the line is the last."""
     before = np.cumsum(n_tokens[order]) - n_tokens[order]
-    return order[before < share * int(n_tokens[order].sum())]
+    return order[before < share_of(int(n_tokens[order].sum()), share)]
+
+
+def share_of(n: int, share: float) -> int:
+    """A share of n, rounded up: 0.07 of 100 is 7, though not in floating point."""
+    return ceil(exact(share) * n)
 
 
 def matched(wanted: np.ndarray, order: np.ndarray, n_tokens: np.ndarray) -> np.ndarray:

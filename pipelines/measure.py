@@ -16,6 +16,7 @@ from pipelines.store import Shard, Store, name_of
 from schemas.errors import NotMade
 from scorers import lm
 from scorers.chunk_gain import chunks_of, measure
+from scorers.chunks import Chunks
 
 VERSION = 1  # raise when the same text and model would give other pairs or values
 
@@ -72,7 +73,7 @@ def measure_item(item: Item, model: lm.ModelParams, chunk_tokens: int, measured:
     for one in item.wanted:
         known = measured.of(one.content_hash)
         of_document = chunks_of(np.array(ids[one.row].values.to_numpy()[:-1]), chunk_tokens)
-        chunks = lm.Chunks(engine, of_document[: one.n_chunks], engine.anchor)
+        chunks = Chunks(engine, of_document[: one.n_chunks], engine.anchor)
         for block in measure(chunks, one.content_hash, one.n_pairs, known):
             measured.add(one.content_hash, block)
         store.tell({"stage": "measure", "event": "made", "documents": 1, "bytes": 0, "model_tokens": chunks.forwarded})

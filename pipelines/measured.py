@@ -67,7 +67,7 @@ def parsed(line: bytes) -> MeasuredPair | None:
     """The pair of a line; None where it is torn or damaged."""
     try:
         *values, check = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return None
     if not line.endswith(b"\n") or zlib.crc32(json.dumps(values).encode()) != check:
         return None

@@ -6,26 +6,31 @@ A build never fits: it reads a calibration that was made for its model and chunk
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from schemas.errors import RecipeError
+from scorers.overlap import FEATURES
 
 EDGES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)  # distances at which a bucket of residual variance begins
+
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Kind(BaseModel):
     """What holds for near pairs, or for far ones.
 
-    The gain of a pair is a term of its document plus coefficients @ features, plus a residual.
+    The gain of a pair is a term of its document plus coefficients @ features, plus a residual, whose variance is that of a pair inside its document.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    coefficients: tuple[float, ...]  # by overlap.FEATURES
-    residual_variance: tuple[float, ...]  # of a pair inside its document, nats**2, by EDGES
+    coefficients: tuple[Number, ...]  # by overlap.FEATURES
+    residual_variance: tuple[Variance, ...]  # nats**2, by EDGES
 
     def variance(self, pairs: np.ndarray) -> np.ndarray:
         """[n] residual variance of each pair [n, 2], by its distance."""
@@ -44,6 +49,15 @@ class Calibration(BaseModel):
     n_pairs: int
     near: Kind
     far: Kind
+
+    @model_validator(mode="after")
+    def is_of_these_features(self) -> Self:
+        for kind in (self.near, self.far):
+            if (len(kind.coefficients), len(kind.residual_variance)) != (len(FEATURES), len(EDGES)):
+                raise ValueError(
+                    f"{len(FEATURES)} coefficients and {len(EDGES)} variances are wanted, for near and for far"
+                )
+        return self
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -58,7 +58,7 @@ def cheap(texts: pa.Array, domains: Sequence[str], background: Background) -> pa
     return pa.table([pa.array(values, from_pandas=True) for values in found.T], schema=CHEAP)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)  # no cache: numba would not see that a file changed which is called from here
 def measure(
     data: np.ndarray,
     starts: np.ndarray,

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scorers.calibration import Calibration, Kind
-from scorers.lm import Chunks
+from scorers.chunks import Chunks
 from scorers.overlap import bags, features
 from scorers.pairs import FAR, n_pairs, sequence, some_pairs
 
@@ -83,8 +83,10 @@ def measure(chunks: Chunks, content_hash: str, n: int, known: Sequence[MeasuredP
     todo = [
         pair for k, pair in zip(range(n), sequence(len(chunks.chunks), content_hash), strict=False) if k >= len(known)
     ]
-    for at in range(0, len(todo), chunks.block):
-        block = todo[at : at + chunks.block]
+    at = 0
+    while at < len(todo):
+        block = todo[at : at + chunks.block]  # which gets smaller where memory is short
+        at += len(block)
         after = chunks.after(block)
         alone = chunks.alone([i for i, _ in block])
         yield [MeasuredPair(i, j, float(a), float(b)) for (i, j), a, b in zip(block, alone, after, strict=True)]

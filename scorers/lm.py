@@ -5,8 +5,9 @@ few tokens at a time. Compute is float32 or bfloat16, what is summed is float64.
 torch, inside their functions: a build that scores nothing doesn't need it.
 """
 
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
-from schemas.errors import RecipeError, StageError
+from schemas.errors import RecipeError
 from scorers.weights import Weights, converted_folder
 
 LOADING = Lock()
@@ -43,6 +44,7 @@ class LM:
     Attributes:
         fingerprint: what else but the text a measured value depends on: weights, dtype, torch, kind of processor.
         window_tokens: the longest pass.
+        sliding_tokens: how far back a layer sees that doesn't see all, None where every layer does.
         anchor: the token that the model was trained to see before a text, None where it has none.
     """
 
@@ -55,6 +57,7 @@ class LM:
     device: str
     block: int
     anchor: int | None
+    sliding_tokens: int | None
 
 
 def load(params: ModelParams) -> LM:
@@ -95,17 +98,19 @@ def loaded(params: ModelParams) -> LM:
     lm = LM(
         model, head.weight, getattr(head, "bias", None), fingerprint(params), params.window_tokens or most or 2048,
         head.weight.shape[0], params.device, params.block or (1 if params.device == "cpu" else 64), anchor_of(model),
+        getattr(model.config.get_text_config(), "sliding_window", None),
     )  # fmt: skip
     check(lm, params)
     return lm
 
 
 def anchor_of(model: Any) -> int | None:
-    """The model's BOS, or else its EOS."""
+    """The model's BOS, or else its EOS; None where it has neither in its vocabulary."""
     config = model.config.get_text_config()
     named = [getattr(config, name, None) for name in ("bos_token_id", "eos_token_id")]
     found = [token[0] if isinstance(token, list) else token for token in named]
-    return next((token for token in found if token is not None), None)
+    n_vocab = getattr(config, "vocab_size", math.inf)
+    return next((token for token in found if token is not None and 0 <= token < n_vocab), None)
 
 
 def libraries() -> tuple[Any, Any]:
@@ -226,90 +231,3 @@ def memory_errors() -> Iterator[None]:
         if "allocate memory" not in str(error):
             raise
         raise MemoryError(str(error)) from error
-
-
-# -- chunks, alone and after one another
-
-
-class Chunks:
-    """Equal chunks of one document: the nll of each alone and after another, each touched one run alone once.
-
-    An anchor stands before the first chunk of every pass. Without one a model's first token has to serve as the place
-    that attention falls back on, and some tokens can't: one chunk of 272 was off by 2.7 nats a token.
-    The keys and values of a context are kept while they fit into `keep_bytes`; a context that was let go is run again.
-    `forwarded` counts the tokens that went through the model.
-    """
-
-    def __init__(self, lm: LM, chunks: np.ndarray, anchor: int | None, keep_bytes: int = 256 << 20):
-        """chunks: [s, c] token ids. anchor: None, as LDS has it, or a token such as lm.anchor."""
-        if 2 * chunks.shape[1] + (anchor is not None) > lm.window_tokens:
-            raise RecipeError(f"score: two chunks of {chunks.shape[1]} tokens pass the window of {lm.window_tokens:,}")
-        self.lm, self.chunks, self.keep_bytes = lm, chunks, keep_bytes
-        self.before = np.full((len(chunks), int(anchor is not None)), anchor or 0, chunks.dtype)
-        self.block = lm.block
-        self.forwarded = 0
-        self.nll_alone: dict[int, float] = {}
-        self.kept: dict[int, list[tuple[Any, Any]]] = {}  # context -> keys and values of each layer, oldest use first
-
-    def alone(self, places: Sequence[int]) -> np.ndarray:
-        """[n] float64 nats per token: mean nll of tokens 2.. of each chunk by itself."""
-        self.read([place for place in dict.fromkeys(places) if place not in self.nll_alone])
-        return np.array([self.nll_alone[place] for place in places])
-
-    def after(self, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
-        """[n] float64 nats per token: mean nll of tokens 2.. of the target, right after the context.
-
-        pairs: (target, context). A block that does not fit into memory is halved, down to one pair.
-        """
-        found: list[np.ndarray] = []
-        at = 0
-        while at < len(pairs):
-            block = pairs[at : at + self.block]
-            try:
-                with memory_errors():
-                    found.append(self.after_block(block))
-                at += len(block)
-            except MemoryError as error:
-                self.kept.clear()
-                if self.block == 1:
-                    raise StageError(
-                        f"score: one pass of {2 * self.chunks.shape[1]} tokens does not fit into memory"
-                    ) from error
-                self.block //= 2
-        return np.concatenate(found) if found else np.empty(0)
-
-    def after_block(self, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
-        torch, _ = libraries()
-        contexts = list(dict.fromkeys(j for _, j in pairs))
-        self.read([j for j in contexts if j not in self.kept])
-        held = [self.kept[j] for _, j in pairs]
-        for j in contexts:
-            self.kept[j] = self.kept.pop(j)  # used last
-        past = empty_cache(self.lm)
-        for layer, states in enumerate(zip(*held, strict=True)):
-            past.update(*(torch.cat(column) for column in zip(*states, strict=True)), layer)
-        targets = self.chunks[[i for i, _ in pairs]]
-        hidden = body(self.lm, targets[:, :-1], past)
-        self.forwarded += targets[:, :-1].size
-        self.let_go(keep=len(contexts))
-        return nll(self.lm, hidden, targets[:, 1:]).mean(axis=1)
-
-    def read(self, places: Sequence[int]) -> None:
-        """Run chunks alone: their nll, and the keys and values for what comes after them."""
-        for at in range(0, len(places), self.block):
-            block = places[at : at + self.block]
-            ids, past = np.concatenate([self.before[block], self.chunks[block]], axis=1), empty_cache(self.lm)
-            hidden = body(self.lm, ids, past)
-            self.forwarded += ids.size
-            first = self.before.shape[1]  # the chunk's own first token is never scored
-            values = nll(self.lm, hidden[:, first:-1], ids[:, first + 1 :]).mean(axis=1)
-            for place, value in zip(block, values, strict=True):
-                self.nll_alone[place] = float(value)
-            for row, place in enumerate(block):
-                self.kept[place] = [(x.keys[row : row + 1], x.values[row : row + 1]) for x in past.layers]
-
-    def let_go(self, keep: int) -> None:
-        """Forget the contexts unused for longest, down to keep_bytes or `keep` contexts."""
-        each = sum(k.nbytes + v.nbytes for k, v in next(iter(self.kept.values())))
-        while len(self.kept) > max(keep, self.keep_bytes // each):
-            del self.kept[next(iter(self.kept))]

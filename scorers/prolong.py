@@ -17,7 +17,8 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from scorers.lm import LM, Chunks
+from scorers.chunks import Chunks
+from scorers.lm import LM
 
 PARTS = ("lds", "dst", "ddi", "dsp", "n_chunks", "n_pairs", "n_counted")
 

@@ -73,7 +73,8 @@ def recurrence(members: np.ndarray, starts: np.ndarray, weights: np.ndarray, cha
             if near_end + 1 >= WIDTH:
                 for k in range(starts[block], starts[block + 1]):
                     word = members[k]
-                    looked += weights[word]
-                    gained += weights[word] * ((last[word] > near_end - WIDTH) - chances[word])
+                    weight, found = np.float64(weights[word]), 1.0 if last[word] > near_end - WIDTH else 0.0
+                    looked += weight
+                    gained += weight * (found - np.float64(chances[word]))
         distance *= 2
     return gained / looked if looked > 0 else np.nan

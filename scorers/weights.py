@@ -49,6 +49,8 @@ class Weights(BaseModel):
         Raises:
             RecipeError: it holds no model, or can't be read.
         """
+        if not path.exists():
+            raise RecipeError(f"{path}: no such folder or file; `longmix model` fetches the default model")
         if path.is_file() and path.suffix != ".gguf":
             raise RecipeError(f"{path}: not a model; name a folder with safetensors, or a .gguf file")
         files = [path] if path.is_file() else sorted({p for pattern in PATTERNS for p in path.glob(pattern)})

@@ -21,6 +21,7 @@ from schemas.errors import NotMade, RecipeError, StageError
 from schemas.manifest import Manifest
 from scorers import lm
 from scorers.chunk_gain import MeasuredPair, chunks_of, parts
+from scorers.chunks import Chunks
 from scorers.pairs import first_pairs
 from scorers.weights import Weights
 from tests import scored
@@ -104,7 +105,7 @@ def test_a_score_is_what_the_model_says_of_the_document_by_itself(made):
     assert len(chunks) == row["n_chunks"]
     pairs = []
     for target, context in first_pairs(len(chunks), content, len(row["pairs"])):
-        one = lm.Chunks(engine, chunks, engine.anchor)
+        one = Chunks(engine, chunks, engine.anchor)
         after = float(one.after([(target, context)])[0])
         pairs.append(MeasuredPair(target, context, float(one.alone([target])[0]), after))
     assert [pair._asdict() for pair in pairs] == row["pairs"]
@@ -164,7 +165,7 @@ def test_looking_up_makes_nothing(made, tmp_path):
 
 def test_a_nll_that_is_no_number_is_an_error_and_no_score(made, tmp_path, monkeypatch):
     run, _, _ = again(made, tmp_path)
-    monkeypatch.setattr(lm.Chunks, "after", lambda _, pairs: np.full(len(pairs), np.nan))
+    monkeypatch.setattr(Chunks, "after", lambda _, pairs: np.full(len(pairs), np.nan))
     found = run()
     rows = [row for s in found["SCORES_CHUNK_GAIN"] for row in Store(tmp_path / "root").read(s).to_pylist()]
     assert "scored" not in {row["status"] for row in rows}
@@ -220,7 +221,7 @@ def test_a_folder_of_values_depends_on_the_model_and_the_chunks(made):
 def test_what_a_document_costs_is_what_is_forwarded(made):
     engine = lm.load(made[0].score.model)
     chunks = np.arange(40 * 32).reshape(40, 32) % 500
-    one = lm.Chunks(engine, chunks, engine.anchor)
+    one = Chunks(engine, chunks, engine.anchor)
     one.after(first_pairs(40, "ab", 12))
     one.alone([i for i, _ in first_pairs(40, "ab", 12)])
     assert one.forwarded == cost(40, "ab", 12, 32)
