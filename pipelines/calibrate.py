@@ -14,7 +14,7 @@ from pipelines.scorer_model import reader_of
 from pipelines.stage import LOOK_UP, Runner
 from pipelines.store import Shard, Store
 from schemas.errors import NotMade, RecipeError
-from scorers.calibration import Calibration, fit
+from scorers.calibration import Calibration, evenness, fit
 from scorers.chunk_gain import MeasuredPair, chunks_of
 from scorers.overlap import bags, features
 from scorers.pairs import FAR, n_far, n_near
@@ -55,14 +55,18 @@ def fitted(pool: Sequence[tuple[Sequence[MeasuredPair], np.ndarray]], model: str
     for pairs, chunks in pool:
         places = np.array([(p.target, p.context) for p in pairs], np.int32)
         gain = np.array([p.alone - p.after for p in pairs])
-        said = features(bags(chunks), places)
+        of_features = features(bags(chunks), places)
         near = places[:, 0] - places[:, 1] < FAR
         for kind, mine in ((True, near), (False, ~near)):
-            kinds[kind].append((places[mine], gain[mine], said[mine]))
-    near_kind, far_kind = (fit(*zip(*kinds[kind], strict=True)) for kind in (True, False))
+            kinds[kind].append((places[mine], gain[mine], of_features[mine]))
+    fits = []
+    for kind, low, high in ((True, 1, FAR), (False, FAR, 1 << 30)):
+        places, gains, said = zip(*kinds[kind], strict=True)
+        found = fit(places, gains, said)
+        fits.append(found.model_copy(update={"evenness": evenness(places, gains, said, found, low, high)}))
     return Calibration(
         model=model, weights=weights, chunk_tokens=pool[0][1].shape[1], n_documents=len(pool),
-        n_pairs=sum(len(pairs) for pairs, _ in pool), near=near_kind, far=far_kind,
+        n_pairs=sum(len(pairs) for pairs, _ in pool), near=fits[0], far=fits[1],
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ A build never fits: it reads a calibration that was made for its model and chunk
 
 import json
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from schemas.errors import RecipeError
 from scorers.overlap import FEATURES
+from scorers.pairs import spread
 
 EDGES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)  # distances at which a bucket of residual variance begins
 
@@ -31,6 +33,7 @@ class Kind(BaseModel):
 
     coefficients: tuple[Number, ...]  # by overlap.FEATURES
     residual_variance: tuple[Variance, ...]  # nats**2, by EDGES
+    evenness: Number = 0.0  # n pairs of a sequence are worth n**(1 + evenness) at random: it spreads them evenly
 
     def variance(self, pairs: np.ndarray) -> np.ndarray:
         """[n] residual variance of each pair [n, 2], by its distance."""
@@ -78,6 +81,10 @@ class Calibration(BaseModel):
         return json.dumps(self.model_dump(), indent=1) + "\n"
 
 
+COUNTS = (4, 8, 16, 32)  # pairs of a kind, at which evenness is read
+N_SEEDS = 24
+
+
 def bucket(pairs: np.ndarray) -> np.ndarray:
     """[n] the place in EDGES of each pair's distance."""
     return np.searchsorted(EDGES, pairs[:, 0] - pairs[:, 1], side="right") - 1
@@ -102,3 +109,31 @@ def fit(pairs: Sequence[np.ndarray], gains: Sequence[np.ndarray], found: Sequenc
 
 def centred(values: np.ndarray) -> np.ndarray:
     return values - values.mean(axis=0)
+
+
+def evenness(
+    pairs: Sequence[np.ndarray],
+    gains: Sequence[np.ndarray],
+    found: Sequence[np.ndarray],
+    kind: Kind,
+    low: int,
+    high: int,
+) -> float:
+    """How much faster than 1 / n the error variance falls, from the sequences of N_SEEDS content hashes.
+
+    Args:
+        pairs, gains, found: as in fit(), all pairs with low <= distance < high of each document.
+        kind: fitted to them.
+    """
+    squares = np.zeros((2, len(COUNTS)))
+    for places, gain, said in zip(pairs, gains, found, strict=True):
+        residual = centred(gain - said @ np.array(kind.coefficients))
+        row = {(int(i), int(j)): k for k, (i, j) in enumerate(places)}
+        s, many = int(places.max()) + 1, len(places)
+        for seed in range(N_SEEDS):
+            order = [row[pair] for pair in islice(spread(s, low, min(high, s), f"{seed}", "evenness"), max(COUNTS))]
+            means = [residual[order[:n]].mean() for n in COUNTS]
+            at_random = [residual.var() / n * (1 - n / many) for n in COUNTS]
+            squares += np.array([np.square(means), at_random])
+    ratio, n = np.log(squares[0] / squares[1]), np.log(COUNTS)
+    return max(0.0, float(-(ratio * n).sum() / (n * n).sum()))

@@ -156,7 +156,7 @@ def corrected(
     coefficients = np.array(kind.coefficients)
     said_seen, said_every = seen @ coefficients, every @ coefficients
     estimate = gain.mean() + said_every.mean() - said_seen.mean()
-    squared = variance.mean() / n * (1 - n / many)
+    squared = variance.mean() / n ** (1 + kind.evenness) * (1 - n / many)
     if len(every) < many:
         squared += said_every.var() / len(every)
     return float(estimate), float(np.sqrt(squared))

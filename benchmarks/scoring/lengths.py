@@ -22,6 +22,7 @@ from scorers.background import background, choose
 from scorers.calibration import Calibration
 from scorers.cheap import cheap
 from scorers.chunk_gain import measure, parts
+from scorers.chunks import Chunks
 from scorers.weights import Weights
 
 
@@ -46,7 +47,7 @@ def main(scorer: str, n_tokens: int) -> None:
     if scorer == "cheap":
         cheap(pa.array([whole]), ["book"], known)
     elif scorer == "chunk_gain":
-        chunks = lm.Chunks(engine, chunks_of(ids, 128), engine.anchor)
+        chunks = Chunks(engine, chunks_of(ids, 128), engine.anchor)
         pairs = [pair for block in measure(chunks, "0" * 32, 24, []) for pair in block]
         made_for = Calibration.read(Path("examples/calibration/smollm2-135m-instruct-128.json"))
         parts(pairs, chunks.chunks, "0" * 32, made_for)

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from scorers.lm import LM, Chunks, ModelParams, load
+from scorers.chunks import Chunks
+from scorers.lm import LM, ModelParams, load
 from scorers.pairs import first_pairs
 from scorers.weights import Weights
 

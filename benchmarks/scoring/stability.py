@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from pipelines.budget import cuts, first_round, second_round
 from pipelines.choose import MICRO
-from scorers.calibration import Kind, fit
+from scorers.calibration import Kind, evenness, fit
 from scorers.chunk_gain import corrected
 from scorers.overlap import bags, features
 from scorers.pairs import FAR, first_pairs, some_pairs
@@ -69,7 +69,10 @@ def whole(minimum: int = 34) -> list[Document]:
 
 
 def without(documents: list[Document], left_out: Document, kind: str) -> Kind:
-    return fit(*zip(*(d.of[kind] for d in documents if d is not left_out), strict=True))
+    columns = tuple(zip(*(d.of[kind] for d in documents if d is not left_out), strict=True))
+    found = fit(*columns)
+    bounds = (1, FAR) if kind == "near" else (FAR, 1 << 30)
+    return found.model_copy(update={"evenness": evenness(*columns, found, *bounds)})
 
 
 def ranks(found: np.ndarray, truth: np.ndarray) -> str:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from schemas.errors import RecipeError
-from scorers.calibration import EDGES, Calibration, Kind, bucket, fit
+from scorers.calibration import EDGES, Calibration, Kind, bucket, evenness, fit
 from scorers.overlap import FEATURES
+from scorers.pairs import some_pairs
 
 SEEDS = range(12)
 
@@ -114,6 +115,11 @@ def test_a_distance_without_pairs_takes_the_nearest_known_bucket():
     assert len(found) == len(EDGES)
 
 
+def test_the_edges_are_those_of_the_files():
+    """A calibration says nothing of them: other ones would read its variances as those of other distances."""
+    assert EDGES == (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
+
+
 def test_a_bucket_begins_at_its_edge():
     distances = np.arange(1, 300)
     assert bucket(pairs_at(distances)).tolist() == [slow_bucket(d) for d in distances]
@@ -198,3 +204,17 @@ def test_a_calibration_of_other_features_is_refused(tmp_path, far):
     (tmp_path / "c.json").write_text(changed(far=far))
     with pytest.raises(RecipeError, match=r"c\.json"):
         Calibration.read(tmp_path / "c.json")
+
+
+def pool_of(rows_matter: float, n_documents: int = 12, s: int = 30):
+    """All far pairs of documents whose gains are noise and, as far as `rows_matter`, a term of the target's own."""
+    rng = np.random.default_rng(5)
+    places = some_pairs(s, "", 4, s, 10**6)
+    gains = [rng.normal(size=len(places)) + rows_matter * rng.normal(size=s)[places[:, 0]] for _ in range(n_documents)]
+    nothing = [np.zeros((len(places), len(FEATURES)))] * n_documents
+    return [places] * n_documents, gains, nothing, fit([places] * n_documents, gains, nothing)
+
+
+def test_pairs_that_are_spread_evenly_are_worth_more_where_rows_differ():
+    assert evenness(*pool_of(0), 4, 30) < 0.05
+    assert 0.1 < evenness(*pool_of(1), 4, 30) < evenness(*pool_of(3), 4, 30) < 1

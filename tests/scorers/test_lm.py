@@ -283,6 +283,16 @@ def test_one_pass_that_does_not_fit_is_an_error(error, block, models, monkeypatc
         chunks.after(every_pair())
 
 
+def test_what_is_kept_goes_when_memory_is_short(models, monkeypatch):
+    chunks = Chunks(models("llama"), document(), None)
+    chunks.alone(range(S))
+    assert chunks.kept
+    small_memory(monkeypatch, 0, ERRORS["cuda"])
+    with pytest.raises(StageError):
+        chunks.after(every_pair())
+    assert not chunks.kept
+
+
 def test_another_error_of_the_model_comes_as_it_is(models, monkeypatch):
     small_memory(monkeypatch, 0, lambda: RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     chunks = Chunks(models("llama", 8), document(), None)
