@@ -20,7 +20,7 @@ from junk import POOL
 from tokenizers import Tokenizer
 
 from pipelines.measured import Measured
-from scorers.background import background, choose
+from scorers.background import Background, background, choose
 from scorers.calibration import Calibration
 from scorers.cheap import cheap
 from scorers.chunk_gain import chunks_of, parts
@@ -51,17 +51,22 @@ def gains(row: dict, n_pairs: int, made_for: Calibration) -> dict[str, float] | 
     return {name: getattr(found, name) for name in GAINS[:-1]} | {GAINS[-1]: both}
 
 
-def cheap_scores(rows: list[dict]) -> list[dict[str, float]]:
-    """The cheap tier of each text, against a background of the whole corpus."""
-    tokenizer = Tokenizer.from_file("examples/tokenizer/tokenizer.json")
+def background_of(rows: list[dict]) -> Background:
+    """What the whole corpus says of each domain."""
     documents = {}
     for domain in sorted({row["domain"] for row in rows}):
         with zstandard.open(f"data/corpus/{domain}.jsonl.zst", "rt") as stream:
             found = [json.loads(line) for line in stream]
         best = choose([d["id"] for d in found], np.array([len(d["text"]) for d in found]), "background 0")
         documents[domain] = ([found[k]["id"] for k in best], pa.array([found[k]["text"] for k in best]))
+    return background(documents)
+
+
+def cheap_scores(rows: list[dict], known: Background) -> list[dict[str, float]]:
+    """The cheap tier of each text."""
+    tokenizer = Tokenizer.from_file("examples/tokenizer/tokenizer.json")
     texts = pa.array([tokenizer.decode(row["input_ids"], skip_special_tokens=False) for row in rows])
-    table = cheap(texts, [row["domain"] for row in rows], background(documents)).to_pylist()
+    table = cheap(texts, [row["domain"] for row in rows], known).to_pylist()
     for found in table:
         found |= {f"minus {name}": -(found[name] or 0.0) for name in ("repeat_share", "list_share")}
     return table
@@ -85,7 +90,7 @@ def main(n_pairs: int) -> None:
     made_for = Calibration.read(Path("examples/calibration/smollm2-135m-instruct-128.json"))
     rows = pq.read_table(POOL).to_pylist()
     measured = [gains(row, n_pairs, made_for) for row in rows]
-    screened = cheap_scores(rows)
+    screened = cheap_scores(rows, background_of(rows))
     counts = {
         kind: sum(r["kind"] == kind and m is not None for r, m in zip(rows, measured, strict=True))
         for kind in ("intact", *KINDS)

@@ -1,0 +1,146 @@
+"""What the budget buys: junk among the top 30 % of a pool that is half junk, and how much of the good top is kept.
+
+    .venv/bin/python benchmarks/scoring/budget_buys.py N_PAIRS     after separation.py; writes results/budget_buys.md
+
+The pool: the intact documents, and as many of repeats, concatenations and lists, a third each, drawn again for each of
+N_DRAWS; all of the same length. The good top is the 30 % of the intact documents with the highest far gain over all
+pairs. "All of the budget" is N_PAIRS pairs for every text of the pool; a tenth and a third of these tokens are spent by
+the rules of a build, after the guard and the gate, which here are as in a recipe's [screen].
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from all_pairs import OUT as ANCHORED
+from calibration import measured as all_pairs_of
+from junk import OUT as JUNK
+from junk import POOL
+from separation import background_of, cheap_scores
+
+from pipelines.budget import cost, cuts, first_round, second_round
+from pipelines.choose import MICRO
+from pipelines.measured import Measured
+from scorers.calibration import Calibration
+from scorers.chunk_gain import chunks_of, parts
+from scorers.lists import MAX_LIST_SHARE
+from scorers.pairs import FAR, first_pairs
+from scorers.repeats import MAX_REPEAT_SHARE
+
+TO = Path("benchmarks/results/budget_buys.md")
+TOP = 0.3
+N_DRAWS = 200
+MADE_FOR = Calibration.read(Path("examples/calibration/smollm2-135m-instruct-128.json"))
+
+
+class Text:
+    def __init__(self, row: dict, n_pairs: int, screened: dict, min_recurrence: float | None):
+        self.name, self.kind, self.domain = row["name"], row["kind"], row["domain"]
+        self.chunks = chunks_of(np.array(row["input_ids"], np.int64), 128)
+        self.truth = -np.inf
+        if self.kind == "intact":
+            known = {(p.target, p.context): p for p in all_pairs_of(ANCHORED / f"{self.name}.jsonl")}
+            self.pairs = [known[pair] for pair in first_pairs(34, self.name, n_pairs)]
+            self.truth = float(np.mean([p.alone - p.after for p in known.values() if p.target - p.context >= FAR]))
+        else:
+            self.pairs = Measured(JUNK).of(self.name)[:n_pairs]
+        self.recurrence = screened["recurrence"] if screened["recurrence"] is not None else -1.0
+        repeats, listed = screened["repeat_share"] or 0, screened["list_share"] or 0
+        stitched = min_recurrence is not None and self.recurrence < min_recurrence
+        self.refused = (
+            "repeats"
+            if repeats > MAX_REPEAT_SHARE
+            else "list"
+            if listed > MAX_LIST_SHARE
+            else "stitched"
+            if stitched
+            else ""
+        )
+        self.found: dict[int, float] = {}
+
+    def score(self, n: int) -> float:
+        if n not in self.found:
+            self.found[n] = parts(self.pairs[:n], self.chunks, self.name, MADE_FOR).far
+        return self.found[n]
+
+
+def budgeted(pool: list[Text], n_pairs: int, part: float) -> np.ndarray:
+    """Scores where the build's two rounds gave a pair, -inf elsewhere."""
+    names, s = [t.name for t in pool], np.full(len(pool), 34)
+    tokens, refused = s * 128, np.array([t.refused for t in pool], object)
+    whole = sum(cost(34, name, n_pairs, 128) for name in names)
+    first = first_round(refused, s, tokens, names, int(part * whole), 128)
+    seen = np.flatnonzero(first.n_pairs)
+    micro = np.zeros(len(pool), np.int64)
+    micro[seen] = [round(pool[k].score(2) * MICRO) for k in seen]
+    gap = np.zeros(len(pool), np.int64)
+    everywhere = np.array(["all"] * len(seen), object)
+    gap[seen] = micro[seen] - cuts(micro[seen], tokens[seen], everywhere, [names[k] for k in seen], lambda _: 2 * TOP)
+    variance = np.full(len(pool), round(np.mean(MADE_FOR.far.residual_variance) * MICRO**2), np.int64)
+    final = second_round(first, s, tokens, names, int(part * whole), 128, n_pairs, gap, variance)
+    return np.array([t.score(int(n)) if n else -np.inf for t, n in zip(pool, final.n_pairs, strict=True)])
+
+
+def main(n_pairs: int) -> None:
+    rows = pq.read_table(POOL).to_pylist()
+    known = background_of(rows)
+    screened = cheap_scores(rows, known)
+    texts = []
+    for row, cheap in zip(rows, screened, strict=True):
+        whole = (
+            (ANCHORED / f"{row['name']}.jsonl").exists()
+            if row["kind"] == "intact"
+            else len(Measured(JUNK).of(row["name"])) >= n_pairs
+        )
+        if row["kind"] in ("intact", "repeat", "concat", "list") and whole:
+            texts.append(Text(row, n_pairs, cheap, known.domains[row["domain"]].min_recurrence))
+    intact = [t for t in texts if t.kind == "intact"]
+    ways = {
+        "random": lambda pool, rng: rng.random(len(pool)),
+        "cheap only (recurrence)": lambda pool, _: np.array([t.recurrence for t in pool]),
+        "cheap only, after guard and gate": lambda pool, _: np.array([-9 if t.refused else t.recurrence for t in pool]),
+        "model only": lambda pool, _: np.array([t.score(n_pairs) for t in pool]),
+        "guard + gate + a tenth": lambda pool, _: budgeted(pool, n_pairs, 0.1),
+        "guard + gate + a third": lambda pool, _: budgeted(pool, n_pairs, 1 / 3),
+        "guard + gate + all": lambda pool, _: budgeted(pool, n_pairs, 1.0),
+    }
+    found: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+    for draw in range(N_DRAWS):
+        rng = np.random.default_rng([7, draw])
+        good = [intact[k] for k in rng.integers(0, len(intact), len(intact))]
+        pool = list(good)
+        for kind in ("repeat", "concat", "list"):
+            of = [t for t in texts if t.kind == kind]
+            pool += [of[k] for k in rng.integers(0, len(of), len(intact) // 3)]
+        best = set(np.argsort([-t.truth for t in good])[: round(TOP * len(good))].tolist())
+        for way, score in ways.items():
+            values = score(pool, rng) + 1e-9 * rng.random(len(pool))
+            values = np.where(np.isfinite(values), values, -99 - rng.random(len(pool)))
+            top = np.argsort(-values)[: round(TOP * len(pool))]
+            found[way].append(
+                (np.mean([pool[k].kind != "intact" for k in top]), len(best & set(top.tolist())) / len(best))
+            )
+    lines = [
+        f"{len(intact)} intact documents and as much junk; {n_pairs} pairs a text is all of the budget.",
+        "",
+        "| choice | junk among the top 30 % | of the good top kept |",
+        "|---|---:|---:|",
+    ]
+    for way, values in found.items():
+        junk, kept = np.array(values).T
+        cells = (f"{v.mean():.0%} [{np.quantile(v, 0.05):.0%}, {np.quantile(v, 0.95):.0%}]" for v in (junk, kept))
+        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+    refused = {reason: sum(t.refused == reason for t in intact) for reason in ("repeats", "list", "stitched")}
+    lines += [
+        "",
+        "Intact documents that are refused: "
+        + ", ".join(f"{reason} {n}" for reason, n in refused.items())
+        + f", of {len(intact)}.",
+    ]
+    TO.write_text("# What the budget buys\n\n" + "\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
