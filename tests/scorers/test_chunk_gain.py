@@ -35,14 +35,15 @@ def content_hash(seed):
     return f"{seed * 7919 + 1:032x}"
 
 
-def calibration(near=None, far=None, variance=0.04):
+def calibration(near=None, far=None, variance=0.04, evenness=(0.0, 0.0)):
     """Coefficients as given, and a residual variance that grows with distance."""
     kinds = [
         Kind(
             coefficients=tuple(given or [0.0] * len(FEATURES)),
             residual_variance=tuple(variance * (1 + b) for b in range(len(EDGES))),
+            evenness=more,
         )
-        for given in (near, far)
+        for given, more in zip((near, far), evenness, strict=True)
     ]
     return Calibration(
         model="m", weights="w", chunk_tokens=16, n_documents=1, n_pairs=1, near=kinds[0], far=kinds[1]
@@ -59,7 +60,8 @@ def drawn(seed):
         MeasuredPair(i, j, float(r.normal(3, 1)), float(r.normal(3, 0.5)))
         for i, j in first_pairs(s, content_hash(seed), n)
     ]
-    known = [calibration(r.normal(size=len(FEATURES)).tolist(), r.normal(size=len(FEATURES)).tolist()), None][seed % 2]
+    near, far = r.normal(size=(2, len(FEATURES))).tolist()
+    known = [calibration(near, far, evenness=(0.1 * (seed % 3), 0.2 * (seed % 5))), None][seed % 2]
     return pairs, chunks, known
 
 
@@ -90,7 +92,8 @@ def slow_estimate(pairs, chunks, given, kind, is_mine, every):
     seen, all_said = said([(p.target, p.context) for p in mine]), said(every)
     level = math.fsum(all_said) / len(all_said)
     at = [max(b for b, edge in enumerate(EDGES) if edge <= p.target - p.context) for p in mine]
-    squared = math.fsum(kind.residual_variance[b] for b in at) / len(at) / len(at) * (many - len(at)) / many
+    worth = len(at) ** (1 + kind.evenness)  # random pairs
+    squared = math.fsum(kind.residual_variance[b] for b in at) / len(at) / worth * (many - len(at)) / many
     if len(every) < many:
         squared += math.fsum((a - level) ** 2 for a in all_said) / len(all_said) / len(all_said)
     return plain + level - math.fsum(seen) / len(seen), math.sqrt(squared)

@@ -407,6 +407,21 @@ def test_a_head_that_is_more_than_a_matrix_is_refused(config, tmp_path):
     assert str(tmp_path) in str(caught.value)
 
 
+@pytest.mark.parametrize("with_cache", [True, False])
+def test_both_ways_to_read_are_checked(with_cache, folders, models, monkeypatch):
+    """A cache that is not read, or a pass without one that is off, is found out at the start."""
+
+    def spoiled(model, ids, past=None):
+        if (past is not None) == with_cache:
+            return body(model, ids[:, ::-1])
+        return body(model, ids, past)
+
+    lm.check(models("llama"), params_of(folders("llama")))
+    monkeypatch.setattr(lm, "body", spoiled)
+    with pytest.raises(RecipeError, match="nll is off by"):
+        lm.check(models("llama"), params_of(folders("llama")))
+
+
 def test_weights_that_are_no_numbers_are_refused(tmp_path):
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(CONFIGS["llama"]())
