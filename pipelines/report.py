@@ -84,7 +84,35 @@ SELECT inside_id AS document, inside_domain AS domain, any_value(source) AS sour
 FROM contained c JOIN documents d ON d.document_id = c.inside_id AND d.verdict = 'kept'
 GROUP BY ALL ORDER BY "documents inside it" DESC, document LIMIT 10
 """
+SCORED = """
+SELECT domain, length_bucket AS length, documents, scored, pairs, printf('%.3f', low) AS "10 %", printf('%.3f', median) AS median,
+    printf('%.3f', high) AS "90 %", printf('%.3f', error) AS error, printf('%.3f', near) AS "near, median", refused
+FROM scores_by_length WHERE scored > 0
+"""
+REFUSED = """
+SELECT domain, count(*) AS documents, count(*) FILTER (refused = 'repeats') AS repeats, count(*) FILTER (refused = 'list') AS lists,
+    count(*) FILTER (refused = 'stitched') AS stitched, sum(n_tokens) FILTER (refused IS NOT NULL)::BIGINT AS "tokens in them"
+FROM scores GROUP BY domain ORDER BY domain
+"""
+NOT_SCORED = """
+SELECT coalesce(reason, status) AS reason, sum(documents)::BIGINT AS documents, sum(tokens)::BIGINT AS tokens
+FROM not_scored GROUP BY ALL ORDER BY tokens DESC
+"""
 SHARES = 'SELECT domain, tokens, corpus_share AS "share of the corpus", drawn_tokens AS "tokens in the mix", mix_share AS "share of the mix" FROM shares'
+
+
+def judged(con: duckdb.DuckDBPyConnection) -> str:
+    """What was scored, and what was not and why; empty where the recipe scores nothing."""
+    if not con.execute("SELECT count(*) FROM scores").fetchall()[0][0]:
+        return ""
+    note = "chunk_gain: how much easier far chunks of a document make one another, nats per token; docs/scores.md tells more."
+    why = (
+        f"<h2>Not scored by the model</h2>{rows(con, NOT_SCORED)}" if con.execute("FROM not_scored").fetchall() else ""
+    )
+    cheap = "What the cheap tier would keep from a model: repeats, lists, and texts whose rare words don't come back."
+    refused = f'<h2>Refused without a model</h2><p class="note">{cheap}</p>{rows(con, REFUSED)}'
+    scored = f'<h2>Long dependencies</h2><p class="note">{note}</p>{rows(con, SCORED)}{why}' if why else ""
+    return scored + refused
 
 
 def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
@@ -110,6 +138,7 @@ def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
 <h2>Tokens by domain and length of the whole document</h2><p class="note">Each bar is all of its domain; K = 1,024 tokens.{keys}</p>
 {bars(cells(con, "tokens"), cells(con, "drawn_tokens"))}
 <h2>Shares</h2>{rows(con, SHARES)}
+{judged(con)}
 <h2>Deduplication</h2>{rows(con, DROPPED)}
 <h2>Records that could not be used</h2>{rows(con, REJECTED)}
 <h2>The largest document of each domain</h2><p class="note">One generated file can be an eighth of a domain; plan.max_document_share caps it.</p>{rows(con, LARGEST)}

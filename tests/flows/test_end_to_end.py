@@ -134,7 +134,7 @@ def test_the_literal_command_builds_the_mix(running, server):
     latest = running.project / "data" / "mixes" / "datasets" / "128k" / "latest"
     assert (latest / "manifest.json").is_file()
     found = artifacts()
-    for stage in ("ingest", "dedup", "encode", "plan", "pack"):
+    for stage in ("ingest", "dedup", "encode", "screen", "plan", "pack"):
         assert found[f"progress-{stage}"]["data"] == 100.0, stage
         assert re.match(r"[\d,]+ documents", found[f"progress-{stage}"]["description"]), stage
     table = json.loads(found["tokens-by-domain-and-length"]["data"])
@@ -148,6 +148,7 @@ def test_the_literal_command_builds_the_mix(running, server):
         "ingest",
         "dedup",
         "encode",
+        "screen",
         "plan",
         "pack",
         "publish",

@@ -436,20 +436,26 @@ def sliding(window):
     return transformers.MistralConfig(**SIZES, num_key_value_heads=2, sliding_window=window)
 
 
-@pytest.mark.parametrize("window", [2 * C, 14, C + 1, C, 4])
-def test_a_model_with_a_sliding_window_is_right_or_refused(window, tmp_path):
+@pytest.mark.parametrize(
+    ("window", "anchor"), [(2 * C, None), (14, 7), (C + 2, 7), (C + 1, 7), (C + 1, None), (C, None), (4, None)]
+)
+def test_a_model_with_a_sliding_window_is_right_or_refused(window, anchor, tmp_path):
+    """What such a window has let go is missing where the places of the next chunk are counted from."""
     folder = saved(sliding(window), tmp_path)
-    try:
-        found = Chunks(load(params_of(folder)), document(), None).after(every_pair())
-    except RecipeError:
+    before = [] if anchor is None else [anchor]
+    model = load(params_of(folder))
+    if window <= C + len(before):
+        with pytest.raises(RecipeError, match=f"see {window} tokens back"):
+            Chunks(model, document(), anchor)
         return
+    found = Chunks(model, document(), anchor).after(every_pair())
     exact = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).eval()
     for (i, j), value in zip(every_pair(), found, strict=True):
-        ids = torch.tensor(np.concatenate([document()[j], document()[i]])[None].astype(np.int64))
+        ids = torch.tensor([[*before, *document()[j].tolist(), *document()[i].tolist()]])
         with torch.no_grad():
             logits = exact(ids, use_cache=False).logits.log_softmax(-1)[0]
-        wanted = -np.mean([float(logits[t - 1, ids[0, t]]) for t in range(C + 1, 2 * C)])
-        assert value == pytest.approx(wanted, abs=2e-5), f"{window=}"
+        wanted = -np.mean([float(logits[t - 1, ids[0, t]]) for t in range(len(before) + C + 1, len(before) + 2 * C)])
+        assert value == pytest.approx(wanted, abs=2e-5)
 
 
 # -- weights
