@@ -54,7 +54,9 @@ class Measured:
         with open(path, "r+b" if path.exists() else "xb", buffering=0) as stream:
             stream.truncate(n_bytes)  # what a crash tore goes
             stream.seek(n_bytes)
-            stream.write(b"".join(line_of(pair) for pair in pairs))
+            raw = b"".join(line_of(pair) for pair in pairs)
+            if stream.write(raw) != len(raw):
+                raise OSError(f"{path}: not written whole; is the disk full?")
             os.fsync(stream.fileno())
 
 

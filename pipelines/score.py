@@ -249,7 +249,17 @@ def spend(
         gap = score - cut
     one = params.calibration.far.residual_variance if params.calibration else (UNKNOWN_VARIANCE,)
     variance = np.full(len(score), round(float(np.mean(one)) * MICRO * MICRO), np.int64)
-    return second_round(
-        first, (columns.n_tokens - 1) // params.chunk_tokens, columns.n_tokens, columns.content_hash,
-        params.budget_tokens, params.chunk_tokens, params.most_pairs, gap, variance,
+    rest = known | (first.n_pairs == 0)  # what came out as no number gets no second look
+    n_chunks, hashes = (columns.n_tokens - 1) // params.chunk_tokens, np.array(columns.content_hash, object)
+    lost = sum(
+        cost(int(n_chunks[k]), hashes[k], int(first.n_pairs[k]), params.chunk_tokens)
+        for k in np.flatnonzero(~rest).tolist()
+    )
+    found_for = second_round(
+        Budgeted(first.n_pairs[rest], first.why[rest]), n_chunks[rest], columns.n_tokens[rest], hashes[rest].tolist(),
+        params.budget_tokens - lost, params.chunk_tokens, params.most_pairs, None if gap is None else gap[rest],
+        variance[rest],
     )  # fmt: skip
+    n_pairs, why = first.n_pairs.copy(), first.why.copy()
+    n_pairs[rest], why[rest] = found_for.n_pairs, found_for.why
+    return Budgeted(n_pairs, why)

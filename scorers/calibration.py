@@ -127,6 +127,8 @@ def evenness(
     """
     squares = np.zeros((2, len(COUNTS)))
     for places, gain, said in zip(pairs, gains, found, strict=True):
+        if len(places) <= max(COUNTS):
+            continue
         residual = centred(gain - said @ np.array(kind.coefficients))
         row = {(int(i), int(j)): k for k, (i, j) in enumerate(places)}
         s, many = int(places.max()) + 1, len(places)
@@ -135,5 +137,7 @@ def evenness(
             means = [residual[order[:n]].mean() for n in COUNTS]
             at_random = [residual.var() / n * (1 - n / many) for n in COUNTS]
             squares += np.array([np.square(means), at_random])
+    if not squares.all():
+        return 0.0  # too few pairs, or nothing left over: no more can be told
     ratio, n = np.log(squares[0] / squares[1]), np.log(COUNTS)
     return max(0.0, float(-(ratio * n).sum() / (n * n).sum()))

@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from schemas.errors import SchemaError
 from scorers.calibration import Calibration, Kind
 from scorers.chunks import Chunks
 from scorers.overlap import bags, features
-from scorers.pairs import FAR, n_pairs, sequence, some_pairs
+from scorers.pairs import FAR, first_pairs, n_pairs, some_pairs
 
 MOST_CHEAP = 20_000  # pairs whose overlap is looked at; of more, so many spread evenly
 MIN_STRENGTH = 0.1  # of LDS: a pair counts when it takes away more than so much of the perplexity
@@ -78,11 +79,17 @@ def measure(chunks: Chunks, content_hash: str, n: int, known: Sequence[MeasuredP
 
     Args:
         known: the first pairs of its sequence, as measured before.
+
+    Raises:
+        SchemaError: they are no such pairs.
     """
+    order = first_pairs(len(chunks.chunks), content_hash, n)
+    if [(pair.target, pair.context) for pair in known[:n]] != order[: len(known)]:
+        raise SchemaError(
+            f"{content_hash}: what was measured of it is not of its sequence of pairs; remove those values"
+        )
     chunks.nll_alone.update({pair.target: pair.alone for pair in known})
-    todo = [
-        pair for k, pair in zip(range(n), sequence(len(chunks.chunks), content_hash), strict=False) if k >= len(known)
-    ]
+    todo = order[len(known) :]
     at = 0
     while at < len(todo):
         block = todo[at : at + chunks.block]  # which gets smaller where memory is short

@@ -76,7 +76,7 @@ def test_documents_that_are_long_enough_are_scored_and_all_others_say_why(made):
     assert len(scores) == len({row["document_id"] for row in documents})
     statuses = {row["status"] for row in scores.values()}
     assert statuses == {"scored", "not_scored", "too_short", "dropped"}
-    assert {row["reason"] for row in scores.values()} == {None, "short", "too_short", "dropped"}
+    assert {row["reason"] for row in scores.values()} == {None, "short", "too_short", "dropped", "list", "repeats"}
     assert all((row["score"] is None) == (row["status"] != "scored") for row in scores.values())
 
 
@@ -170,7 +170,7 @@ def test_a_nll_that_is_no_number_is_an_error_and_no_score(made, tmp_path, monkey
     rows = [row for s in found["SCORES_CHUNK_GAIN"] for row in Store(tmp_path / "root").read(s).to_pylist()]
     assert "scored" not in {row["status"] for row in rows}
     broken = [row for row in rows if row["status"] == "error"]
-    assert broken
+    assert {len(row["pairs"]) for row in broken} == {2}  # no second look
     assert all(row["score"] is None and "not a finite number" in row["reason"] for row in broken)
 
 
