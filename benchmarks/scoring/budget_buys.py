@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 from all_pairs import OUT as ANCHORED
+from all_pairs import lines_of
 from calibration import measured as all_pairs_of
 from junk import OUT as JUNK
 from junk import POOL
@@ -88,11 +89,10 @@ def main(n_pairs: int) -> None:
     screened = cheap_scores(rows, known)
     texts = []
     for row, cheap in zip(rows, screened, strict=True):
-        whole = (
-            (ANCHORED / f"{row['name']}.jsonl").exists()
-            if row["kind"] == "intact"
-            else len(Measured(JUNK).of(row["name"])) >= n_pairs
-        )
+        if row["kind"] == "intact":
+            whole = len(lines_of(ANCHORED / f"{row['name']}.jsonl")) == 34
+        else:
+            whole = len(Measured(JUNK).of(row["name"])) >= n_pairs
         if row["kind"] in ("intact", "repeat", "concat", "list") and whole:
             texts.append(Text(row, n_pairs, cheap, known.domains[row["domain"]].min_recurrence))
     intact = [t for t in texts if t.kind == "intact"]
