@@ -88,7 +88,7 @@ def query(
     mix: Mix = None,
     version: VersionName = "latest",
 ) -> None:
-    """Ask a dataset in SQL. Views: documents, rejected, draws, sequences, segments, lengths, shares; tables.TOKENS, ..."""
+    """Ask a dataset in SQL. Views: documents, scores, scores_by_length, not_scored, rejected, draws, sequences, segments, lengths, shares; tables.TOKENS, ..."""
     from flows.ask import ask
 
     typer.echo(ask(root, sql, format.value, mix, version))

@@ -2,6 +2,7 @@
 
     ROOT/shards/TOKENS/3f/3f09....parquet   a shard, under its content hash; its checksum in a .seal beside it
     ROOT/actions/encode/a1/a1b2....json     what one action made; its name is a hash of all that went into it
+    ROOT/measured/                          what models said, by scorer, fingerprint and document; see measured.py
     ROOT/scratch/                           what a running stage needs on disk; emptied when a build begins
     ROOT/datasets/MIX/VERSION/              what people and trainers open
     ROOT/progress.jsonl                     a line for each action that was committed in this build

@@ -8,13 +8,13 @@ ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "tests" / "reference" / "prolong"
 
 
-def recipe(folder: Path, workers: int = 2, select: str = "", **score: object) -> Recipe:
+def recipe(folder: Path, examples: Path = ROOT / "examples", **score: object) -> Recipe:
     """mixes/tiny.toml with a [score] section, written into `folder` and loaded."""
-    text = (ROOT / "mixes" / "tiny.toml").read_text().replace("../examples", str(ROOT / "examples"))
+    text = (ROOT / "mixes" / "tiny.toml").read_text().replace("../examples", str(examples))
     settings = {"min_tokens": 30_000, "budget_tokens": 12_000, "chunk_tokens": 32, "most_pairs": 16, **score}
     section = "\n".join(f"{name} = {value!r}".replace("'", '"') for name, value in settings.items())
     scoring = f'[score]\n{section}\n\n[score.model]\nweights = "{MODEL}/model_opt_trained"\n\n[plan]'
-    text = text.replace("[plan]", scoring, 1).replace("[pack]", f"{select}\n[pack]", 1)
+    text = text.replace("[plan]", scoring, 1)
     path = folder / "scored.toml"
-    path.write_text(text.replace('mix = "tiny"', 'mix = "scored"') + f"\n[run]\nworkers = {workers}\n")
+    path.write_text(text.replace('mix = "tiny"', 'mix = "scored"') + "\n[run]\nworkers = 2\n")
     return load(path)

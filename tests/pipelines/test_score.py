@@ -181,6 +181,30 @@ def test_a_budget_that_is_too_small_for_all_says_who_went_without(made, tmp_path
     assert sum(row["n_pairs"] for row in rows) in (2, 4)
 
 
+def test_a_refresh_runs_the_model_on_new_documents_alone(tmp_path, monkeypatch):
+    examples = tmp_path / "examples"
+    shutil.copytree(scored.ROOT / "examples", examples)
+    recipe = scored.recipe(tmp_path, examples, budget_tokens=300_000, most_pairs=4)
+    first = build(recipe, tmp_path / "root")
+    before = rows_of(tmp_path / "root", first, "SCORES_CHUNK_GAIN")
+    text = max((path.read_text() for path in (examples / "corpus" / "book").rglob("*.txt")), key=len)
+    (examples / "corpus" / "book" / "new.txt").write_text(" ".join(reversed(text.split())))
+    measured_now = []
+    add = Measured.add
+    monkeypatch.setattr(
+        Measured, "add", lambda self, content, pairs: (measured_now.append(content), add(self, content, pairs))
+    )
+    second = build(recipe, tmp_path / "root", base=first.folder)
+    new = {row["content_hash"] for row in rows_of(tmp_path / "root", second, "DOCUMENTS")}
+    new -= {row["content_hash"] for row in rows_of(tmp_path / "root", first, "DOCUMENTS")}
+    assert len(new) == 1
+    assert set(measured_now) == new
+    after = {row["document_id"]: row for row in rows_of(tmp_path / "root", second, "SCORES_CHUNK_GAIN")}
+    assert all(after[row["document_id"]] == row for row in before)
+    of_cheap = [rows_of(tmp_path / "root", version, "BACKGROUND") for version in (first, second)]
+    assert of_cheap[0] == of_cheap[1]
+
+
 ALSO = (
     {"kind": "prolong", "sample_size": 20, "chunk_size": 32, "window_size": 640},
     {"kind": "infogain", "long_tokens": 256, "short_tokens": 64, "stride_tokens": 32},
