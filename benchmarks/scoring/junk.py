@@ -2,23 +2,27 @@
 
     .venv/bin/python benchmarks/scoring/junk.py N_PAIRS WORKER N_WORKERS     resumes, and extends what is there
 
-Writes data/scoring/junk/NAME.jsonl as a build keeps what it measured.
+What was measured before is in results/pool_junk.parquet, and is taken from there where the text is still the same;
+`junk.py keep` puts there what is new. Writes data/scoring/junk/NAME.jsonl as a build keeps what it measured.
 """
 
 import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+from all_pairs import text_hash
 
 from pipelines.measured import Measured
-from scorers.chunk_gain import chunks_of, measure
+from scorers.chunk_gain import MeasuredPair, chunks_of, measure
 from scorers.chunks import Chunks
 from scorers.lm import ModelParams, load
 from scorers.weights import Weights
 
 POOL, OUT, MODEL = Path("data/scoring/pool.parquet"), Path("data/scoring/junk"), Path("data/models/smollm2")
 PER_DOMAIN = 6  # junk texts of a kind
+KEPT = Path("benchmarks/results/pool_junk.parquet")
 ORDER = ("concat", "list", "same", "cut", "repeat", "shuffled", "random")  # what tells most first
 
 
@@ -29,9 +33,41 @@ def texts() -> list[dict]:
     return sorted(rows, key=lambda row: (number[row["name"]], ORDER.index(row["kind"]), row["domain"]))
 
 
+def keep() -> None:
+    """Put what was measured into the repository."""
+    rows = [
+        {"name": row["name"], "text_hash": text_hash(row["input_ids"]), **pair._asdict()}
+        for row in texts()
+        for pair in Measured(OUT).of(row["name"])
+    ]
+    pq.write_table(
+        pa.Table.from_pylist(rows),
+        KEPT,
+        compression="zstd",
+        use_dictionary=["name", "text_hash"],
+        use_byte_stream_split=["alone", "after"],
+    )
+    print(len({row["name"] for row in rows}), "texts,", len(rows), "pairs,", KEPT.stat().st_size, "bytes")
+
+
+def restore() -> None:
+    """Take what the repository has of texts that are still the same."""
+    hashes = {row["name"]: text_hash(row["input_ids"]) for row in texts()}
+    kept: dict[str, list[MeasuredPair]] = {}
+    for row in pq.read_table(KEPT).to_pylist() if KEPT.exists() else []:
+        if hashes.get(row["name"]) == row["text_hash"]:
+            kept.setdefault(row["name"], []).append(
+                MeasuredPair(row["target"], row["context"], row["alone"], row["after"])
+            )
+    for name, pairs in kept.items():
+        Measured(OUT).add(name, pairs[len(Measured(OUT).of(name)) :])
+
+
 def main(n_pairs: int, worker: int, n_workers: int) -> None:
     lm = load(ModelParams(weights=Weights.of(MODEL), dtype="bfloat16"))
     measured = Measured(OUT)
+    if worker == 0:
+        restore()
     for row in texts()[worker::n_workers]:
         chunks = Chunks(lm, chunks_of(np.array(row["input_ids"], np.int64), 128), lm.anchor)
         for block in measure(chunks, row["name"], n_pairs, measured.of(row["name"])):
@@ -40,4 +76,4 @@ def main(n_pairs: int, worker: int, n_workers: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    keep() if sys.argv[1] == "keep" else main(*map(int, sys.argv[1:]))
