@@ -74,8 +74,8 @@ def scores(
     if recipe.score:
         if reader != recipe.encode:
             tokens = stage(encode.run)(documents, duplicates, reader, store, runner)
-        cheap, select = found["SCORES_CHEAP"], recipe.plan.select
-        found |= stage(score.run)(documents, tokens, cheap, reader.tokenizer, recipe.score, select, store, runner)
+        cheap = found["SCORES_CHEAP"]
+        found |= stage(score.run)(documents, tokens, cheap, reader.tokenizer, recipe.score, store, runner)
     return found
 
 

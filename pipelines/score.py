@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from pipelines import also, measure
 from pipelines.also import Also, AlsoParams
 from pipelines.budget import Budgeted, cost, cuts, first_round, second_round
-from pipelines.choose import MICRO, SelectParams
+from pipelines.choose import MICRO, Top
 from pipelines.files import HashedFile
 from pipelines.measured import Measured
 from pipelines.stage import LOOK_UP, Read, Runner, actions_for, run_shards
@@ -40,6 +40,7 @@ class ScoreParams(BaseModel):
     min_tokens: PositiveInt  # a shorter document is not looked at
     chunk_tokens: PositiveInt = 128
     most_pairs: PositiveInt = 64  # of a document
+    aim_share: Top | None = None  # the second round aims at this cut: the top of each domain's tokens; None: at no cut
     calibration: Calibration | None = None  # None: no correction
     also: tuple[Also, ...] = ()  # other scorers of the documents that the model looks at
     also_tokens: PositiveInt = 65_536  # of a document, its first, that these read
@@ -170,13 +171,12 @@ class Scoring:
 
 def run(
     documents: list[Shard], tokens: list[Shard], cheap: list[Shard], tokenizer: HashedFile, params: ScoreParams,
-    select: SelectParams | None, store: Store, runner: Runner,
+    store: Store, runner: Runner,
 ) -> dict[str, list[Shard]]:  # fmt: skip
     """BUDGET and SCORES_CHUNK_GAIN, a shard beside each shard of DOCUMENTS.
 
     Args:
         tokens: of the model's own tokenizer.
-        select: what the plan will keep by this score, which tells where a better one matters; None: nothing.
 
     Raises:
         RecipeError: the model can't be loaded.
@@ -192,7 +192,7 @@ def run(
     reads = [Read(s, ("content_hash", "domain")) for s in documents]
     reads += [Read(s, ("document_id", "input_ids")) for s in tokens] + [Read(s, ("refused",)) for s in cheap]
     asked_for = params.model_copy(update={"also": ()})  # other scorers change no budget
-    name = name_of("budget", VERSION, asked_for, list(fingerprint), tokenizer, select, [r.key() for r in reads])
+    name = name_of("budget", VERSION, asked_for, list(fingerprint), tokenizer, [r.key() for r in reads])
     budget = store.find("budget", name)
     if budget is None:
         if runner.runner == LOOK_UP:
@@ -203,7 +203,7 @@ def run(
             columns.content_hash, params.budget_tokens, params.chunk_tokens,
         )  # fmt: skip
         seen = scoring.scores([store.write("BUDGET", table) for table in columns.tables(first)])
-        final = spend(columns, first, seen, params, select, store)
+        final = spend(columns, first, seen, params, store)
         budget = store.commit("budget", name, [store.write("BUDGET", table) for table in columns.tables(final)])
     found = {"BUDGET": budget, "SCORES_CHUNK_GAIN": scoring.scores(budget)}
     for scorer in params.also:
@@ -234,7 +234,6 @@ def spend(
     first: Budgeted,
     seen: Sequence[Shard],
     params: ScoreParams,
-    select: SelectParams | None,
     store: Store,
 ) -> Budgeted:
     """The second round, from what the first one found."""
@@ -242,10 +241,11 @@ def spend(
     known = found.is_valid().to_numpy()
     score = np.rint(found.fill_null(0).to_numpy() * MICRO).astype(np.int64)
     gap = None
-    if select and select.by == "chunk_gain" and known.any():
+    if params.aim_share is not None and known.any():
+        aim: float = params.aim_share
         cut = np.zeros(len(score), np.int64)
         hashes = np.array(columns.content_hash, object)
-        cut[known] = cuts(score[known], columns.n_tokens[known], columns.domain[known], hashes[known], select.share)
+        cut[known] = cuts(score[known], columns.n_tokens[known], columns.domain[known], hashes[known], lambda _: aim)
         gap = score - cut
     one = params.calibration.far.residual_variance if params.calibration else (UNKNOWN_VARIANCE,)
     variance = np.full(len(score), round(float(np.mean(one)) * MICRO * MICRO), np.int64)

@@ -58,9 +58,7 @@ def again(made, tmp_path, **changes):
     params = recipe.score.model_copy(update=changes)
 
     def run(runner=ONE):
-        return score.run(
-            tables["DOCUMENTS"], read, tables["SCORES_CHEAP"], reader.tokenizer, params, None, store, runner
-        )
+        return score.run(tables["DOCUMENTS"], read, tables["SCORES_CHEAP"], reader.tokenizer, params, store, runner)
 
     return run, store, read
 
@@ -228,6 +226,14 @@ def test_other_scorers_read_the_same_documents_and_each_of_them_once(made, tmp_p
     for scorer in (also.ProLong, also.InfoGain, also.LongAttn):
         monkeypatch.setattr(scorer, "score", None)  # nothing is asked again
     assert hashes(run()) == hashes(found)
+
+
+def test_a_cut_to_aim_at_moves_the_second_round(made, tmp_path):
+    run, store, _ = again(made, tmp_path, aim_share=0.3)
+    aimed = [row["n_pairs"] for s in run()["BUDGET"] for row in store.read(s).to_pylist()]
+    plain = [row["n_pairs"] for row in rows_of(made[1], made[2], "BUDGET")]
+    assert aimed != plain
+    assert [bool(n) for n in aimed] == [bool(n) for n in plain]
 
 
 def test_a_folder_of_values_depends_on_the_model_and_the_chunks(made):
