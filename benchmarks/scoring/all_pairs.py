@@ -20,7 +20,7 @@ from scorers.lm import ModelParams, load
 from scorers.weights import Weights
 
 KEPT = Path("benchmarks/results/pool_pairs.parquet")
-POOL, OUT, MODEL = Path("data/scoring/pool.parquet"), Path("data/scoring/anchored"), Path("data/models/smollm2")
+POOL, OUT, MODEL = Path("data/scoring/pool.parquet"), Path("data/scoring/anchored"), Path("data/models/SmolLM2-135M-Instruct.Q4_1.gguf")
 
 
 def text_hash(ids: list[int]) -> str:

@@ -20,7 +20,7 @@ from scorers.chunks import Chunks
 from scorers.lm import ModelParams, load
 from scorers.weights import Weights
 
-POOL, OUT, MODEL = Path("data/scoring/pool.parquet"), Path("data/scoring/junk"), Path("data/models/smollm2")
+POOL, OUT, MODEL = Path("data/scoring/pool.parquet"), Path("data/scoring/junk"), Path("data/models/SmolLM2-135M-Instruct.Q4_1.gguf")
 PER_DOMAIN = 6  # junk texts of a kind
 KEPT = Path("benchmarks/results/pool_junk.parquet")
 ORDER = ("concat", "list", "same", "cut", "repeat", "shuffled", "random")  # what tells most first

@@ -42,7 +42,7 @@ def main(scorer: str, n_tokens: int) -> None:
         cheap(pa.array([whole[:5000]]), ["book"], known)
         engine = None
     else:
-        engine = lm.load(lm.ModelParams(weights=Weights.of(Path("data/models/smollm2"))))
+        engine = lm.load(lm.ModelParams(weights=Weights.of(Path("data/models/SmolLM2-135M-Instruct.Q4_1.gguf"))))
     began = time.process_time()
     if scorer == "cheap":
         cheap(pa.array([whole]), ["book"], known)

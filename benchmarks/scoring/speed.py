@@ -20,7 +20,7 @@ from scorers.lm import LM, ModelParams, load
 from scorers.pairs import first_pairs
 from scorers.weights import Weights
 
-POOL, MODEL = Path("data/scoring/pool.parquet"), Path("data/models/smollm2")
+POOL, MODEL = Path("data/scoring/pool.parquet"), Path("data/models/SmolLM2-135M-Instruct.Q4_1.gguf")
 BATCH = 4  # of the plain way
 
 

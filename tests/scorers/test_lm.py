@@ -174,7 +174,7 @@ def test_the_head_sees_a_few_positions_at_a_time(models, exact, monkeypatch):
 
 def test_bfloat16_is_near(folders, slow):
     model = load(ModelParams(weights=Weights.of(folders("llama")), dtype="bfloat16"))
-    assert model.head.dtype == torch.bfloat16
+    assert model.model.dtype == torch.bfloat16
     found = Chunks(model, document(), 7).after(every_pair())
     assert found.dtype == np.float64
     wanted = [slow("llama", document(), 7, i, j) for i, j in every_pair()]
@@ -416,10 +416,11 @@ def test_both_ways_to_read_are_checked(with_cache, folders, models, monkeypatch)
             return body(model, ids[:, ::-1])
         return body(model, ids, past)
 
-    lm.check(models("llama"), params_of(folders("llama")))
+    wanted = lm.own_nll(models("llama").model, VOCAB, "cpu")
+    lm.check(models("llama"), params_of(folders("llama")), wanted)
     monkeypatch.setattr(lm, "body", spoiled)
     with pytest.raises(RecipeError, match="nll is off by"):
-        lm.check(models("llama"), params_of(folders("llama")))
+        lm.check(models("llama"), params_of(folders("llama")), wanted)
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path):
