@@ -1,9 +1,12 @@
-"""Every pair of chunks of the pool's intact texts, by the packaged model: the truth that cheaper scores are held against.
+"""Every pair of chunks of the pool's texts, by the packaged model: the truth that cheaper scores are held against.
 
-    .venv/bin/python benchmarks/scoring/all_pairs.py WORKER N_WORKERS     resumes; about two hours of two cores
+    .venv/bin/python benchmarks/scoring/all_pairs.py anchored WORKER N_WORKERS     the intact texts, as chunk_gain reads them
+    .venv/bin/python benchmarks/scoring/all_pairs.py plain WORKER N_WORKERS        24 intact, 24 stitched, as LDS reads them
 
-What was measured before is in results/pool_pairs.parquet, and is taken from there where the text is still the same;
-`all_pairs.py keep` puts there what is new. Writes data/scoring/pairs/NAME.jsonl, a line for each context: the nll of every later chunk right after it.
+Resumes; 1,300 pairs a minute of a core that has AVX512-BF16. What was measured before is in results/pool_pairs.parquet and
+results/pool_plain.parquet, and is taken from there where the text is still the same; `all_pairs.py anchored|plain keep`
+puts there what is new. Writes data/scoring/anchored|plain/NAME.jsonl, a line for each context: the nll of every later
+chunk right after it.
 """
 
 import json
@@ -19,8 +22,21 @@ from scorers.chunks import Chunks
 from scorers.lm import ModelParams, load
 from scorers.weights import Weights
 
-KEPT = Path("benchmarks/results/pool_pairs.parquet")
-POOL, OUT, MODEL = Path("data/scoring/pool.parquet"), Path("data/scoring/anchored"), Path("data/models/SmolLM2-135M-Instruct.Q4_1.gguf")
+POOL, MODEL = Path("data/scoring/pool.parquet"), Path("data/models/SmolLM2-135M-Instruct.Q4_1.gguf")
+OUT, PLAIN = Path("data/scoring/anchored"), Path("data/scoring/plain")
+KEPT = {OUT: Path("benchmarks/results/pool_pairs.parquet"), PLAIN: Path("benchmarks/results/pool_plain.parquet")}
+OF_PLAIN = 6  # texts of a kind and domain
+
+
+def texts(out: Path) -> list[dict]:
+    """Domain after domain, in turn."""
+    rows = pq.read_table(POOL).to_pylist()
+    number = {row["name"]: int(row["name"].split("-")[1]) for row in rows}
+    if out == OUT:
+        rows = [row for row in rows if row["kind"] == "intact"]
+    else:
+        rows = [row for row in rows if row["kind"] in ("intact", "concat") and number[row["name"]] < OF_PLAIN]
+    return sorted(rows, key=lambda row: (number[row["name"]], row["kind"], row["domain"]))
 
 
 def text_hash(ids: list[int]) -> str:
@@ -31,46 +47,44 @@ def lines_of(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def keep() -> None:
+def keep(out: Path) -> None:
     """Put every text that is whole into the repository."""
     rows = []
-    for row in pq.read_table(POOL).to_pylist():
-        lines = lines_of(OUT / f"{row['name']}.jsonl")
+    for row in texts(out):
+        lines = lines_of(out / f"{row['name']}.jsonl")
         if len(lines) == len(row["input_ids"]) // 128:
             rows += [{"name": row["name"], "text_hash": text_hash(row["input_ids"]), **line} for line in lines]
     pq.write_table(
         pa.Table.from_pylist(rows),
-        KEPT,
+        KEPT[out],
         compression="zstd",
         use_byte_stream_split=["alone"],
         use_dictionary=["name", "text_hash"],
     )
-    print(len({row["name"] for row in rows}), "texts,", KEPT.stat().st_size, "bytes")
+    print(len({row["name"] for row in rows}), "texts,", KEPT[out].stat().st_size, "bytes")
 
 
-def restore(texts: list[dict]) -> None:
+def restore(out: Path) -> None:
     """Take what the repository has of texts that are still the same."""
-    hashes = {row["name"]: text_hash(row["input_ids"]) for row in texts}
+    hashes = {row["name"]: text_hash(row["input_ids"]) for row in texts(out)}
     kept: dict[str, list[dict]] = {}
-    for line in pq.read_table(KEPT).to_pylist() if KEPT.exists() else []:
+    for line in pq.read_table(KEPT[out]).to_pylist() if KEPT[out].exists() else []:
         if hashes.get(line["name"]) == line.pop("text_hash"):
             kept.setdefault(line.pop("name"), []).append(line)
     for name, lines in kept.items():
-        if len(lines_of(OUT / f"{name}.jsonl")) < len(lines):
-            (OUT / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        if len(lines_of(out / f"{name}.jsonl")) < len(lines):
+            (out / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def main(worker: int, n_workers: int) -> None:
-    lm = load(ModelParams(weights=Weights.of(MODEL), dtype="bfloat16"))  # twice as fast where a CPU has it
-    texts = [row for row in pq.read_table(POOL).to_pylist() if row["kind"] == "intact"]
-    texts.sort(key=lambda row: (row["name"].rpartition("-")[2], row["domain"]))  # domain after domain, in turn
-    OUT.mkdir(parents=True, exist_ok=True)
-    restore(texts)
-    for row in texts[worker::n_workers]:
-        path = OUT / f"{row['name']}.jsonl"
+def main(out: Path, worker: int, n_workers: int) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    restore(out)
+    lm = load(ModelParams(weights=Weights.of(MODEL), dtype="bfloat16"))
+    for row in texts(out)[worker::n_workers]:
+        path = out / f"{row['name']}.jsonl"
         done = {line["context"] for line in lines_of(path)}
         s = len(row["input_ids"]) // 128
-        chunks = Chunks(lm, np.array(row["input_ids"], np.int64).reshape(s, 128), lm.anchor)
+        chunks = Chunks(lm, np.array(row["input_ids"], np.int64).reshape(s, 128), lm.anchor if out == OUT else None)
         for context in range(s):
             if context in done:
                 continue
@@ -85,4 +99,5 @@ def main(worker: int, n_workers: int) -> None:
 
 
 if __name__ == "__main__":
-    keep() if sys.argv[1] == "keep" else main(int(sys.argv[1]), int(sys.argv[2]))
+    which = {"anchored": OUT, "plain": PLAIN}[sys.argv[1]]
+    keep(which) if sys.argv[2] == "keep" else main(which, int(sys.argv[2]), int(sys.argv[3]))
