@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from schemas.errors import RecipeError
 from scorers.overlap import FEATURES
@@ -33,11 +33,25 @@ class Kind(BaseModel):
 
     coefficients: tuple[Number, ...]  # by overlap.FEATURES
     residual_variance: tuple[Variance, ...]  # nats**2, by EDGES
+    mean: Number = 0.0  # of the documents' scores, nats
+    spread: PositiveFloat | None = Field(None, allow_inf_nan=False)  # their variance, nats**2; None: a single document
     evenness: Number = 0.0  # n pairs of a sequence are worth n**(1 + evenness) at random: it spreads them evenly
 
     def variance(self, pairs: np.ndarray) -> np.ndarray:
         """[n] residual variance of each pair [n, 2], by its distance."""
         return np.array(self.residual_variance)[bucket(pairs)]
+
+    def widened(self, score: float, squared: float) -> float:
+        """The mean squared distance of the truth from an estimate which, on average over documents, is off by `squared`.
+
+        A score from few pairs that lies far from what documents have is off by more than the average one, part of it by
+        luck; and the second round of a budget leaves alone just what looks extreme. With normal scores and errors the
+        truth lies `trust` of the way from their mean to the score, and varies about there by trust * squared.
+        """
+        if self.spread is None:
+            return squared
+        trust = self.spread / (self.spread + squared)
+        return trust * squared + ((1 - trust) * (score - self.mean)) ** 2
 
 
 class Calibration(BaseModel):
@@ -104,7 +118,12 @@ def fit(pairs: Sequence[np.ndarray], gains: Sequence[np.ndarray], found: Sequenc
     where = np.concatenate([bucket(p) for p in pairs])
     known = {b: float(np.average(residual[where == b], weights=weight[where == b])) for b in np.unique(where)}
     variance = [known[min(known, key=lambda b: abs(b - wanted))] for wanted in range(len(EDGES))]  # the nearest known
-    return Kind(coefficients=tuple(coefficients.tolist()), residual_variance=tuple(variance))
+    means = np.array([g.mean() for g in gains])
+    spread = float(means.var(ddof=1)) if len(means) > 1 else 0.0
+    return Kind(
+        coefficients=tuple(coefficients.tolist()), residual_variance=tuple(variance), mean=float(means.mean()),
+        spread=spread or None,
+    )  # fmt: skip
 
 
 def centred(values: np.ndarray) -> np.ndarray:

@@ -155,7 +155,7 @@ def corrected(
 
     Returns:
         The estimate and its standard error: of the residuals that were not measured, and of the features that were not
-        looked at.
+        looked at; more for a score unlike those of other documents.
     """
     n = len(gain)
     if not n:
@@ -166,7 +166,7 @@ def corrected(
     squared = variance.mean() / n ** (1 + kind.evenness) * (1 - n / many)
     if len(every) < many:
         squared += said_every.var() / len(every)
-    return float(estimate), float(np.sqrt(squared))
+    return float(estimate), float(np.sqrt(kind.widened(float(estimate), float(squared))))
 
 
 def lds_parts(places: np.ndarray, gain: np.ndarray, s: int) -> tuple[float, float, float, float]:

@@ -1,6 +1,7 @@
 """A fit finds what was planted; a calibration is read back exactly, or refused with its path."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -58,6 +59,42 @@ def test_the_fit_is_the_slow_one():
         coefficients, variance = slow_fit(*drawn(seed))
         np.testing.assert_allclose(found.coefficients, coefficients, rtol=1e-8, err_msg=f"{seed=}")
         np.testing.assert_allclose(found.residual_variance, variance, rtol=1e-8, err_msg=f"{seed=}")
+
+
+def test_the_mean_and_the_spread_are_those_of_the_documents():
+    for seed in SEEDS:
+        means = [math.fsum(gains) / len(gains) for gains in drawn(seed)[1]]
+        level = math.fsum(means) / len(means)
+        found = fit(*drawn(seed))
+        assert found.mean == pytest.approx(level, rel=1e-9)
+        assert found.spread == pytest.approx(math.fsum((m - level) ** 2 for m in means) / (len(means) - 1), rel=1e-9)
+    assert fit(*(column[:1] for column in drawn(0))).spread is None
+    same = np.ones(5)
+    assert fit([pairs_at([4] * 5)] * 2, [same, same], [np.zeros((5, 1))] * 2).spread is None
+
+
+def kind_with(mean, spread):
+    return Kind(coefficients=(0.0,), residual_variance=(0.0,) * len(EDGES), mean=mean, spread=spread)
+
+
+def test_an_error_is_as_large_as_a_score_of_that_size_is_wrong():
+    """Truths and what is seen of them, drawn; among those that look alike the mean square is what is said."""
+    r = np.random.default_rng(4)
+    for mean, spread, squared in ((0.2, 0.01, 0.02), (-1.0, 4.0, 1.0), (0.0, 1.0, 0.1)):
+        truth = mean + np.sqrt(spread) * r.normal(size=1_000_000)
+        score = truth + np.sqrt(squared) * r.normal(size=len(truth))
+        scores = mean + np.sqrt(spread + squared) * np.array([-2, -1, -0.1, 1, 2])
+        for one in scores:
+            mine = np.abs(score - one) < 0.05 * np.sqrt(spread + squared)
+            wanted = np.mean((score - truth)[mine] ** 2)
+            assert kind_with(mean, spread).widened(one, squared) == pytest.approx(wanted, rel=0.1), f"{mean=} {one=}"
+
+
+def test_an_error_is_as_it_was_where_documents_are_not_known_or_nothing_is_left_to_luck():
+    assert kind_with(0.0, None).widened(9.0, 0.25) == 0.25
+    assert kind_with(0.0, 0.5).widened(9.0, 0.0) == 0.0
+    near, far = (kind_with(1.0, 0.5).widened(score, 0.25) for score in (1.0, 4.0))
+    assert near < 0.25 < far
 
 
 def test_planted_coefficients_and_variances_are_found():
@@ -136,6 +173,8 @@ def calibration(seed=0):
         Kind(
             coefficients=tuple(float(v) for v in r.normal(size=len(FEATURES)) * 10.0 ** r.integers(-20, 20)),
             residual_variance=tuple(float(v) for v in r.random(len(EDGES))),
+            mean=float(r.normal()),
+            spread=float(r.random()) + 0.1,
         )
         for _ in range(2)
     ]
@@ -196,8 +235,13 @@ def kind_of(n_coefficients, n_variances, value=0.5):
         kind_of(len(FEATURES), len(EDGES) - 1),
         kind_of(len(FEATURES), len(EDGES), -1.0),
         kind_of(len(FEATURES), len(EDGES), float("nan")),
+        kind_of(len(FEATURES), len(EDGES)) | {"spread": 0.0},
+        kind_of(len(FEATURES), len(EDGES)) | {"mean": float("inf")},
     ],
-    ids=["fewer coefficients", "more coefficients", "fewer variances", "a negative variance", "no number"],
+    ids=[
+        "fewer coefficients", "more coefficients", "fewer variances", "a negative variance", "no number", "no spread",
+        "an endless mean",
+    ],
 )
 def test_a_calibration_of_other_features_is_refused(tmp_path, far):
     """Else it is found out in the middle of a build, or not at all."""

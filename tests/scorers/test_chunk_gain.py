@@ -35,13 +35,15 @@ def content_hash(seed):
     return f"{seed * 7919 + 1:032x}"
 
 
-def calibration(near=None, far=None, variance=0.04, evenness=(0.0, 0.0)):
+def calibration(near=None, far=None, variance=0.04, evenness=(0.0, 0.0), spread=None):
     """Coefficients as given, and a residual variance that grows with distance."""
     kinds = [
         Kind(
             coefficients=tuple(given or [0.0] * len(FEATURES)),
             residual_variance=tuple(variance * (1 + b) for b in range(len(EDGES))),
             evenness=more,
+            mean=0.3,
+            spread=spread,
         )
         for given, more in zip((near, far), evenness, strict=True)
     ]
@@ -61,7 +63,7 @@ def drawn(seed):
         for i, j in first_pairs(s, content_hash(seed), n)
     ]
     near, far = r.normal(size=(2, len(FEATURES))).tolist()
-    known = [calibration(near, far, evenness=(0.1 * (seed % 3), 0.2 * (seed % 5))), None][seed % 2]
+    known = [calibration(near, far, evenness=(0.1 * (seed % 3), 0.2 * (seed % 5)), spread=[None, 0.02, 3.0][seed % 3]), None][seed % 2]
     return pairs, chunks, known
 
 
@@ -96,7 +98,12 @@ def slow_estimate(pairs, chunks, given, kind, is_mine, every):
     squared = math.fsum(kind.residual_variance[b] for b in at) / len(at) / worth * (many - len(at)) / many
     if len(every) < many:
         squared += math.fsum((a - level) ** 2 for a in all_said) / len(all_said) / len(all_said)
-    return plain + level - math.fsum(seen) / len(seen), math.sqrt(squared)
+    estimate = plain + level - math.fsum(seen) / len(seen)
+    if kind.spread and squared:
+        truth_variance = 1 / (1 / kind.spread + 1 / squared)  # normal truths, seen through normal errors
+        truth = truth_variance * (kind.mean / kind.spread + estimate / squared)
+        squared = truth_variance + (estimate - truth) ** 2
+    return estimate, math.sqrt(squared)
 
 
 def slow_entropy_factor(gains):
