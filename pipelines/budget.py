@@ -27,11 +27,16 @@ class Budgeted:
     why: np.ndarray  # object, of str
 
 
-def cost(s: int, content_hash: str, n_pairs: int, chunk_tokens: int) -> int:
-    """Model tokens of the first n pairs: all but one token of each target; each touched chunk and its anchor, once."""
+def cost(s: int, content_hash: str, n_pairs: int, chunk_tokens: int, n_known: int = 0) -> int:
+    """Model tokens of the first n pairs but for those known: of each target all but one, each chunk read and its anchor.
+
+    n_known: pairs of an earlier run, of which the nll is kept and keys and values are not: a context is read again.
+    """
     pairs = first_pairs(s, content_hash, n_pairs)
-    touched = {place for pair in pairs for place in pair}
-    return len(pairs) * (chunk_tokens - 1) + len(touched) * (chunk_tokens + 1)
+    told = {target for target, _ in pairs[:n_known]}
+    new = pairs[n_known:]
+    read = {context for _, context in new} | {target for target, _ in new if target not in told}
+    return len(new) * (chunk_tokens - 1) + len(read) * (chunk_tokens + 1)
 
 
 def first_round(
@@ -71,15 +76,16 @@ def second_round(
     """
     n_pairs, why = first.n_pairs.copy(), first.why.copy()
     looked_at = np.flatnonzero(n_pairs).tolist()
-    spent = {k: cost(int(n_chunks[k]), content_hash[k], int(n_pairs[k]), chunk_tokens) for k in looked_at}
-    left = budget_tokens - sum(spent.values())
+    known = {k: int(n_pairs[k]) for k in looked_at}
+    left = budget_tokens - sum(cost(int(n_chunks[k]), content_hash[k], known[k], chunk_tokens) for k in looked_at)
+    spent = dict.fromkeys(looked_at, 0)
 
     def step(k: int) -> tuple[int, str, int, int, int] | None:
         now, all_pairs = int(n_pairs[k]), n_near(int(n_chunks[k])) + n_far(int(n_chunks[k]))
         after = min(now + STEP, most_pairs, all_pairs)
         if after <= now:
             return None
-        price = cost(int(n_chunks[k]), content_hash[k], after, chunk_tokens) - spent[k]
+        price = cost(int(n_chunks[k]), content_hash[k], after, chunk_tokens, known[k]) - spent[k]
         d = 0 if gap is None else int(gap[k])
         before, then = (risk(int(n_tokens[k]), int(variance[k]) // max(1, n_far_of(n)), d) for n in (now, after))
         return -(((before - then) << 20) // max(1, price)), content_hash[k], k, after, price
