@@ -189,11 +189,12 @@ def pack(model: Any) -> None:
         def __init__(self, linear: Any):
             super().__init__()
             self.in_features, self.out_features, self.bias = linear.in_features, linear.out_features, linear.bias
-            laid_out = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), HEAD_TOKENS)
+            weight = linear.weight.detach()
+            laid_out = torch.ops.mkldnn._reorder_linear_weight(weight, HEAD_TOKENS)  # noqa: SLF001 no public name
             self.register_buffer("laid_out", laid_out, persistent=False)
 
         def forward(self, x: Any) -> Any:
-            return torch.ops.mkldnn._linear_pointwise(x, self.laid_out, self.bias, "none", [], "")
+            return torch.ops.mkldnn._linear_pointwise(x, self.laid_out, self.bias, "none", [], "")  # noqa: SLF001
 
     with torch.inference_mode():
         for inner in list(model.modules()):

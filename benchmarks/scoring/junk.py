@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from all_pairs import text_hash
+from all_pairs import MODEL, POOL, text_hash
 
 from pipelines.measured import Measured
 from scorers.chunk_gain import MeasuredPair, chunks_of, measure
@@ -20,8 +20,8 @@ from scorers.chunks import Chunks
 from scorers.lm import ModelParams, load
 from scorers.weights import Weights
 
-POOL, OUT, MODEL = Path("data/scoring/pool.parquet"), Path("data/scoring/junk"), Path("data/models/SmolLM2-135M-Instruct.Q4_1.gguf")
-PER_DOMAIN = 6  # junk texts of a kind
+OUT = Path("data/scoring/junk")
+PER_DOMAIN = 8  # junk texts of a kind
 KEPT = Path("benchmarks/results/pool_junk.parquet")
 ORDER = ("concat", "list", "same", "cut", "repeat", "shuffled", "random")  # what tells most first
 

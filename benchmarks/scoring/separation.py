@@ -1,8 +1,9 @@
 """Which scores tell an intact document from junk: AUC with 90 % intervals, for every kind of junk of the pool.
 
-    .venv/bin/python benchmarks/scoring/separation.py N_PAIRS     after all_pairs.py and junk.py; writes results/separation.md
+    .venv/bin/python benchmarks/scoring/separation.py N_PAIRS     after both of all_pairs.py, junk.py and others.py
 
-AUC: how often an intact text scores above a junk text; 0.5 is chance. Intervals: texts resampled 500 times.
+Writes results/separation.md. AUC: how often an intact text scores above a junk text; 0.5 is chance. Intervals: texts
+resampled 500 times. LDS has its own settings, 500 pairs; infogain and longattn their defaults.
 """
 
 import json
@@ -14,9 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 from all_pairs import OUT as ANCHORED
+from all_pairs import lines_of
 from calibration import measured as all_pairs_of
 from junk import OUT as JUNK
 from junk import POOL
+from others import path_of
+from scipy.stats import rankdata, spearmanr
+from strict import SETTINGS, lds
 from tokenizers import Tokenizer
 
 from pipelines.measured import Measured
@@ -30,6 +35,7 @@ from scorers.repeats import MAX_REPEAT_SHARE
 TO = Path("benchmarks/results/separation.md")
 KINDS = ("concat", "same", "cut", "repeat", "list", "shuffled", "random")
 GAINS = ("far", "near", "uncorrected_far", "strength", "strength x entropy")
+OTHERS = ("infogain", "key_share", "ds", "du")
 CHEAP = ("recurrence", "order_z", "minus repeat_share", "minus list_share")
 
 
@@ -76,9 +82,7 @@ def auc(good: np.ndarray, bad: np.ndarray) -> float:
     return float(((good[:, None] > bad) + 0.5 * (good[:, None] == bad)).mean())
 
 
-def shown(good: list[float], bad: list[float]) -> str:
-    good, bad = (np.array([np.nan if v is None else v for v in values], float) for values in (good, bad))
-    good, bad = good[np.isfinite(good)], bad[np.isfinite(bad)]
+def shown(good: np.ndarray, bad: np.ndarray) -> str:
     if not len(good) or not len(bad):
         return "-"
     rng = np.random.default_rng(0)
@@ -86,55 +90,98 @@ def shown(good: list[float], bad: list[float]) -> str:
     return f"{auc(good, bad):.2f} [{np.quantile(again, 0.05):.2f}, {np.quantile(again, 0.95):.2f}]"
 
 
+def others(row: dict) -> dict[str, float]:
+    """LDS, infogain and LongAttn of a text, as far as they were measured."""
+    path = path_of(row["name"])
+    known = json.loads(path.read_text()) if path.exists() else {}
+    found = {name: known[name] for name in OTHERS if name in known}
+    strict = lds(row["name"], SETTINGS.sample_size)
+    return found | ({"LDS": strict.lds} if strict else {})
+
+
+class Scores:
+    """A score of each text of the pool, NaN where it was not measured: by the name of the score."""
+
+    def __init__(self, rows: list[dict], n_pairs: int):
+        made_for = Calibration.read(Path("examples/calibration/smollm2-135m-instruct-128.json"))
+        self.kind, self.domain = (np.array([row[name] for row in rows]) for name in ("kind", "domain"))
+        self.level = np.array([level(row["name"]) for row in rows])
+        screened = cheap_scores(rows, background_of(rows))
+        each = []
+        for row, seen in zip(rows, screened, strict=True):
+            gain = gains(row, n_pairs, made_for) or {}
+            found = {f"chunk_gain: {name}": value for name, value in gain.items()}
+            if gain:
+                found["chunk_gain: far, with the guard"] = guarded(gain["far"], seen)
+            found |= others(row) | {name: seen[name] for name in CHEAP if seen[name] is not None}
+            each.append(found)
+        names = [f"chunk_gain: {name}" for name in (*GAINS, "far, with the guard")] + ["LDS", *OTHERS, *CHEAP]
+        self.of = {name: np.array([found.get(name, np.nan) for found in each]) for name in names}
+
+    def values(self, name: str, kind: str, domain: str | None = None) -> np.ndarray:
+        mine = (self.kind == kind) & ((self.domain == domain) | (domain is None)) & np.isfinite(self.of[name])
+        return self.of[name][mine]
+
+
+def guarded(score: float, seen: dict) -> float:
+    return -9.0 if (seen["repeat_share"] or 0) > MAX_REPEAT_SHARE else score
+
+
+def level(name: str) -> float:
+    """Mean nll of a text's chunks, each alone; NaN for junk."""
+    alone = [line["alone"] for line in lines_of(ANCHORED / f"{name}.jsonl")]
+    return float(np.mean(alone)) if alone else np.nan
+
+
 def main(n_pairs: int) -> None:
-    made_for = Calibration.read(Path("examples/calibration/smollm2-135m-instruct-128.json"))
-    rows = pq.read_table(POOL).to_pylist()
-    measured = [gains(row, n_pairs, made_for) for row in rows]
-    screened = cheap_scores(rows, background_of(rows))
-    counts = {
-        kind: sum(r["kind"] == kind and m is not None for r, m in zip(rows, measured, strict=True))
-        for kind in ("intact", *KINDS)
-    }
+    scores = Scores(pq.read_table(POOL).to_pylist(), n_pairs)
+    counts = {kind: len(scores.values("chunk_gain: far", kind)) for kind in ("intact", *KINDS)}
     lines = [
-        f"chunk_gain from {n_pairs} pairs; texts measured: " + ", ".join(f"{kind} {n}" for kind, n in counts.items()) + ".", "",
+        f"chunk_gain from {n_pairs} pairs; texts measured: " + ", ".join(f"{kind} {n}" for kind, n in counts.items()) + "; "
+        f"LDS {len(scores.values('LDS', 'intact'))} and {len(scores.values('LDS', 'concat'))}, infogain and longattn "
+        + ", ".join(f"{kind} {len(scores.values('infogain', kind))}" for kind in ("intact", *KINDS)) + ".", "",
         "| score | " + " | ".join(KINDS) + " |", "|---|" + "---:|" * len(KINDS),
     ]  # fmt: skip
-
-    def line(name: str, values: list[float | None]) -> None:
-        of = {
-            kind: [v for r, v in zip(rows, values, strict=True) if r["kind"] == kind and v is not None]
-            for kind in ("intact", *KINDS)
-        }
-        lines.append(f"| {name} | " + " | ".join(shown(of["intact"], of[kind]) for kind in KINDS) + " |")
-
-    for name in GAINS:
-        line(f"chunk_gain: {name}", [m and m[name] for m in measured])
-    guarded = [
-        None if m is None else (-9.0 if (c["repeat_share"] or 0) > MAX_REPEAT_SHARE else m["far"])
-        for m, c in zip(measured, screened, strict=True)
-    ]
-    line("chunk_gain: far, with the guard", guarded)
-    for name in CHEAP:
-        line(name, [c[name] for c in screened])
-    lines += [
-        "",
-        "By domain, chunk_gain far with the guard:",
-        "",
-        "| domain | " + " | ".join(KINDS) + " |",
-        "|---|" + "---:|" * len(KINDS),
-    ]
-    for domain in sorted({row["domain"] for row in rows}):
-        of = {
-            kind: [
-                g
-                for r, g in zip(rows, guarded, strict=True)
-                if r["kind"] == kind and r["domain"] == domain and g is not None
-            ]
-            for kind in ("intact", *KINDS)
-        }
-        lines.append(f"| {domain} | " + " | ".join(shown(of["intact"], of[kind]) for kind in KINDS) + " |")
+    for name in scores.of:
+        cells = (shown(scores.values(name, "intact"), scores.values(name, kind)) for kind in KINDS)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    for name in ("chunk_gain: far, with the guard", "LDS", "infogain"):
+        lines += [
+            "",
+            f"By domain, {name}:",
+            "",
+            "| domain | " + " | ".join(KINDS) + " |",
+            "|---|" + "---:|" * len(KINDS),
+        ]
+        for domain in sorted(set(scores.domain)):
+            cells = (shown(scores.values(name, "intact", domain), scores.values(name, kind, domain)) for kind in KINDS)
+            lines.append(f"| {domain} | " + " | ".join(cells) + " |")
+    lines += ["", *whom_first(scores)]
     TO.write_text("# Intact documents against junk\n\n" + "\n".join(lines) + "\n")
     print("\n".join(lines))
+
+
+def whom_first(scores: Scores) -> list[str]:
+    """Which domains a score ranks first among intact documents, and whether it follows how hard a text is to predict."""
+    domains = sorted(set(scores.domain))
+    lines = [
+        "Intact documents: mean place of a domain's (0 the last of all, 1 the first), and Spearman with the mean nll of their",
+        "chunks alone, inside domains too: LDS is known to put what is hard to predict first, such as chat logs, and novels last.",
+        "",
+        "| score | " + " | ".join(domains) + " | with nll | inside domains |",
+        "|---|" + "---:|" * (len(domains) + 2),
+    ]
+    for name, values in scores.of.items():
+        mine = (scores.kind == "intact") & np.isfinite(values) & np.isfinite(scores.level)
+        if not mine.any():
+            continue
+        place = (rankdata(values[mine]) - 1) / (mine.sum() - 1)
+        of = scores.domain[mine]
+        inside = [spearmanr(values[mine][of == d], scores.level[mine][of == d])[0] for d in domains]
+        cells = [f"{place[of == d].mean():.2f}" for d in domains]
+        cells += [f"{spearmanr(values[mine], scores.level[mine])[0]:.2f}", f"{np.nanmean(inside):.2f}"]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
 
 
 if __name__ == "__main__":

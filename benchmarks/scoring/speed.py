@@ -72,7 +72,9 @@ def product_rate(layer: torch.nn.Module) -> tuple[float, float]:
         return 200 * 2 * x.numel() * layer.out_features, time.process_time() - began
 
 
-def compare(name: str, chunks: np.ndarray, n_pairs: int, engine: lm.LM, plain: torch.nn.Module) -> tuple[str, list[float]]:
+def compare(
+    name: str, chunks: np.ndarray, n_pairs: int, engine: lm.LM, plain: torch.nn.Module
+) -> tuple[str, list[float]]:
     pairs = sorted(first_pairs(len(chunks), name, n_pairs), key=lambda pair: pair[::-1])
     touched = sorted({place for pair in pairs for place in pair})
     ours = Chunks(engine, chunks, None)
@@ -129,7 +131,9 @@ def main(n_pairs: int = 400, n_documents: int = 5) -> None:
         print(line, flush=True)
     a, b, share = (median(column) for column in zip(*found, strict=True))
     with open(TO, "a") as stream:
-        stream.write(f"\n{n_pairs} pairs a document. Medians: {a:.2f}x, {b:.2f}x with packed products; {share:.0%} of the FLOP bound.\n")
+        stream.write(
+            f"\n{n_pairs} pairs a document. Medians: {a:.2f}x, {b:.2f}x with packed products; {share:.0%} of the FLOP bound.\n"
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """chunk_gain from a few pairs against all pairs of the pool: ranks, error variance, and whether its error is honest.
 
-    .venv/bin/python benchmarks/scoring/stability.py     after pool.py and all_pairs.py; writes results/stability.md
+Beside it LDS as its authors compute it, from as many pairs, against LDS from all pairs.
+
+    .venv/bin/python benchmarks/scoring/stability.py     after pool.py and both of all_pairs.py; writes results/stability.md
 
 Coefficients and residual variances come from the other documents alone (leave one document out). The design is drawn
 again for each of N_SEEDS content hashes; uniform sampling draws as many pairs of the same kind at random.
@@ -12,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 from scipy.stats import spearmanr
+from strict import lds
 
 from pipelines.budget import cuts, first_round, second_round
 from pipelines.choose import MICRO
@@ -128,34 +131,71 @@ def main() -> None:
             for kind, t in totals.items()
         ),
     ]
-    lines += ["", two_rounds(documents, fitted)]
+    lines += ["", *two_rounds(documents, fitted), "", *strict([d.name for d in documents])]
     OUT.write_text("# chunk_gain from a few pairs\n\n" + "\n".join(lines) + "\n")
     print("\n".join(lines))
 
 
-def two_rounds(documents: list[Document], fitted: dict[tuple[str, str], Kind]) -> str:
-    """Coverage where the number of pairs follows from what the first round found."""
-    inside, n_pairs = [], []
-    names = [d.name for d in documents]
+def two_rounds(documents: list[Document], fitted: dict[tuple[str, str], Kind]) -> list[str]:
+    """Coverage where the number of pairs follows from what the first round found, with 90 % intervals over documents."""
+    lines = [
+        "The far score where two rounds decide how many pairs a document gets; 90 % intervals over documents.",
+        "",
+        "| model tokens a document | cut at the top | pairs | inside 1 error (68 %) | inside 1.645 (90 %) |",
+        "|---:|---:|---:|---:|---:|",
+    ]
+    for tokens in (1_500, 3_000, 6_000):
+        for share in (0.3, 0.5):
+            n_pairs, z = budgeted(documents, fitted, tokens, share)
+            cells = (covered(z, width) for width in (1, 1.645))
+            lines.append(f"| {tokens:,} | {share:.0%} | {n_pairs.min()} to {n_pairs.max()} | {' | '.join(cells)} |")
+    return lines
+
+
+def budgeted(
+    documents: list[Document], fitted: dict[tuple[str, str], Kind], tokens_each: int, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """[seeds, documents] pairs of each document, and how many of its errors its score is off."""
+    n_pairs, z = np.empty((N_SEEDS, len(documents)), int), np.empty((N_SEEDS, len(documents)))
     s, tokens = np.array([d.s for d in documents]), np.array([d.s * 128 for d in documents])
-    domain = np.array([d.domain for d in documents], object)
-    none = np.array([""] * len(documents), object)
+    domain, none = np.array([d.domain for d in documents], object), np.array([""] * len(documents), object)
+    one = [round(np.mean(fitted[d.name, "far"].residual_variance) * MICRO**2) for d in documents]
     for seed in range(N_SEEDS):
-        hashes = [f"{name}{seed}" for name in names]
+        hashes = [f"{d.name}{seed}" for d in documents]
         first = first_round(none, s, tokens, hashes, 10**9, 128)
         score = [d.estimate("far", d.pairs("far", seed, 2), fitted[d.name, "far"])[0] for d in documents]
         micro = np.rint(np.array(score) * MICRO).astype(np.int64)
-        gap = micro - cuts(micro, tokens, domain, hashes, lambda _: 0.5)
-        variance = np.array(
-            [round(np.mean(fitted[d.name, "far"].residual_variance) * MICRO**2) for d in documents], np.int64
-        )
-        budget = second_round(first, s, tokens, hashes, 3_000 * len(documents), 128, 64, gap, variance)
-        for d, n in zip(documents, budget.n_pairs, strict=True):
-            value, error = d.estimate("far", d.pairs("far", seed, int(n)), fitted[d.name, "far"])
-            inside.append((abs(value - d.truth["far"]) < error, abs(value - d.truth["far"]) < 1.645 * error))
-            n_pairs.append(int(n))
-    one, wide = np.mean(inside, axis=0)
-    return f"Two rounds, 3,000 model tokens a document, cut at the half of each domain: {min(n_pairs)} to {max(n_pairs)} pairs, far score inside 1 error {one:.0%}, inside 1.645 {wide:.0%}."
+        gap = micro - cuts(micro, tokens, domain, hashes, lambda _: share)
+        whole = tokens_each * len(documents)
+        n_pairs[seed] = second_round(first, s, tokens, hashes, whole, 128, 64, gap, np.array(one)).n_pairs
+        for k, d in enumerate(documents):
+            value, error = d.estimate("far", d.pairs("far", seed, int(n_pairs[seed, k])), fitted[d.name, "far"])
+            z[seed, k] = (value - d.truth["far"]) / error
+    return n_pairs, z
+
+
+def covered(z: np.ndarray, width: float) -> str:
+    inside = (np.abs(z) < width).mean(axis=0)
+    rng = np.random.default_rng(0)
+    again = [rng.choice(inside, len(inside)).mean() for _ in range(1_000)]
+    return f"{inside.mean():.0%} [{np.quantile(again, 0.05):.0%}, {np.quantile(again, 0.95):.0%}]"
+
+
+def strict(names: list[str]) -> list[str]:
+    """LDS from some of the pairs, times all / some, against LDS from all pairs."""
+    names = [name for name in names if lds(name, -1)]
+    truth = np.array([lds(name, -1).lds for name in names])
+    lines = [
+        f"LDS by its authors' formula and draw, {len(names)} documents, against LDS from all 561 pairs:",
+        "",
+        "| pairs | Spearman | sampled / all, median | coefficient of variation, median |",
+        "|---:|---:|---:|---:|",
+    ]
+    for count in (*COUNTS, 250, 500):
+        found = np.array([[lds(name, count, seed).lds for name in names] for seed in range(50)]) * 561 / count
+        ratio, spread = found.mean(0) / truth, found.std(0) / found.mean(0)
+        lines.append(f"| {count} | {ranks(found, truth)} | {np.median(ratio):.2f} | {np.median(spread):.0%} |")
+    return lines
 
 
 if __name__ == "__main__":

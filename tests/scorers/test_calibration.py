@@ -239,7 +239,12 @@ def kind_of(n_coefficients, n_variances, value=0.5):
         kind_of(len(FEATURES), len(EDGES)) | {"mean": float("inf")},
     ],
     ids=[
-        "fewer coefficients", "more coefficients", "fewer variances", "a negative variance", "no number", "no spread",
+        "fewer coefficients",
+        "more coefficients",
+        "fewer variances",
+        "a negative variance",
+        "no number",
+        "no spread",
         "an endless mean",
     ],
 )

@@ -63,7 +63,10 @@ def drawn(seed):
         for i, j in first_pairs(s, content_hash(seed), n)
     ]
     near, far = r.normal(size=(2, len(FEATURES))).tolist()
-    known = [calibration(near, far, evenness=(0.1 * (seed % 3), 0.2 * (seed % 5)), spread=[None, 0.02, 3.0][seed % 3]), None][seed % 2]
+    known = [
+        calibration(near, far, evenness=(0.1 * (seed % 3), 0.2 * (seed % 5)), spread=[None, 0.02, 3.0][seed % 3]),
+        None,
+    ][seed % 2]
     return pairs, chunks, known
 
 
