@@ -181,6 +181,28 @@ def test_bfloat16_is_near(folders, slow):
     assert 1e-4 < np.abs(found - wanted).max() < 0.2
 
 
+# -- products
+
+
+def test_every_linear_layer_of_a_float32_model_is_laid_out(models, folders):
+    linear = {name: module for name, module in models("phi").model.named_modules() if hasattr(module, "in_features")}
+    assert {type(module).__name__ for module in linear.values()} == {"Packed"}
+    assert "lm_head" in linear
+    half = load(ModelParams(weights=Weights.of(folders("phi")), dtype="bfloat16"))
+    assert not [module for module in half.model.modules() if type(module).__name__ == "Packed"]
+
+
+def test_where_torch_has_no_onednn_its_own_products_are_used_and_named(models, folders, monkeypatch):
+    packed = Chunks(models("llama"), document(), 7).after(every_pair())
+    monkeypatch.setattr(lm, "is_packed", lambda _: False)
+    plain = lm.loaded.__wrapped__(params_of(folders("llama")))
+    assert not [module for module in plain.model.modules() if type(module).__name__ == "Packed"]
+    found = Chunks(plain, document(), 7).after(every_pair())
+    np.testing.assert_allclose(found, packed, rtol=0, atol=2e-5)
+    assert (plain.fingerprint[-1], models("llama").fingerprint[-1]) == ("plain", "packed")
+    assert plain.fingerprint[:-1] == models("llama").fingerprint[:-1]
+
+
 # -- what goes through the model
 
 

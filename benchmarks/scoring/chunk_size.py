@@ -1,0 +1,97 @@
+"""What the default chunk size and threshold stand on: chunks of 64, 128 and 256 tokens for about as many model tokens.
+
+    .venv/bin/python benchmarks/scoring/chunk_size.py     resumes; ten minutes of a core; writes results/chunk_size.md
+
+Intact, stitched from four sources and stitched from one: three texts of each domain. Gains are not corrected, for only
+chunks of 128 have a calibration. Reliability is the Spearman of a score from every second far pair with that from the
+others, of intact texts. The thresholds are held against the pool's whole matrices, all pairs, as LDS reads them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from all_pairs import MODEL, POOL
+from scipy.stats import spearmanr
+from separation import auc, shown
+from strict import perplexities
+
+from pipelines.budget import cost
+from pipelines.measured import Measured
+from scorers.chunk_gain import chunks_of, measure
+from scorers.chunks import Chunks
+from scorers.lm import ModelParams, load
+from scorers.pairs import FAR
+from scorers.weights import Weights
+
+TO = Path("benchmarks/results/chunk_size.md")
+PAIRS = {64: 32, 128: 16, 256: 8}  # by tokens of a chunk
+KINDS = ("intact", "concat", "same")
+PER_DOMAIN = 3
+THRESHOLDS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
+
+
+def texts() -> list[dict]:
+    rows = [row for row in pq.read_table(POOL).to_pylist() if row["kind"] in KINDS]
+    return [row for row in rows if int(row["name"].split("-")[1]) < PER_DOMAIN]
+
+
+def far_gains(row: dict, size: int) -> list[float]:
+    pairs = Measured(Path(f"data/scoring/chunks-{size}")).of(row["name"])
+    return [p.alone - p.after for p in pairs if p.target - p.context >= FAR]
+
+
+def measure_all(rows: list[dict]) -> None:
+    lm = load(ModelParams(weights=Weights.of(MODEL), dtype="bfloat16"))
+    for size, n_pairs in PAIRS.items():
+        measured = Measured(Path(f"data/scoring/chunks-{size}"))
+        for row in rows:
+            chunks = Chunks(lm, chunks_of(np.array(row["input_ids"], np.int64), size), lm.anchor)
+            for block in measure(chunks, row["name"], n_pairs, measured.of(row["name"])):
+                measured.add(row["name"], block)
+
+
+def of_size(rows: list[dict], size: int) -> str:
+    n_pairs = PAIRS[size]
+    price = np.mean([cost(len(row["input_ids"]) // size, row["name"], n_pairs, size) for row in rows])
+    gains = {kind: [far_gains(row, size) for row in rows if row["kind"] == kind] for kind in KINDS}
+    mean = {kind: np.array([np.mean(g) for g in each]) for kind, each in gains.items()}
+    halves = [[np.mean(g[k::2]) for g in gains["intact"]] for k in (0, 1)]
+    cells = [shown(mean["intact"], mean[kind]) for kind in KINDS[1:]]
+    return f"| {size} | {n_pairs} | {price:,.0f} | {' | '.join(cells)} | {spearmanr(*halves)[0]:.2f} |"
+
+
+def strengths(name: str) -> np.ndarray:
+    """Of all pairs of a text, row by row."""
+    single, after = perplexities(name)
+    return (1 - after / single[:, None])[np.tril_indices(len(single), -1)]
+
+
+def of_threshold(least: float) -> str:
+    rows = [row for row in pq.read_table(POOL).to_pylist() if perplexities(row["name"])]
+    of = {kind: [strengths(row["name"]) for row in rows if row["kind"] == kind] for kind in KINDS[:2]}
+    counted = [np.mean(s > least) for s in of["intact"]]
+    sums = [np.array([np.mean(np.where(s > least, s, 0)) for s in each]) for each in of.values()]
+    return f"| {least:.2f} | {np.median(counted):.0%} ({min(counted):.0%} to {max(counted):.0%}) | {auc(*sums):.2f} |"
+
+
+def main() -> None:
+    rows = texts()
+    measure_all(rows)
+    lines = [
+        f"{len(rows) // 3} texts of each kind.",
+        "",
+        "| tokens of a chunk | pairs | model tokens a text | AUC, 4 sources | AUC, 1 source | reliability |",
+        "|---:|---:|---:|---:|---:|---:|",
+        *(of_size(rows, size) for size in PAIRS),
+        "",
+        "| threshold | pairs over it, median of intact texts | AUC of the thresholded mean, 4 sources |",
+        "|---:|---:|---:|",
+        *(of_threshold(least) for least in THRESHOLDS),
+    ]
+    TO.write_text("# Chunk size and threshold\n\n" + "\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
