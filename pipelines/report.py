@@ -106,12 +106,11 @@ def judged(con: duckdb.DuckDBPyConnection) -> str:
     if not con.execute("SELECT count(*) FROM scores").fetchall()[0][0]:
         return ""
     note = "chunk_gain: how much easier far chunks of a document make one another, nats per token; docs/scores.md tells more."
-    why = (
-        f"<h2>Not scored by the model</h2>{rows(con, NOT_SCORED)}" if con.execute("FROM not_scored").fetchall() else ""
-    )
+    was_asked = con.execute("SELECT count(*) FROM scores WHERE status IS NOT NULL").fetchall()[0][0]
+    why = f"<h2>Not scored by the model</h2>{rows(con, NOT_SCORED)}"
     cheap = "What the cheap tier would keep from a model: repeats, lists, and texts whose rare words don't come back."
     refused = f'<h2>Refused without a model</h2><p class="note">{cheap}</p>{rows(con, REFUSED)}'
-    scored = f'<h2>Long dependencies</h2><p class="note">{note}</p>{rows(con, SCORED)}{why}' if why else ""
+    scored = f'<h2>Long dependencies</h2><p class="note">{note}</p>{rows(con, SCORED)}{why}' if was_asked else ""
     return scored + refused
 
 
