@@ -52,10 +52,24 @@ SELECT 'BUDGET', shard, row FROM tables.documents d FULL JOIN tables.budget b US
 WHERE EXISTS (FROM tables.budget) AND d.document_id IS DISTINCT FROM b.document_id
 UNION ALL
 SELECT 'SCORES_CHUNK_GAIN', shard, row FROM tables.documents d FULL JOIN tables.scores_chunk_gain g USING (shard, row)
-WHERE EXISTS (FROM tables.scores_chunk_gain) AND d.document_id IS DISTINCT FROM g.document_id;
+WHERE EXISTS (FROM tables.scores_chunk_gain) AND d.document_id IS DISTINCT FROM g.document_id
+UNION ALL
+SELECT 'SCORES_PROLONG', shard, row FROM tables.documents d FULL JOIN tables.scores_prolong p USING (shard, row)
+WHERE EXISTS (FROM tables.scores_prolong) AND d.document_id IS DISTINCT FROM p.document_id
+UNION ALL
+SELECT 'SCORES_INFOGAIN', shard, row FROM tables.documents d FULL JOIN tables.scores_infogain i USING (shard, row)
+WHERE EXISTS (FROM tables.scores_infogain) AND d.document_id IS DISTINCT FROM i.document_id
+UNION ALL
+SELECT 'SCORES_LONGATTN', shard, row FROM tables.documents d FULL JOIN tables.scores_longattn a USING (shard, row)
+WHERE EXISTS (FROM tables.scores_longattn) AND d.document_id IS DISTINCT FROM a.document_id;
 
 -- law: a score is a number and stands beside the status scored alone; a reason stands beside all others
-SELECT shard, row, status, reason, score FROM tables.scores_chunk_gain
+SELECT kind, shard, row, status, reason, score FROM (
+    SELECT 'chunk_gain' AS kind, shard, row, status, reason, score, error, near FROM tables.scores_chunk_gain
+    UNION ALL SELECT 'prolong', shard, row, status, reason, lds, dst, ddi FROM tables.scores_prolong
+    UNION ALL SELECT 'infogain', shard, row, status, reason, infogain, nll_long, nll_short FROM tables.scores_infogain
+    UNION ALL SELECT 'longattn', shard, row, status, reason, ds, du, NULL FROM tables.scores_longattn
+)
 WHERE status NOT IN ('scored', 'too_short', 'not_scored', 'dropped', 'error') OR (status = 'scored') <> (score IS NOT NULL)
     OR (status = 'scored') <> (reason IS NULL) OR isnan(score) OR isnan(error) OR isnan(near);
 
@@ -67,10 +81,14 @@ WHERE b.n_pairs <> len(g.pairs) OR g.n_near + g.n_far <> len(g.pairs)
     OR len(list_distinct(list_transform(g.pairs, lambda p: p.target * g.n_chunks::BIGINT + p.context))) <> len(g.pairs);
 
 -- law: a dropped document has no score and no budget
-SELECT u.shard, u.row, g.status, c.status AS of_cheap
-FROM tables.duplicates u LEFT JOIN tables.scores_chunk_gain g USING (shard, row) LEFT JOIN tables.scores_cheap c USING (shard, row)
-WHERE (u.verdict <> 'kept') IS DISTINCT FROM (g.status = 'dropped') AND g.status IS NOT NULL
-    OR (u.verdict <> 'kept') IS DISTINCT FROM (c.status = 'dropped') AND c.status IS NOT NULL;
+SELECT u.shard, u.row, s.kind, s.status FROM tables.duplicates u JOIN (
+    SELECT 'cheap' AS kind, shard, row, status FROM tables.scores_cheap
+    UNION ALL SELECT 'chunk_gain', shard, row, status FROM tables.scores_chunk_gain
+    UNION ALL SELECT 'prolong', shard, row, status FROM tables.scores_prolong
+    UNION ALL SELECT 'infogain', shard, row, status FROM tables.scores_infogain
+    UNION ALL SELECT 'longattn', shard, row, status FROM tables.scores_longattn
+) s USING (shard, row)
+WHERE (u.verdict = 'kept') = (s.status = 'dropped');
 
 -- law: a draw is of a kept document and lies inside it
 SELECT w.document_id, w.document_start, w.document_stop, d.n_tokens

@@ -110,12 +110,32 @@ def sound() -> dict[str, list[list[dict]]]:
             [gain("a", "scored", None, (4, 0), (8, 3)), gain("b", "dropped", "dropped")],
             [gain("c", "dropped", "dropped"), gain("d", "not_scored", "short")],
         ],
+        **{
+            kind: [
+                [other(kind, "a", "scored"), other(kind, "b", "dropped", "dropped")],
+                [other(kind, "c", "dropped", "dropped"), other(kind, "d", "not_scored", "short")],
+            ]
+            for kind in OTHERS
+        },
         "DRAWS": [[draw("a", "xx", 6), draw("a", "xx", 6, epoch=1), draw("d", "z", 2, n_tokens=3)]],
         "SEQUENCES": [
             [sequence(0, segment("a", 0, 4), segment("d", 0, 2)), sequence(1, segment("a", 4, 6))],
             [sequence(2, segment("a", 0, 6, epoch=1))],
         ],
     }  # fmt: skip
+
+
+OTHERS = {
+    "SCORES_PROLONG": ("lds", "dst", "ddi"),
+    "SCORES_INFOGAIN": ("infogain", "nll_long"),
+    "SCORES_LONGATTN": ("ds", "du"),
+}
+
+
+def other(kind, name, status, reason=None):
+    """A row of one of the further scorers."""
+    row = dict.fromkeys(TABLES[kind].names) | {"document_id": name, "status": status, "reason": reason}
+    return row | (dict.fromkeys(OTHERS[kind], 0.5) if status == "scored" else {})
 
 
 def opened(tables, root):
@@ -184,6 +204,8 @@ BREACHES = {
         drop("SCORES_CHEAP", 1, 1),
         lambda t: t["BUDGET"][0].reverse(),
         lambda t: t["SCORES_CHUNK_GAIN"][1].append(gain("d", "not_scored", "short")),
+        *(lambda t, kind=kind: t[kind][0].reverse() for kind in OTHERS),
+        *(drop(kind, 1, 1) for kind in OTHERS),
     ],
     "a score is a number and stands beside the status scored alone; a reason stands beside all others": [
         put("SCORES_CHUNK_GAIN", 1, 1, score=0.0),
@@ -191,6 +213,10 @@ BREACHES = {
         put("SCORES_CHUNK_GAIN", 0, 0, error=float("nan")),
         put("SCORES_CHUNK_GAIN", 1, 1, reason=None),
         put("SCORES_CHUNK_GAIN", 1, 1, status="skipped"),
+        *(put(kind, 1, 1, **{parts[0]: 0.0}) for kind, parts in OTHERS.items()),
+        *(put(kind, 0, 0, **{parts[0]: None}) for kind, parts in OTHERS.items()),
+        *(put(kind, 0, 0, **{parts[1]: float("nan")}) for kind, parts in OTHERS.items()),
+        *(put(kind, 0, 0, reason="none") for kind in OTHERS),
     ],
     "a document was measured by as many pairs as its budget gives it, all inside it, each once": [
         put("BUDGET", 0, 0, n_pairs=3),
@@ -202,6 +228,8 @@ BREACHES = {
     "a dropped document has no score and no budget": [
         lambda t: t["SCORES_CHUNK_GAIN"][0].__setitem__(1, gain("b", "not_scored", "short")),
         put("SCORES_CHEAP", 1, 1, status="dropped"),
+        *(put(kind, 1, 1, status="dropped") for kind in OTHERS),
+        *(lambda t, kind=kind: t[kind][0].__setitem__(1, other(kind, "b", "not_scored", "short")) for kind in OTHERS),
     ],
     "a draw is of a kept document and lies inside it": [
         put("DRAWS", 0, 2, document_id="c"),
