@@ -2,8 +2,11 @@
 
     python benchmarks/crash.py mixes/tiny.toml --times 20
     python benchmarks/crash.py mixes/128k.toml --times 2 --no-renames
+    python benchmarks/crash.py scored --scoring 20
 
 The rerun has another number of workers. Prints a row a kill and exits 1 if any byte differs (catalog.duckdb: any row).
+`scored` is mixes/tiny.toml with the small trained model of tests/reference, and --scoring kills it while the model runs:
+then no pair that was kept may be measured again, either.
 """
 
 import argparse
@@ -14,40 +17,67 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.kills import KINDS, fingerprint, run, run_killed_after, run_killed_at
+from tests import scored
+from tests.kills import (
+    KINDS,
+    fingerprint,
+    measured_lines,
+    run,
+    run_killed_after,
+    run_killed_at,
+    run_killed_scoring,
+)
+
+
+def killed(kill: tuple, recipe: Path, root: Path, workers: int) -> str:
+    """Kill a build as asked. Returns where it stood."""
+    when, at = kill
+    if when == "at":
+        while not run_killed_after(recipe, root, workers, at):
+            shutil.rmtree(root)  # it had ended: the machine was quicker this time
+            at *= 0.6
+        return f"{at:.1f} s"
+    if when == "scoring":
+        assert run_killed_scoring(recipe, root, workers, at), "it ended before it was killed"
+        return f"pair {at}"
+    run_killed_at(recipe, root, workers, when, KINDS[at])
+    return at
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--times", type=int, default=0)
+    parser.add_argument("--scoring", type=int, default=0)
     parser.add_argument("--no-renames", action="store_true")
     parser.add_argument("--work", type=Path, default=Path("data/crash"))
     args = parser.parse_args()
     shutil.rmtree(args.work, ignore_errors=True)
+    if args.recipe == Path("scored"):
+        args.work.mkdir(parents=True)
+        scored.recipe(args.work, budget_tokens=60_000)
+        args.recipe, args.no_renames = args.work / "scored.toml", True
     seconds = run(args.recipe, args.work / "clean", workers=1)
     clean = fingerprint(args.work / "clean")
     print(f"clean build: {seconds:.1f} s, {len(clean)} files", flush=True)
     wrong = n = 0
     rng = random.Random(0)
+    every = measured_lines(args.work / "clean")
     kills = [] if args.no_renames else [(when, kind) for kind in KINDS for when in ("before", "after")]
-    for kill in [*kills, *(("at", rng.uniform(0.1, 1) * seconds) for _ in range(args.times))]:
+    kills += [("at", rng.uniform(0.1, 1) * seconds) for _ in range(args.times)]
+    kills += [("scoring", rng.randrange(1, sum(map(len, every.values())))) for _ in range(args.scoring)]
+    for kill in kills:
         n += 1
         root = args.work / "killed"
         shutil.rmtree(root, ignore_errors=True)
         first, second = rng.sample([1, 2, 4], 2)
-        where = kill[1]
-        if kill[0] == "at":
-            at = kill[1]
-            while not run_killed_after(args.recipe, root, first, at):
-                shutil.rmtree(root)  # it had ended: the machine was quicker this time
-                at *= 0.6
-            where = f"{at:.1f} s"
-        else:
-            run_killed_at(args.recipe, root, first, kill[0], KINDS[kill[1]])
+        where = killed(kill, args.recipe, root, first)
         done = sum(1 for _ in root.glob("actions/**/*.json"))
+        kept = measured_lines(root)
         run(args.recipe, root, second)
-        same = fingerprint(root) == clean
+        after = measured_lines(root)
+        again = any(after[file][: len(lines)] != lines for file, lines in kept.items()) or after != every
+        same = fingerprint(root) == clean and not again
         wrong += not same
         print(
             f"{kill[0]} {where}: {done} actions done, {first} then {second} workers: {'same bytes' if same else 'DIFFERENT'}",

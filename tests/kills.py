@@ -70,6 +70,25 @@ def run_killed_after(recipe: Path, root: Path, workers: int, seconds: float) -> 
     return False
 
 
+def run_killed_scoring(recipe: Path, root: Path, workers: int, n_pairs: int) -> bool:
+    """A build that is killed once the model has measured so many pairs. Returns whether it was still running then."""
+    process = child(recipe, root, workers)
+    while process.poll() is None:
+        if sum(map(len, measured_lines(root).values())) >= n_pairs:
+            process.kill()
+            process.communicate()
+            return True
+        time.sleep(0.01)
+    process.communicate()
+    return False
+
+
+def measured_lines(root: Path) -> dict[str, list[bytes]]:
+    """The pairs that a root keeps, whole lines, by file."""
+    files = sorted(root.glob("measured/**/*.jsonl"))
+    return {str(f.relative_to(root)): f.read_bytes().rpartition(b"\n")[0].splitlines() for f in files}
+
+
 def fingerprint(root: Path) -> dict[str, str]:
     """Path below the root -> hash of its bytes, for all that a build must leave the same.
 
