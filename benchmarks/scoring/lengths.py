@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import zstandard
+from all_pairs import MODEL
 from tokenizers import Tokenizer
 
 from pipelines.measure import chunks_of
@@ -42,7 +43,7 @@ def main(scorer: str, n_tokens: int) -> None:
         cheap(pa.array([whole[:5000]]), ["book"], known)
         engine = None
     else:
-        engine = lm.load(lm.ModelParams(weights=Weights.of(Path("data/models/SmolLM2-135M-Instruct.Q4_1.gguf"))))
+        engine = lm.load(lm.ModelParams(weights=Weights.of(MODEL)))
     began = time.process_time()
     if scorer == "cheap":
         cheap(pa.array([whole]), ["book"], known)
