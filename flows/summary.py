@@ -41,18 +41,18 @@ Next, for example:
 
 
 def scores(con: duckdb.DuckDBPyConnection) -> str:
-    """What the model said, by domain and length, and what it did not look at; empty where nothing was scored."""
+    """What the model said, by domain and length, and what it did not look at; empty where no model was asked."""
+    if not con.execute("SELECT count(*) FROM scores WHERE status IS NOT NULL").fetchall()[0][0]:
+        return ""
     found = con.sql("SELECT * FROM scores_by_length WHERE scored > 0")
     rows = found.fetchall()
-    if not rows:
-        return ""
     why = con.sql("""
         SELECT coalesce(reason, status) AS reason, sum(documents)::BIGINT AS documents, sum(tokens)::BIGINT AS tokens
         FROM not_scored GROUP BY ALL ORDER BY tokens DESC
     """)
     return f"""
 chunk_gain: how much easier far chunks make one another, nats per token (10 %, median, 90 % of documents)
-{printed(found.columns, rows)}
+{printed(found.columns, rows) if rows else "  no document has a score"}
 
 Not scored by the model
 {printed(why.columns, why.fetchall())}

@@ -19,6 +19,7 @@ from pipelines.upsample import exact
 MICRO = 1_000_000  # scores are compared in millionths
 
 Top = Annotated[float, Field(gt=0, le=1)]
+Reason = Literal["repeats", "list", "stitched", "short", "too_short", "budget"]
 
 
 class SelectParams(BaseModel):
@@ -29,7 +30,7 @@ class SelectParams(BaseModel):
     by: Literal["chunk_gain", "recurrence", "random", "length_matched_random"]
     top_share: Top  # of the tokens of each domain's documents that have a score
     top_shares: dict[str, Top] = Field(default_factory=dict)  # domain -> its own
-    drop: tuple[str, ...] = ()  # reasons for having no score for which a document leaves the mix
+    drop: tuple[Reason, ...] = ()  # reasons for having no score for which a document leaves the mix
 
     def share(self, domain: str) -> float:
         return self.top_shares.get(domain, self.top_share)

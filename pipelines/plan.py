@@ -22,7 +22,7 @@ from pipelines.store import Shard, Store, name_of
 from pipelines.upsample import Draws, Targets, draw, over_share, solve
 from schemas.errors import NotMade, RecipeError
 
-VERSION = 1  # raise when the same params would give other rows
+VERSION = 2  # raise when the same params would give other rows
 
 GROUP_TOKENS = 1 << 27  # the most a group is meant to hold: a published file of about 500 MB
 
@@ -111,7 +111,8 @@ def read_kept(reads: Sequence[tuple[Read, ...]], store: Store, named: Sequence[s
     if "score" in kept.column_names:
         score = np.rint(kept["score"].fill_null(0).to_numpy() * MICRO).astype(np.int64)
         reason = np.array([reason or "" for reason in kept["reason"].to_pylist()], object)
-        judged = Judged(score, kept["score"].is_valid().to_numpy(), reason)
+        has_score = kept["score"].is_valid().to_numpy() & (reason == "")  # what is refused recurs, but not for that
+        judged = Judged(score, has_score, reason)
     return Kept(
         kept["document_id"],
         kept["content_hash"],
@@ -157,7 +158,8 @@ def plan(kept: Kept, params: PlanParams) -> Mix:
     out = over | not_chosen
     count = (kept.domains, kept.domain[~out], kept.n_tokens[~out], kept.n_tokens[~out], params.long_tokens)
     before = cells_of(*count)
-    targets = solve(before, params.budget_tokens, params.shares, params.short_rate, params.max_epochs)
+    shares = params.shares or own_shares(kept, over)  # what the scores keep out still counts in its domain's share
+    targets = solve(before, params.budget_tokens, shares, params.short_rate, params.max_epochs)
     if not targets.tokens.any():
         raise RecipeError(
             "plan: not one token can be drawn: no document of a domain with a share was kept; see sources and shares"
@@ -167,6 +169,13 @@ def plan(kept: Kept, params: PlanParams) -> Mix:
     whole = kept.n_tokens[draws.document]
     after = cells_of(kept.domains, kept.domain[draws.document], whole, draws.n_tokens, params.long_tokens)
     return Mix(before, after, targets, draws, np.flatnonzero(over), np.flatnonzero(not_chosen))
+
+
+def own_shares(kept: Kept, over: np.ndarray) -> dict[str, int]:
+    """The corpus's own: tokens of each domain, but for documents over max_document_share."""
+    tokens = np.zeros(len(kept.domains), np.int64)
+    np.add.at(tokens, kept.domain[~over], kept.n_tokens[~over])
+    return dict(zip(kept.domains, tokens.tolist(), strict=True))
 
 
 def groups(draws: Draws, content: np.ndarray) -> np.ndarray:

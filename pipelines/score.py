@@ -27,7 +27,7 @@ from scorers import lm
 from scorers.calibration import Calibration
 from scorers.chunk_gain import MIN_CHUNKS, MeasuredPair, Parts, chunks_of, parts
 
-VERSION = 1  # raise when the same params would give other rows
+VERSION = 2  # raise when the same params would give other rows
 
 UNKNOWN_VARIANCE = 0.06  # of one far pair's gain, nats**2, without a calibration: only the ratios of gaps matter much
 
@@ -125,10 +125,10 @@ class Columns:
         self.refused = np.array([reason or "" for reason in screened["refused"].to_pylist()], object)
 
     def reasons(self, params: ScoreParams) -> np.ndarray:
-        """[n] why the model does not look at a document, or ""."""
-        short = (self.n_tokens - 1) // params.chunk_tokens < MIN_CHUNKS
-        reasons = np.where(self.n_tokens < params.min_tokens, "short", self.refused)
-        reasons = np.where(short, "too_short", reasons)
+        """[n] why the model does not look at a document, or "". What the cheap tier refuses says so at any length."""
+        too_short = (self.n_tokens - 1) // params.chunk_tokens < MIN_CHUNKS
+        by_length = np.where(too_short, "too_short", np.where(self.n_tokens < params.min_tokens, "short", ""))
+        reasons = np.where(self.refused == "", by_length, self.refused).astype(object)
         reasons[self.n_tokens == 0] = "dropped"
         return reasons
 

@@ -16,12 +16,14 @@ from pipelines.stage import LOOK_UP, Read, Runner, actions_for, run_shards
 from pipelines.store import Shard, Store, name_of
 from schemas.errors import NotMade
 from schemas.tables import BACKGROUND, SCORES_CHEAP
+from scorers import background as words
 from scorers.background import MAX_BYTES, MAX_DOCUMENTS, Background, background, choose, middle
 from scorers.cheap import cheap
 from scorers.lists import MAX_LIST_SHARE
+from scorers.order import MIN_ORDER_Z
 from scorers.repeats import MAX_REPEAT_SHARE
 
-VERSION = 1  # raise when the same params would give other rows
+VERSION = 2  # raise when the same params would give other rows
 
 
 class ScreenParams(BaseModel):
@@ -39,6 +41,7 @@ def screen_shard(documents: pa.Table, duplicates: pa.Table, known: pa.Table, par
     texts, domains = (documents[name].filter(kept) for name in ("text", "domain"))
     found = Background.of(known)
     scores = cheap(texts.combine_chunks(), domains.to_pylist(), found)
+    scores = scores.append_column("shuffled", pc.less(scores["order_z"], MIN_ORDER_Z))
     scores = scores.append_column("refused", refusals(scores, domains.to_pylist(), found, params))
     rows = pa.array(np.cumsum(kept.to_numpy()) - 1, mask=~kept.to_numpy())
     dropped = pc.if_else(kept, None, "dropped")
@@ -88,7 +91,7 @@ def background_of(
     documents: Sequence[Shard], duplicates: Sequence[Shard], params: ScreenParams, before: Sequence[Shard], store: Store,
     runner: Runner,
 ) -> list[Shard]:  # fmt: skip
-    """The base's background, with the domains that it does not know; without a base, of all domains."""
+    """The base's background, with the domains that it does not know; all of them anew where the base chose by another seed."""
     reads = [Read(s, ("content_hash", "n_bytes", "domain")) for s in documents] + [
         Read(s, ("verdict",)) for s in duplicates
     ]
@@ -98,16 +101,27 @@ def background_of(
     if found is None and documents:
         if runner.runner == LOOK_UP:
             raise NotMade("screen")
-        base = {**Background.of(store.read(before[0])).domains} if before else {}
+        made_by = f"{words.VERSION}, {salt_of(params)}"
+        base = {}
+        if before:
+            table = store.read(before[0])
+            base = {**Background.of(table.filter(pc.equal(table["made_by"], made_by))).domains}
         chosen = {domain: rows for domain, rows in choice(reads, params, store).items() if domain not in base}
         texts = texts_of(documents, chosen, store)
         described = {
-            domain: ([content for content, _, _ in rows], pa.array([texts[place, row] for _, place, row in rows]))
+            domain: (
+                [content for content, _, _ in rows],
+                pa.array([texts[place, row] for _, place, row in rows], pa.string()),
+            )
             for domain, rows in chosen.items()
         }
         made = Background(base | dict(background(described).domains))
-        found = store.commit("background", name, [store.write("BACKGROUND", made.table())])
+        found = store.commit("background", name, [store.write("BACKGROUND", made.table(made_by))])
     return found or []
+
+
+def salt_of(params: ScreenParams) -> str:
+    return f"background {params.background_seed}"
 
 
 def choice(reads: Sequence[Read], params: ScreenParams, store: Store) -> dict[str, list[tuple[str, int, int]]]:
@@ -123,7 +137,7 @@ def choice(reads: Sequence[Read], params: ScreenParams, store: Store) -> dict[st
     found = {}
     for domain, rows in sorted(pieces.items()):
         sizes = np.array([n_bytes for _, n_bytes, _, _ in rows])
-        best = choose([row[0] for row in rows], sizes, f"background {params.background_seed}", MAX_DOCUMENTS)
+        best = choose([row[0] for row in rows], sizes, salt_of(params), MAX_DOCUMENTS)
         found[domain] = [(rows[k][0], rows[k][2], rows[k][3]) for k in best]
     return found
 

@@ -31,7 +31,7 @@ SELECT
     d.document_id, d.content_hash, d.source, d.domain, d.n_tokens, d.length_bucket,
     g.status, g.reason, g.score, g.error, g.near, g.near_error, coalesce(b.n_pairs, 0) AS n_pairs,
     g.uncorrected, g.uncorrected_near, g.strong_share, g.strength, g.distance, g.entropy_factor,
-    c.repeat_share, c.recurrence, c.order_z, c.list_share, c.refused,
+    c.repeat_share, c.recurrence, c.order_z, c.list_share, c.shuffled, c.refused,
     p.lds, i.infogain, i.key_share, a.ds, a.du
 FROM documents d
 LEFT JOIN tables.scores_cheap c ON c.shard = d.shard AND c.row = d.row

@@ -5,25 +5,21 @@ neither their order nor their names, and stays when others come or go. Of each o
 tell of the words, and the odd ones, which the words weren't taken from, what an intact document scores.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from itertools import pairwise
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.ipc
 
-from schemas.errors import SchemaError
-from schemas.tables import column, many
+from schemas.tables import BACKGROUND
 from scorers.recurrence import MIN_BLOCKS, NEAR, WIDTH, look_up, recurrence
 from scorers.words import BLOCK, PATTERN, blocks, buffers, cut, number
 
-VERSION = f"1 {NEAR=} {WIDTH=} {BLOCK=} {PATTERN=}"  # what a table of words depends on; another is refused
+VERSION = f"1 {NEAR=} {WIDTH=} {BLOCK=} {PATTERN=}"  # what a table of words depends on; one of another is made anew
 
 MAX_DOCUMENTS = 1024  # of a domain: half of them tell a rarity of 1 in 512, which is rare
 MAX_BYTES = 1 << 16  # of a document: 30 windows of it tell its words; so a domain is at most 64 MiB
@@ -32,24 +28,9 @@ MIN_DOCUMENTS = 4  # with a whole window: fewer tell nothing of what is rare, an
 MIN_SCORED = 20  # of fewer intact documents a 10 % point can't be told
 GATE = 0.10  # of intact documents that may lie below the gate; below it lie 80 to 98 % of texts stitched of four
 
-DOMAINS = pa.schema(
-    [
-        column("domain", pa.string(), "the recipe's label"),
-        column("documents", many(pa.string()), "content hashes of the documents it is known by, lowest key first"),
-        column("keys", many(pa.uint64()), "words of at least two of them, by hash, ascending"),
-        column("idf", many(pa.float32()), "[keys] -log(share), at most unseen_idf"),
-        column("shares", many(pa.float32()), "[keys] of windows that hold it, mean over documents"),
-        column("unseen_idf", pa.float32(), "log of the number of documents; 0 where they are too few"),
-        column("unseen_share", pa.float32(), "half a document's"),
-        column("min_recurrence", pa.float64(), "the GATE point of intact documents, NULL of too few", nullable=True),
-    ],
-    metadata={"version": VERSION},
-)
-
-
 @dataclass(frozen=True, eq=False)
 class Domain:
-    """What is known of one domain; the fields are the columns of DOMAINS."""
+    """What is known of one domain; the fields are columns of BACKGROUND."""
 
     documents: tuple[str, ...]
     keys: np.ndarray
@@ -74,22 +55,12 @@ class Domain:
 class Background:
     domains: Mapping[str, Domain]
 
-    @cached_property
-    def content_hash(self) -> str:
-        """blake2b-128, hex, of the version and of every field of every domain."""
-        digest = blake2b(VERSION.encode(), digest_size=16)
-        for name, known in sorted(self.domains.items()):
-            fields = [known.keys, known.idf, known.shares, known.unseen]
-            told = f"{name}\0{known.min_recurrence!r}\0{' '.join(known.documents)}".encode()
-            for part in (told, *(np.ascontiguousarray(f, f.dtype.newbyteorder("<")).tobytes() for f in fields)):
-                digest.update(len(part).to_bytes(8, "little") + part)
-        return digest.hexdigest()
-
-    def table(self) -> pa.Table:
-        """A row a domain, by name: the columns of DOMAINS."""
+    def table(self, made_by: str) -> pa.Table:
+        """BACKGROUND: a row a domain, by name."""
         rows = [
             {
                 "domain": name,
+                "made_by": made_by,
                 "documents": list(known.documents),
                 "keys": known.keys,
                 "idf": known.idf,
@@ -100,7 +71,7 @@ class Background:
             }
             for name, known in sorted(self.domains.items())
         ]
-        return pa.Table.from_pylist(rows, DOMAINS)
+        return pa.Table.from_pylist(rows, BACKGROUND)
 
     @classmethod
     def of(cls, table: pa.Table) -> Self:
@@ -112,21 +83,6 @@ class Background:
             documents, gate = table["documents"][i].as_py(), table["min_recurrence"][i].as_py()
             domains[name] = Domain(tuple(documents), keys, idf, shares, unseen, gate)
         return cls(domains)
-
-    def write(self, path: Path) -> None:
-        """One Arrow file, the same bytes for the same content."""
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        with pa.ipc.new_file(temporary, DOMAINS) as file:
-            file.write_table(self.table())
-        os.replace(temporary, path)
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        with pa.ipc.open_file(path) as file:
-            table = file.read_all()
-        if not table.schema.equals(DOMAINS, check_metadata=True):
-            raise SchemaError(f"{path}: not a background of version {VERSION!r}; make it anew")
-        return cls.of(table)
 
 
 def choose(content_hashes: Sequence[str], n_bytes: np.ndarray, salt: str, most: int = MAX_DOCUMENTS) -> list[int]:
@@ -184,7 +140,7 @@ def windows(numbers: np.ndarray, distinct: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def rarity(found: Sequence[tuple[np.ndarray, np.ndarray] | None]) -> tuple[np.ndarray, ...]:
-    """keys, idf, shares and unseen, see DOMAINS, by the words of the windows of documents.
+    """keys, idf, shares and unseen, see BACKGROUND, by the words of the windows of documents.
 
     A word of one document alone is left out: what is known of it is known of that document. The weight of a word is at
     most that of one document in all, and no more can be told.

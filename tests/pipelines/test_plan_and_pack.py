@@ -19,7 +19,7 @@ from pipelines.scatter import check_all_written
 from pipelines.stage import Runner
 from pipelines.store import Store
 from schemas.errors import RecipeError, StageError
-from schemas.tables import DOCUMENTS, TOKENS
+from schemas.tables import DOCUMENTS, TABLES, TOKENS
 
 ENCODE = EncodeParams(tokenizer=HashedFile(path="none", hash="0"), eos_token="</s>")
 SEEDS = range(6)
@@ -66,6 +66,72 @@ def built(seed, root, packer="best_fit", workers=1, **changes):
     draws = plan.run(documents, tokens, [], params, store, runner)
     sequences = pack.run(tokens, draws, ENCODE, PackParams(packer=packer, sequence_tokens=128), store, runner)
     return store, kept, params, draws, sequences
+
+
+def judged_corpus(seed, store, table, rows_for):
+    """A corpus with scores, and the tokens of each domain. rows_for: document_id, domain -> a row of the table."""
+    documents, tokens, kept = corpus(seed, store)
+    scores = []
+    for shard in documents:
+        rows = [rows_for(row["document_id"], row["domain"]) for row in store.read(shard).to_pylist()]
+        filled = [dict.fromkeys(TABLES[table].names) | row for row in rows]
+        scores.append(store.write(table, pa.Table.from_pylist(filled, schema=TABLES[table])))
+    held = {name: sum(len(ids) for domain, ids in kept.values() if domain == name) for name in "abc"}
+    return documents, tokens, scores, kept, held
+
+
+def test_what_the_scores_keep_out_counts_in_its_domains_share(tmp_path):
+    """Half of domain a is kept out, and none of the others: its share of the mix stays as it was."""
+    for seed in SEEDS:
+        store = Store(tmp_path / str(seed))
+
+        def gain(name, domain):
+            score = int(name, 16) % 97 / 97 if domain == "a" else None
+            status = (
+                {"status": "scored", "score": score} if domain == "a" else {"status": "not_scored", "reason": "short"}
+            )
+            return {"document_id": name, "n_near": 0, "n_far": 0, "n_chunks": 0, "pairs": [], **status}
+
+        documents, tokens, scores, kept, held = judged_corpus(seed, store, "SCORES_CHUNK_GAIN", gain)
+        select = {"by": "chunk_gain", "top_share": 0.5}
+        budget = sum(held.values()) // 2
+        params = PlanParams(budget_tokens=budget, long_tokens=50, max_epochs=3, select=select)
+        drawn = rows_of(store, plan.run(documents, tokens, scores, params, store, Runner(workers=1)))
+        tokens_of = {d: sum(r["document_stop"] for r in drawn if r["domain"] == d) for d in "abc"}
+        for domain in "abc":
+            assert abs(tokens_of[domain] - Fraction(budget * held[domain], sum(held.values()))) < 1, (
+                f"{seed=} {domain=}"
+            )
+        assert len({r["document_id"] for r in drawn if r["domain"] == "a"}) < sum(d == "a" for d, _ in kept.values())
+
+
+def test_a_document_that_the_cheap_tier_refuses_has_no_recurrence_to_be_chosen_by(tmp_path):
+    """Repeats recur most of all."""
+    store = Store(tmp_path)
+
+    def cheap(name, _):
+        refused = int(name, 16) % 3 == 0
+        recurrence = 0.9 if refused else int(name, 16) % 97 / 970
+        return {
+            "document_id": name,
+            "status": "scored",
+            "refused": "repeats" if refused else None,
+            "recurrence": recurrence,
+        }
+
+    documents, tokens, scores, kept, _ = judged_corpus(0, store, "SCORES_CHEAP", cheap)
+    for drop, are_in in ((["repeats"], False), ([], True)):
+        select = {"by": "recurrence", "top_share": 0.5, "drop": drop}
+        params = PlanParams(budget_tokens=10**6, long_tokens=50, max_epochs=1, select=select)
+        drawn = {
+            r["document_id"]
+            for r in rows_of(store, plan.run(documents, tokens, scores, params, store, Runner(workers=1)))
+        }
+        refused = {name for name in kept if int(name, 16) % 3 == 0}
+        assert (refused <= drawn) == are_in
+        assert bool(refused & drawn) == are_in
+        others = set(kept) - refused
+        assert 0 < len(others & drawn) < len(others)
 
 
 @pytest.mark.parametrize("packer", PACKERS)

@@ -10,9 +10,9 @@ def catalog(status, reason, refused=None):
     """One document's scores, and what the views say of it."""
     con = duckdb.connect()
     con.execute(
-        "CREATE TABLE scores (domain VARCHAR, n_tokens BIGINT, status VARCHAR, reason VARCHAR, refused VARCHAR)"
+        "CREATE TABLE scores (domain VARCHAR, n_tokens BIGINT, status VARCHAR, reason VARCHAR, refused VARCHAR, shuffled BOOLEAN)"
     )
-    con.execute("INSERT INTO scores VALUES ('book', 70000, ?, ?, ?)", [status, reason, refused])
+    con.execute("INSERT INTO scores VALUES ('book', 70000, ?, ?, ?, false)", [status, reason, refused])
     con.execute("""CREATE VIEW scores_by_length AS SELECT domain, '64K' AS length_bucket, 1 AS documents,
         count(*) FILTER (status = 'scored') AS scored, 8 AS pairs, 0.1 AS low, 0.25 AS median, 0.4 AS high, 0.05 AS error,
         0.3 AS near, count(refused) AS refused FROM scores GROUP BY domain""")

@@ -3,6 +3,7 @@
 import json
 import shutil
 from contextlib import suppress
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -246,6 +247,16 @@ def test_a_folder_of_values_depends_on_the_model_and_the_chunks(made):
         for t in ("a", "b")
     }
     assert len(names) == 8
+
+
+def test_what_the_cheap_tier_refuses_says_so_at_any_length():
+    columns = SimpleNamespace(
+        n_tokens=np.array([0, 0, 50, 50, 5_000, 5_000, 50_000, 50_000]),
+        refused=np.array(["", "repeats"] * 4, object),
+    )
+    params = SimpleNamespace(chunk_tokens=32, min_tokens=30_000)
+    found = score.Columns.reasons(columns, params).tolist()
+    assert found == ["dropped", "dropped", "too_short", "repeats", "short", "repeats", "", "repeats"]
 
 
 def test_what_a_document_costs_is_what_is_forwarded(made):

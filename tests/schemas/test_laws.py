@@ -52,7 +52,7 @@ def draw(name: str, text: str, stop: int, epoch: int = 0, n_tokens: int = 6) -> 
 
 def cheap(name: str, status: str = "scored") -> dict:
     parts = dict.fromkeys(("n_words", "repeat_share", "recurrence", "order_z", "list_share"))
-    return {"document_id": name, "status": status, "reason": None, "refused": None, **parts}
+    return {"document_id": name, "status": status, "reason": None, "refused": None, "shuffled": None, **parts}
 
 
 def gain(name: str, status: str, reason: str | None = None, *pairs: tuple[int, int]) -> dict:

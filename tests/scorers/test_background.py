@@ -1,6 +1,5 @@
 """A background holds what counting by hand gives, of documents that neither order nor company decides on."""
 
-import dataclasses
 import math
 import random
 from hashlib import blake2b
@@ -9,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from schemas.errors import SchemaError
-from scorers import background as background_module
+from schemas.tables import BACKGROUND
 from scorers.background import GATE, MAX_BYTES, MIN_BYTES, Background, background, choose, describe, middle
 from scorers.recurrence import WINDOW, look_up, recurrence
 from scorers.words import blocks, number
@@ -118,42 +116,19 @@ def test_the_middle_is_cut_between_characters():
     assert abs(long.index(part) * 2 + len(part) - len(long)) <= 4
 
 
-def test_it_is_read_as_it_was_written(tmp_path):
+def test_it_is_read_as_it_was_written():
     made = background({"b": hashed(random_texts(1, 12)), "a": hashed(random_texts(2, 60)), "none": hashed([])})
-    for name in ("one", "two"):
-        made.write(tmp_path / name)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
-    read = Background.read(tmp_path / "one")
+    table = made.table("seed 7")
+    assert table.schema.equals(BACKGROUND)
+    assert table["made_by"].to_pylist() == ["seed 7"] * 3
+    read = Background.of(table)
     assert list(read.domains) == ["a", "b", "none"]
-    assert read.content_hash == made.content_hash
     for name, known in made.domains.items():
         for one, other in zip(known.words, read.domains[name].words, strict=True):
             assert one.tolist() == other.tolist()
             assert one.dtype == other.dtype
         assert known.documents == read.domains[name].documents
         assert known.min_recurrence == read.domains[name].min_recurrence
-
-
-def test_the_content_hash_is_of_every_field():
-    known = background({"a": hashed(random_texts(2, 60))}).domains["a"]
-    others = [
-        dataclasses.replace(known, **{field.name: value})
-        for field, value in zip(
-            dataclasses.fields(known),
-            [known.documents[1:], known.keys + np.uint64(1), known.idf * 2, known.shares * 2, known.unseen * 2, 0.5],
-            strict=True,
-        )
-    ]
-    hashes = [Background({"a": one}).content_hash for one in [known, *others]] + [Background({"b": known}).content_hash]
-    assert len(set(hashes)) == 8
-
-
-def test_a_file_of_another_version_is_refused(tmp_path, monkeypatch):
-    background({"a": hashed([])}).write(tmp_path / "file")
-    monkeypatch.setattr(background_module, "DOMAINS", background_module.DOMAINS.with_metadata({"version": "2"}))
-    with pytest.raises(SchemaError, match="make it anew"):
-        Background.read(tmp_path / "file")
 
 
 def test_the_cases_the_oracle_must_reach():
