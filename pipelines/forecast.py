@@ -1,25 +1,44 @@
 """What a build of a recipe will do, in seconds: exact from the tables that exist, else estimated from a sample."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from pipelines import dedup, encode, ingest
+from pipelines import dedup, encode, ingest, screen
 from pipelines.budget import FIRST
 from pipelines.build import scores
-from pipelines.cells import BUCKETS, EDGES, Cells
+from pipelines.cells import BUCKETS, Cells
+from pipelines.encode import EncodeParams
 from pipelines.plan import PlanParams, plan, read_kept, reads_of, score_table
 from pipelines.publish import kept_by
 from pipelines.recipe import Recipe
-from pipelines.sample import estimated, sample
+from pipelines.sample import Sample, estimated, sample
 from pipelines.score import ScoreParams
 from pipelines.scorer_model import reader_of
 from pipelines.stage import LOOK_UP, Runner
 from pipelines.store import Shard, Store
 from pipelines.upsample import Targets, solve
 from schemas.errors import NotMade
+from scorers.chunk_gain import MIN_CHUNKS
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The documents that the model will look at, whatever the plan then selects.
+
+    Attributes:
+        n_documents, n_tokens: of all of them.
+        is_exact: their lengths are known in the model's own tokens; else they are about so many.
+        is_screened: those that the cheap tier refuses are left out.
+    """
+
+    n_documents: int
+    n_tokens: int
+    is_exact: bool
+    is_screened: bool
 
 
 @dataclass(frozen=True)
@@ -32,6 +51,7 @@ class Forecast:
         sampled: source -> the part of it that was read; empty where the figures are exact.
         left_out: tokens of documents over max_document_share, known where the figures are exact.
         not_chosen: tokens of documents that the scores keep out; None where they are not made yet.
+        asked: None where the recipe has no model, and from of_tables.
     """
 
     before: Cells
@@ -40,6 +60,7 @@ class Forecast:
     sampled: dict[str, float]
     left_out: int
     not_chosen: int | None
+    asked: Asked | None
 
 
 def forecast(recipe: Recipe, root: Path, base: Path | None = None) -> Forecast:
@@ -55,7 +76,8 @@ def forecast(recipe: Recipe, root: Path, base: Path | None = None) -> Forecast:
         cells = estimated(samples, recipe.plan.long_tokens)
         p: PlanParams = recipe.plan
         targets = solve(cells, p.budget_tokens, p.shares, p.short_rate, p.max_epochs)
-        return Forecast(cells, spread(cells, targets), targets, {s.source: s.part for s in samples}, 0, None)
+        asked = asked_of_samples(samples, recipe.score) if recipe.score else None
+        return Forecast(cells, spread(cells, targets), targets, {s.source: s.part for s in samples}, 0, None, asked)
 
 
 def exact(recipe: Recipe, store: Store, base: Path | None) -> Forecast:
@@ -72,12 +94,13 @@ def exact(recipe: Recipe, store: Store, base: Path | None) -> Forecast:
     tokens = encode.run(documents, duplicates, recipe.encode, store, look)
     tables = {"DOCUMENTS": documents, "DUPLICATES": duplicates, "TOKENS": tokens}
     judged, params = True, recipe.plan
+    reader = reader_of(recipe.score, recipe.encode) if recipe.score else recipe.encode
+    asked = asked_of(recipe, recipe.score, tables, reader, base, store, look) if recipe.score else None
     try:
-        reader = reader_of(recipe.score, recipe.encode) if recipe.score else recipe.encode
         tables |= scores(recipe, tables, reader, base, store, look)
     except NotMade:
         judged, params = False, params.model_copy(update={"select": None})
-    return of_tables(tables, params, store, judged=judged)
+    return replace(of_tables(tables, params, store, judged=judged), asked=asked)
 
 
 def of_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: Store, judged: bool = True) -> Forecast:
@@ -86,7 +109,42 @@ def of_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: Stor
     kept = read_kept(reads, store, sorted(params.shares or {}))
     mix = plan(kept, params)
     left_out, not_chosen = (int(kept.n_tokens[places].sum()) for places in (mix.left_out, mix.not_chosen))
-    return Forecast(mix.before, mix.after.tokens.sum(axis=1), mix.targets, {}, left_out, not_chosen if judged else None)
+    return Forecast(
+        mix.before, mix.after.tokens.sum(axis=1), mix.targets, {}, left_out, not_chosen if judged else None, None
+    )
+
+
+def asked_of(
+    recipe: Recipe, params: ScoreParams, tables: Mapping[str, list[Shard]], reader: EncodeParams, base: Path | None,
+    store: Store, look: Runner,
+) -> Asked:  # fmt: skip
+    """Counted in the tables; where those of the model's own tokens are not made, in the recipe's."""
+    documents, duplicates, tokens = tables["DOCUMENTS"], tables["DUPLICATES"], tables["TOKENS"]
+    cheap: list[Shard] = []
+    is_exact = False
+    with suppress(NotMade):
+        tokens, is_exact = encode.run(documents, duplicates, reader, store, look), True
+    with suppress(NotMade):
+        if recipe.screen:
+            cheap = screen.run(documents, duplicates, recipe.screen, kept_by(base), store, look)["SCORES_CHEAP"]
+    lengths = [store.read(s, ("n_tokens",))["n_tokens"].fill_null(0).to_numpy() for s in tokens]
+    if cheap:
+        stay = [store.read(s, ("refused",))["refused"].is_null().to_numpy() for s in cheap]
+        lengths = [n[stays] for n, stays in zip(lengths, stay, strict=True)]
+    long = [n[n >= shortest(params)] for n in lengths]
+    return Asked(sum(map(len, long)), sum(int(n.sum()) for n in long), is_exact, bool(cheap))
+
+
+def asked_of_samples(samples: Sequence[Sample], params: ScoreParams) -> Asked:
+    """As if each source were its sample, repeated until it is whole."""
+    long = [(s.n_tokens[s.n_tokens >= shortest(params)], s.part or 1.0) for s in samples]
+    n_documents, n_tokens = (sum(round(count(n) / part) for n, part in long) for count in (len, np.sum))
+    return Asked(n_documents, n_tokens, is_exact=False, is_screened=False)
+
+
+def shortest(params: ScoreParams) -> int:
+    """Tokens, EOS included, of the shortest document that the model looks at."""
+    return max(params.min_tokens, MIN_CHUNKS * params.chunk_tokens + 1)
 
 
 def spread(cells: Cells, targets: Targets) -> np.ndarray:
@@ -110,22 +168,25 @@ def told(found: Forecast, recipe: Recipe) -> str:
     lines += ["", "Tokens there are, by domain and length of the document", *grid(found.before.domains, before)]
     lines += ["", "Tokens in the mix", *grid(found.before.domains, found.after)]
     lines += ["", "Rates: how often a document is drawn (1 = once)", *rates(found, params)]
-    if recipe.score:
-        lines += ["", scoring(found.before, recipe.score)]
+    if found.asked and recipe.score:
+        lines += ["", scoring(found.asked, recipe.score)]
     return "\n".join([*lines, "", *shortfalls(found, params), *notes(found, params)])
 
 
-def scoring(cells: Cells, params: ScoreParams) -> str:
+def scoring(asked: Asked, params: ScoreParams) -> str:
     """What the model will be asked to do."""
-    long = np.concatenate([[0], EDGES]) >= params.min_tokens
-    n_documents, n_tokens = (int(count[:, :, long].sum()) for count in (cells.documents, cells.tokens))
-    first = n_documents * (FIRST * (params.chunk_tokens - 1) + 2 * FIRST * (params.chunk_tokens + 1))
+    about = "" if asked.is_exact else "about "
+    before = "" if asked.is_screened else ", before the cheap tier refuses some"
+    first = asked.n_documents * (FIRST * (params.chunk_tokens - 1) + 2 * FIRST * (params.chunk_tokens + 1))
     enough = (
-        "the rest goes where it tells most" if first < params.budget_tokens else "not enough: the longest come first"
+        "the rest goes where it tells most"
+        if first <= params.budget_tokens
+        else "which may not be enough: then the longest come first"
     )
     return (
-        f"Scoring: about {n_documents:,} documents of {params.min_tokens:,} tokens and more ({n_tokens:,} tokens). A near and a "
-        f"far pair each take at most {first:,} model tokens; the budget is {params.budget_tokens:,}, {enough}."
+        f"Scoring: {about}{asked.n_documents:,} documents of {shortest(params):,} tokens and more ({asked.n_tokens:,} tokens)"
+        f"{before}. A near and a far pair each take at most {first:,} model tokens; the budget is {params.budget_tokens:,}, "
+        f"{enough}."
     )
 
 

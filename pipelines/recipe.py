@@ -7,7 +7,7 @@ import difflib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -42,26 +42,32 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def names_fit(self) -> Self:
-        """Every source has a name of its own, and shares name domains that a source has."""
+        """Every source has a name of its own, and shares of either kind name domains that a source has."""
         names = [source.name for source in self.sources]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"sources: two are named {twice[0]!r}; give each a name of its own")
         domains = sorted({source.domain for source in self.sources})
-        for domain in sorted(self.plan.shares or {}):
-            if domain not in domains:
-                raise ValueError(f"plan.shares.{domain}: no source has this domain{meant(domain, domains)}")
+        top_shares = self.plan.select.top_shares if self.plan.select else {}
+        for key, shares in {"shares": self.plan.shares or {}, "select.top_shares": top_shares}.items():
+            for domain in sorted(shares):
+                if domain not in domains:
+                    raise ValueError(f"plan.{key}.{domain}: no source has this domain{meant(domain, domains)}")
         return self
 
     @model_validator(mode="after")
     def scores_are_made(self) -> Self:
-        """A plan selects by what the recipe has scored."""
+        """A plan selects by what the recipe has scored, and no two scorers write one table."""
         select = self.plan.select
         if select and not (self.screen if select.by == "recurrence" else self.score):
             table = "screen" if select.by == "recurrence" else "score"
             raise ValueError(f"plan.select.by: {select.by} needs the section [{table}]; add it")
         if self.score and not self.screen:
             raise ValueError("score: needs the section [screen], whose guard and gate come before the model; add it")
+        kinds = [scorer.kind for scorer in self.score.also] if self.score else []
+        twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
+        if twice:
+            raise ValueError(f"score.also: two are of kind {twice[0]}; their table is one, so keep one of them")
         return self
 
     def identity(self) -> dict[str, Any]:
@@ -135,9 +141,11 @@ def complaints(error: ValidationError) -> list[str]:
     """One clause for each fault, by the key as the recipe writes it."""
     found = []
     for fault in error.errors():
-        where = ".".join(str(part) for part in fault["loc"])
+        keys, models = walked(fault["loc"])
+        where = ".".join(keys)
         if fault["type"] == "extra_forbidden":
-            found.append(f"{where}: no such key{meant(str(fault['loc'][-1]), known_keys(fault['loc'][:-1]))}")
+            known = sorted({key for model in models for key in model.model_fields})
+            found.append(f"{where}: no such key{meant(keys[-1], known)}")
         elif fault["type"] == "missing":
             found.append(f"{where}: missing")
         elif fault["type"] == "value_error":
@@ -152,14 +160,27 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def known_keys(place: tuple[int | str, ...]) -> list[str]:
-    """The keys that may stand at a place in the recipe."""
-    model: type[BaseModel] = Recipe
+def walked(place: tuple[int | str, ...]) -> tuple[list[str], list[type[BaseModel]]]:
+    """A fault's place as the recipe writes it, and the models whose keys may stand where its last part does.
+
+    ("score", "also", 0, "prolong", "sed") -> ["score", "also", "0", "sed"], [ProLong]: pydantic names the union's member.
+    """
+    keys: list[str] = []
+    here: list[type[BaseModel]] = []
+    inner: list[type[BaseModel]] = [Recipe]
     for part in place:
-        if part == "sources":
-            model = Source
-        elif isinstance(part, str) and part in model.model_fields:
-            inner = model.model_fields[part].annotation
-            if isinstance(inner, type) and issubclass(inner, BaseModel):
-                model = inner
-    return sorted(model.model_fields)
+        if isinstance(part, str) and len(inner) > 1:
+            inner = [model for model in inner if part in get_args(model.model_fields["kind"].annotation)]
+            continue
+        keys.append(str(part))
+        if isinstance(part, str):  # a number is a place in a list, of the models that the list's key has
+            here, fields = inner, [model.model_fields.get(part) for model in inner]
+            inner = [model for field in fields if field for model in models_in(field.annotation)]
+    return keys, here
+
+
+def models_in(annotation: object) -> list[type[BaseModel]]:
+    """The models of an annotation such as X, X | None, tuple[X, ...] or X | Y."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in models_in(inner)]

@@ -4,17 +4,23 @@ import gzip
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import zstandard
 
+from pipelines.choose import SelectParams
 from pipelines.encode import encode_texts
-from pipelines.forecast import forecast, told
-from pipelines.publish import find_version
+from pipelines.forecast import asked_of_samples, forecast, scoring, shortest, told
+from pipelines.publish import find_version, shards_of
 from pipelines.recipe import load
-from pipelines.sample import READ_BYTES, estimated, sample
+from pipelines.sample import READ_BYTES, Sample, estimated, sample
+from pipelines.score import Columns, ScoreParams
 from pipelines.sources import Source
+from pipelines.store import Store
+from schemas.manifest import Manifest
+from tests import scored
 from tests.conftest import TINY
 
 
@@ -97,3 +103,84 @@ def test_a_large_source_is_read_in_part_and_taken_to_be_alike(tmp_path, monkeypa
     assert cells.tokens.sum() == pytest.approx(sum(true), rel=0.15)
     assert cells.documents.sum() == pytest.approx(1_600, rel=0.15)
     assert READ_BYTES > 1_000_000
+
+
+MIN_TOKENS = 5_000  # inside the bucket 4-8K, and some documents of the small mix are refused above it
+
+
+def lengths_and_refusals(tiny) -> list[tuple[int, str | None]]:
+    """Of each document of the small mix its tokens, 0 where it was dropped, and why the cheap tier refuses it."""
+    store, tables = Store(tiny.folder.parents[2]), shards_of(Manifest.of(tiny.folder))
+    rows = (
+        [row for s in tables[name] for row in store.read(s, [column]).to_pylist()]
+        for name, column in (("TOKENS", "n_tokens"), ("SCORES_CHEAP", "refused"))
+    )
+    return [(ids["n_tokens"] or 0, cheap["refused"]) for ids, cheap in zip(*rows, strict=True)]
+
+
+def test_the_documents_that_the_model_is_asked_of_are_counted_as_they_are(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.forecast.reader_of", lambda _, encode: encode)
+    asked = scored.recipe(tmp_path, min_tokens=MIN_TOKENS)
+    found = forecast(asked, tiny.folder.parents[2])
+    rows = lengths_and_refusals(tiny)
+    here = [n for n, refused in rows if n >= MIN_TOKENS and refused is None]
+    assert sum(n >= MIN_TOKENS for n, _ in rows) > len(here) > sum(n >= 8192 and not refused for n, refused in rows) > 0
+    assert (found.asked.n_documents, found.asked.n_tokens) == (len(here), sum(here))
+    said = f"Scoring: {len(here):,} documents of 5,000 tokens and more ({sum(here):,} tokens). A near"
+    assert said in told(found, asked)
+
+
+def test_what_the_plan_selects_takes_nothing_from_what_is_scored(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.forecast.reader_of", lambda _, encode: encode)
+    cheap = shards_of(Manifest.of(tiny.folder))["SCORES_CHEAP"]
+    monkeypatch.setattr("pipelines.forecast.scores", lambda *_: {"SCORES_CHEAP": cheap})
+    asked = scored.recipe(tmp_path, min_tokens=MIN_TOKENS)
+    select = SelectParams(by="recurrence", top_share=0.1)
+    chosen = asked.model_copy(update={"plan": asked.plan.model_copy(update={"select": select})})
+    all_of_it, found = (forecast(r, tiny.folder.parents[2]) for r in (asked, chosen))
+    assert found.before.tokens[:, :, 4:].sum() < all_of_it.before.tokens[:, :, 4:].sum()
+    assert found.asked == all_of_it.asked
+
+
+def test_what_is_not_known_of_the_scoring_is_said(tiny, tmp_path):
+    """The model has a tokenizer of its own, and the cheap tier was not asked in this way."""
+    asked = scored.recipe(tmp_path, min_tokens=MIN_TOKENS)
+    asked = asked.model_copy(update={"screen": asked.screen.model_copy(update={"max_list_share": 0.123})})
+    long = [n for n, _ in lengths_and_refusals(tiny) if n >= MIN_TOKENS]
+    found = forecast(asked, tiny.folder.parents[2])
+    assert not found.sampled
+    said = f"Scoring: about {len(long):,} documents of 5,000 tokens and more ({sum(long):,} tokens), before the cheap tier refuses some."
+    assert said in told(found, asked)
+
+
+@pytest.mark.parametrize(("n_tokens", "min_tokens"), [(60_000, 40_000), (300_000, 200_000), (40_000, 40_000)])
+def test_a_sample_knows_lengths_inside_a_bucket(n_tokens, min_tokens):
+    params = ScoreParams.model_construct(min_tokens=min_tokens, chunk_tokens=128, budget_tokens=1_000_000)
+    samples = [
+        Sample("a", "x", np.array([n_tokens] * 10 + [min_tokens - 1] * 3), 0.5),
+        Sample("b", "x", np.array([n_tokens]), 1.0),
+        Sample("none", "x", np.array([], np.int64), 0.0),
+    ]
+    said = scoring(asked_of_samples(samples, params), params)
+    assert said.startswith(
+        f"Scoring: about 21 documents of {min_tokens:,} tokens and more ({21 * n_tokens:,} tokens), before the cheap tier"
+    )
+    assert "at most 16,170 model tokens" in said  # 21 * (2 * 127 + 4 * 129)
+
+
+def test_a_plan_without_tables_counts_in_the_sample(tmp_path):
+    written(tmp_path / "a.jsonl", [{"text": f"{k} " + "whale sea " * 6_000} for k in range(10)])
+    asked = scored.recipe(tmp_path, min_tokens=5_000)
+    asked = asked.model_copy(update={"sources": (Source(name="a", domain="sea", path=str(tmp_path / "a.jsonl")),)})
+    found = forecast(asked, tmp_path / "root")
+    assert found.sampled
+    assert "Scoring: about 10 documents of 5,000 tokens and more" in told(found, asked)
+
+
+@pytest.mark.parametrize("chunk_tokens", [32, 128, 999])
+def test_the_shortest_is_where_the_model_begins_to_look(chunk_tokens):
+    params = ScoreParams.model_construct(min_tokens=5_000, chunk_tokens=chunk_tokens)
+    n = shortest(params)
+    assert n == 5_000 or chunk_tokens == 999  # whose fewest chunks are longer
+    columns = SimpleNamespace(n_tokens=np.array([n - 1, n]), refused=np.array(["", ""], object))
+    assert (Columns.reasons(columns, params) == "").tolist() == [False, True]

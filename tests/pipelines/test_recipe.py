@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.recipe import load
 from schemas.errors import RecipeError
+from tests.scored import MODEL
 
 ROOT = Path(__file__).parents[2]
 TINY = (ROOT / "mixes" / "tiny.toml").read_text()
@@ -16,6 +17,26 @@ def written(tmp_path, text):
     path = tmp_path / "mixes" / "r.toml"
     path.write_text(text.replace("../examples", str(ROOT / "examples")))
     return path
+
+
+ALL = TINY.replace(  # a recipe with every section that there is
+    "[plan]",
+    f"""[score]
+min_tokens = 30_000
+budget_tokens = 12_000
+
+[score.model]
+weights = "{MODEL}/model_opt_trained"
+
+[[score.also]]
+kind = "infogain"
+
+[[score.also]]
+kind = "prolong"
+sample_size = 500
+
+[plan]""",
+).replace("[pack]", '[plan.select]\nby = "chunk_gain"\ntop_share = 0.5\n\n[run]\n\n[pack]')
 
 
 @pytest.mark.parametrize("name", ["128k", "slimpajama-shares", "tiny"])
@@ -48,6 +69,54 @@ def test_a_fault_is_named(tmp_path, old, new, said):
     assert "r.toml" in str(error.value) or "token" in str(error.value)
 
 
+MISSPELT = {
+    "[dedup]": ("dedup.treshold", "threshold"),
+    "[encode]": ("encode.pieces_char", "piece_chars"),
+    "[screen]": ("screen.max_repeats_share", "max_repeat_share"),
+    "[score]": ("score.budget_token", "budget_tokens"),
+    "[score.model]": ("score.model.dtyp", "dtype"),
+    'kind = "infogain"': ("score.also.0.shorts_token", "short_tokens"),
+    'kind = "prolong"': ("score.also.1.sed", "seed"),
+    "[plan]": ("plan.budget_token", "budget_tokens"),
+    "[plan.select]": ("plan.select.top_sare", "top_share"),
+    "[run]": ("run.worker", "workers"),
+    "[pack]": ("pack.sequence_token", "sequence_tokens"),
+    "[[sources]]": ("sources.0.domian", "domain"),
+}
+
+
+@pytest.mark.parametrize(("after", "place", "key"), [(a, *named) for a, named in MISSPELT.items()], ids=MISSPELT)
+def test_a_misspelt_key_is_answered_with_the_one_that_was_meant(tmp_path, after, place, key):
+    assert ALL.count(after) == 1 or after == "[[sources]]"
+    text = ALL.replace(after, f"{after}\n{place.rpartition('.')[2]} = 1", 1)
+    with pytest.raises(RecipeError) as error:
+        load(written(tmp_path, text))
+    assert str(error.value) == f"{tmp_path}/mixes/r.toml: {place}: no such key; did you mean {key}?"
+
+
+def test_a_key_like_no_other_is_answered_with_those_of_its_section(tmp_path):
+    with pytest.raises(RecipeError) as error:
+        load(written(tmp_path, ALL.replace('kind = "prolong"', 'kind = "prolong"\nzzz = 1')))
+    known = "chunk_size, kind, sample_size, seed, threshold, window_size"
+    assert str(error.value).endswith(f"score.also.1.zzz: no such key; known: {known}")
+
+
+def test_every_section_is_misspelt_above(tmp_path):
+    recipe = load(written(tmp_path, ALL))
+    assert set(type(recipe).model_fields) - {"mix"} == {place.split(".")[0] for place, _ in MISSPELT.values()}
+
+
+def test_a_fault_in_one_of_the_other_scorers_is_named_as_the_recipe_writes_it(tmp_path):
+    with pytest.raises(RecipeError, match=r"r.toml: score.also.1.sample_size: missing$"):
+        load(written(tmp_path, ALL.replace("sample_size = 500", "")))
+
+
+def test_two_scorers_of_one_kind(tmp_path):
+    again = ALL.replace("[[score.also]]", '[[score.also]]\nkind = "infogain"\nshort_tokens = 64\n\n[[score.also]]', 1)
+    with pytest.raises(RecipeError, match=r"score.also: two are of kind infogain; their table is one"):
+        load(written(tmp_path, again))
+
+
 def test_two_sources_of_one_name(tmp_path):
     import re
 
@@ -59,6 +128,16 @@ def test_two_sources_of_one_name(tmp_path):
 def test_shares_of_an_unknown_domain(tmp_path):
     with pytest.raises(RecipeError, match=r"plan.shares.bok: no source has this domain; did you mean book\?"):
         load(written(tmp_path, TINY.replace("[plan]", "[plan]\nshares = { bok = 1.0 }")))
+
+
+def test_a_top_share_of_an_unknown_domain(tmp_path):
+    wrong = ALL.replace("[run]", "[plan.select.top_shares]\narxv = 0.1\n\n[run]")
+    with pytest.raises(
+        RecipeError, match=r"plan.select.top_shares.arxv: no source has this domain; did you mean arxiv\?"
+    ):
+        load(written(tmp_path, wrong))
+    right = load(written(tmp_path, wrong.replace("arxv", "arxiv")))
+    assert right.plan.select.share("arxiv") == 0.1
 
 
 def test_where_a_recipe_lies_is_no_part_of_it(tmp_path):
