@@ -146,8 +146,10 @@ def calibrate(
     """Fit the correction of chunk_gain for the recipe's model and chunk size. Long work; it resumes."""
     from flows.progress import following
     from pipelines.calibrate import calibrate as fit
+    from pipelines.calibrate import check_out
     from pipelines.recipe import load
 
+    check_out(out)
     loaded = load(recipe)
     with following(root.absolute()):
         found = fit(loaded, root, documents, report=typer.echo)

@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from pipelines import dedup, encode, ingest, measure
+from pipelines.build import held
+from pipelines.encode import EncodeParams
 from pipelines.recipe import Recipe
+from pipelines.score import ScoreParams
 from pipelines.scorer_model import reader_of
 from pipelines.stage import LOOK_UP, Runner
 from pipelines.store import Shard, Store
@@ -22,6 +25,24 @@ from scorers.pairs import FAR, n_far, n_near
 CHUNKS = 34  # of each document: 561 pairs, 76,000 model tokens
 
 
+def check_out(path: Path) -> None:
+    """Make sure that a calibration can be written, before the work that it takes. Leaves what is there as it is.
+
+    Raises:
+        RecipeError: it can't.
+    """
+    is_new = not path.exists()
+    try:
+        with open(path, "ab"):
+            pass
+    except OSError as error:
+        raise RecipeError(
+            f"{path}: can't be written ({error.strerror}); name a file in a folder that is there and can be written"
+        ) from error
+    if is_new:
+        path.unlink()
+
+
 def calibrate(recipe: Recipe, root: Path, n_documents: int, report: Callable[[str], None]) -> Calibration:
     """Measure a pool of the recipe's documents and fit.
 
@@ -29,24 +50,41 @@ def calibrate(recipe: Recipe, root: Path, n_documents: int, report: Callable[[st
 
     Raises:
         RecipeError: the recipe scores nothing, its documents were not read yet, or too few are long enough.
+        BusyError: a build holds the root.
     """
     if not recipe.score:
         raise RecipeError("calibrate: the recipe has no section [score], which names the model")
-    params, store = recipe.score, Store(root.absolute())
-    reader = reader_of(params.model_copy(update={"calibration": None}), recipe.encode)
-    documents, tokens = tables(recipe.model_copy(update={"encode": reader}), store)
+    store = Store(root.absolute())
+    if not (store.root / "actions").is_dir():  # held() would make a root of it
+        raise RecipeError(f"{store.root}: no mix was built there; build it first, without [score], or name its --root")
+    params = recipe.score.model_copy(update={"calibration": None})
+    reader = reader_of(params, recipe.encode)
+    with held(store, f"{recipe.mix}, calibrating"):
+        return fitted(
+            measured_pool(recipe, params, reader, n_documents, store, report),
+            Path(params.model.weights.path).name,
+            params.model.weights.hash,
+        )
+
+
+def measured_pool(
+    recipe: Recipe, params: ScoreParams, reader: EncodeParams, n_documents: int, store: Store,
+    report: Callable[[str], None],
+) -> list[tuple[Sequence[MeasuredPair], np.ndarray]]:  # fmt: skip
+    """All pairs of each document of the pool, and its chunks."""
+    documents, tokens = tables(recipe, reader, store)
     wanted = pool(documents, tokens, n_documents, params.chunk_tokens, store)
     n_pairs = sum(w.n_pairs for _, each in wanted for w in each)
     report(f"{sum(len(each) for _, each in wanted)} documents, {n_pairs:,} pairs, resumed where it was stopped")
     measured = measure.folder_of(store, params.model, params.chunk_tokens, reader.tokenizer.hash, use="calibration")
     measure.run(wanted, params.model, params.chunk_tokens, measured, store, recipe.run)
-    found = []
+    found: list[tuple[Sequence[MeasuredPair], np.ndarray]] = []
     for shard, each in wanted:
         ids = store.read(shard, ["input_ids"])["input_ids"]
         for one in each:
             chunks = chunks_of(ids[one.row].values.to_numpy()[:-1], params.chunk_tokens)[: one.n_chunks]
             found.append((measured.of(one.content_hash), chunks))
-    return fitted(found, Path(params.model.weights.path).name, params.model.weights.hash)
+    return found
 
 
 def fitted(pool: Sequence[tuple[Sequence[MeasuredPair], np.ndarray]], model: str, weights: str) -> Calibration:
@@ -70,21 +108,21 @@ def fitted(pool: Sequence[tuple[Sequence[MeasuredPair], np.ndarray]], model: str
     )  # fmt: skip
 
 
-def tables(recipe: Recipe, store: Store) -> tuple[list[Shard], list[Shard]]:
-    """DOCUMENTS and TOKENS of a recipe that was built.
+def tables(recipe: Recipe, reader: EncodeParams, store: Store) -> tuple[list[Shard], list[Shard]]:
+    """DOCUMENTS of a recipe that was built, and the model's TOKENS of them, which such a build may not have made.
 
     Raises:
-        RecipeError: they are not there.
+        RecipeError: the documents are not there.
     """
     look, names = Runner(runner=LOOK_UP), tuple(source.name for source in recipe.sources)
     try:
         documents, _ = ingest.run(recipe.sources, store, look)
         _, duplicates = dedup.run(documents, recipe.dedup, names, {}, store, look)
-        return documents, encode.run(documents, duplicates, recipe.encode, store, look)
     except NotMade as error:
         raise RecipeError(
             f"{store.root}: the recipe's documents were not read there yet; build it first, without [score]"
         ) from error
+    return documents, encode.run(documents, duplicates, reader, store, recipe.run)
 
 
 def pool(

@@ -78,11 +78,7 @@ def token_nll(lm: LM, ids: np.ndarray, long: int, short: int, stride: int) -> tu
         RecipeError: the sizes don't fit together or pass the model's window.
         StageError: a pass doesn't fit into memory.
     """
-    if not 0 < stride < short < long <= room(lm):
-        raise RecipeError(
-            f"score: stride_tokens = {stride:,}, short_tokens = {short:,}, long_tokens = {long:,}: each must be below "
-            f"the next, and the last at most {room(lm):,}, which the model has room for"
-        )
+    check_sizes(long, short, stride, room(lm))
     with_long, with_short = np.full((2, len(ids)), np.nan)
     try:
         with memory_errors():
@@ -94,6 +90,19 @@ def token_nll(lm: LM, ids: np.ndarray, long: int, short: int, stride: int) -> tu
     except MemoryError as error:
         raise StageError(f"score: a pass of {long:,} tokens does not fit into memory") from error
     return with_long, with_short
+
+
+def check_sizes(long: int, short: int, stride: int, most: int) -> None:
+    """most: tokens that the model has room for beside the anchor.
+
+    Raises:
+        RecipeError: the sizes don't fit together or pass it.
+    """
+    if not 0 < stride < short < long <= most:
+        raise RecipeError(
+            f"score: stride_tokens = {stride:,}, short_tokens = {short:,}, long_tokens = {long:,}: each must be below "
+            f"the next, and the last at most {most:,}, which the model has room for"
+        )
 
 
 def short_passes(ids: np.ndarray, short: int, stride: int, block: int) -> Iterator[tuple[int, np.ndarray]]:

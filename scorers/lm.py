@@ -5,12 +5,12 @@ few tokens at a time. Compute is float32 or bfloat16, what is summed is float64.
 torch, inside their functions: a build that scores nothing doesn't need it.
 """
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from shutil import rmtree
 from threading import Lock
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from schemas.errors import RecipeError
-from scorers.weights import Weights, converted_folder
+from scorers.weights import Weights, anchor_of, converted_folder, window_of
 
 LOADING = Lock()
 HEAD_TOKENS = 128  # the head sees so many positions at a time: 25 MB of logits for a vocabulary of 49,152
@@ -36,13 +36,17 @@ class ModelParams(BaseModel):
     block: NonNegativeInt = 0  # passes at a time; 0: one on a CPU, where a value then depends on its own text alone
     threads: PositiveInt = 1  # of a worker: two workers of one thread are faster than one of two
 
+    @property
+    def n_passes(self) -> int:
+        return self.block or (1 if self.device == "cpu" else 64)
+
 
 @dataclass(frozen=True, eq=False)
 class LM:
     """A loaded model.
 
     Attributes:
-        fingerprint: what else but the text a measured value depends on: weights, dtype, torch, kind of processor.
+        fingerprint: what else but the text a measured value depends on.
         window_tokens: the longest pass.
         sliding_tokens: how far back a layer sees that doesn't see all, None where every layer does.
         anchor: the token that the model was trained to see before a text, None where it has none.
@@ -74,9 +78,7 @@ def load(params: ModelParams) -> LM:
 
 @cache
 def loaded(params: ModelParams) -> LM:
-    torch, transformers = libraries()
-    if params.device == "cuda" and not torch.cuda.is_available():
-        raise RecipeError('score.model: device = "cuda", but torch finds no GPU here; set device = "cpu"')
+    torch, transformers = torch_on(params.device), libraries()[1]
     folder = converted(params.weights)
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -91,28 +93,14 @@ def loaded(params: ModelParams) -> LM:
         raise RecipeError(f"{params.weights.path}: does not fit on {params.device}; name a smaller model") from error
     except Exception as error:
         raise RecipeError(f"{params.weights.path}: not a causal LM that transformers can load ({error})") from error
-    most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if most and (params.window_tokens or 0) > most:
-        raise RecipeError(
-            f"{params.weights.path}: score.model.window_tokens = {params.window_tokens:,}, but the model was made for "
-            f"{most:,}: its perplexity past that says nothing; take the key away or lower it"
-        )
+    config = model.config.get_text_config()
+    window = window_of(params.weights, params.window_tokens, config)
     lm = LM(
-        model, model.get_output_embeddings(), fingerprint(params), params.window_tokens or most or 2048,
-        n_vocab, params.device, params.block or (1 if params.device == "cpu" else 64),
-        anchor_of(model), getattr(model.config.get_text_config(), "sliding_window", None),
+        model, model.get_output_embeddings(), fingerprint(params), window, n_vocab, params.device, params.n_passes,
+        anchor_of(config), getattr(config, "sliding_window", None),
     )  # fmt: skip
     check(lm, params, wanted)
     return lm
-
-
-def anchor_of(model: Any) -> int | None:
-    """The model's BOS, or else its EOS; None where it has neither in its vocabulary."""
-    config = model.config.get_text_config()
-    named = [getattr(config, name, None) for name in ("bos_token_id", "eos_token_id")]
-    found = [token[0] if isinstance(token, list) else token for token in named]
-    n_vocab = getattr(config, "vocab_size", math.inf)
-    return next((token for token in found if token is not None and 0 <= token < n_vocab), None)
 
 
 def libraries() -> tuple[Any, Any]:
@@ -132,13 +120,26 @@ def libraries() -> tuple[Any, Any]:
     return torch, transformers
 
 
+def torch_on(device: str) -> Any:
+    """torch, where it finds the device.
+
+    Raises:
+        RecipeError: it doesn't, or is not installed.
+    """
+    torch, _ = libraries()
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RecipeError('score.model: device = "cuda", but torch finds no GPU here; set device = "cpu"')
+    return torch
+
+
 def fingerprint(params: ModelParams) -> tuple[str, ...]:
     """What else but the text a measured value depends on."""
-    torch, _ = libraries()
+    torch = torch_on(params.device)
     on_cpu = params.device == "cpu"
     processor = torch.backends.cpu.get_cpu_capability() if on_cpu else torch.cuda.get_device_name()
+    passes = f"block {params.n_passes}", f"threads {params.threads}"  # both change the order of a product's sums
     products = "packed" if is_packed(params) else "plain"
-    return params.weights.hash, params.dtype, params.device, torch.__version__, processor, products
+    return params.weights.hash, params.dtype, params.device, torch.__version__, processor, *passes, products
 
 
 def converted(weights: Weights) -> str:
@@ -160,10 +161,18 @@ def converted(weights: Weights) -> str:
         raise RecipeError(f"{weights.path}: not a GGUF file that transformers can convert ({error})") from error
     del model.config.quantization_config  # the weights are plain numbers now
     model.hf_quantizer, model.is_quantized = None, False
-    model.save_pretrained(part)
-    tokenizer.save_pretrained(part)
-    if not (folder / "config.json").is_file():  # another process may have been first
+    try:
+        model.save_pretrained(part)
+        tokenizer.save_pretrained(part)
         os.replace(part, folder)
+    except Exception as error:
+        if not (folder / "config.json").is_file():  # another process may have been first
+            raise RecipeError(
+                f"{folder.parent}: the converted form of {name} can't be written there ({error}); copy the file to a "
+                "folder that can be written and has room for four bytes a weight, and name it there"
+            ) from error
+    finally:
+        rmtree(part, ignore_errors=True)
     return str(folder)
 
 
@@ -184,8 +193,9 @@ def pack(model: Any) -> None:
     those of torch's compiler, which asks for the same layout. A head that is tied to the embedding is laid out beside it.
     """
     torch, _ = libraries()
+    module: Any = torch.nn.Module
 
-    class Packed(torch.nn.Module):
+    class Packed(module):
         def __init__(self, linear: Any):
             super().__init__()
             self.in_features, self.out_features, self.bias = linear.in_features, linear.out_features, linear.bias

@@ -70,12 +70,7 @@ def score(lm: LM, ids: np.ndarray, params: LongAttnParams) -> Score:
         StageError: a pass doesn't fit into memory.
     """
     ids = np.asarray(ids)
-    window = params.window_tokens or lm.window_tokens
-    if not params.min_tokens <= window <= lm.window_tokens:
-        raise RecipeError(
-            f"score: min_tokens = {params.min_tokens:,}, window_tokens = {window:,}: the first must be at most the second, "
-            f"and that at most the model's window of {lm.window_tokens:,}"
-        )
+    window = window_of(params, lm.window_tokens)
     if len(ids) < params.min_tokens:
         reason = f"{len(ids):,} tokens, {params.min_tokens:,} wanted"
         return Score("too_short", reason, dict.fromkeys(PARTS), *np.empty((2, 0, 0)))
@@ -90,6 +85,21 @@ def score(lm: LM, ids: np.ndarray, params: LongAttnParams) -> Score:
         return Score("error", "attention is not a number", dict.fromkeys(PARTS), ds, du)
     parts = {"ds": ds.mean(), "du": du.mean(), "window_tokens": window, "n_windows": len(ds)}
     return Score("scored", None, {name: float(value) for name, value in parts.items()}, ds, du)
+
+
+def window_of(params: LongAttnParams, most: int) -> int:
+    """Tokens of a full window. most: the model's window.
+
+    Raises:
+        RecipeError: it passes that, or is below min_tokens.
+    """
+    window = params.window_tokens or most
+    if not params.min_tokens <= window <= most:
+        raise RecipeError(
+            f"score: min_tokens = {params.min_tokens:,}, window_tokens = {window:,}: the first must be at most the second, "
+            f"and that at most the model's window of {most:,}"
+        )
+    return window
 
 
 def starts(n_tokens: int, window: int) -> list[int]:

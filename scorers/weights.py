@@ -1,8 +1,9 @@
 """A model's files, found by the name that a recipe gives and counted by what they hold."""
 
+import math
 from hashlib import blake2b
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,7 +55,7 @@ class Weights(BaseModel):
         if path.is_file() and path.suffix != ".gguf":
             raise RecipeError(f"{path}: not a model; name a folder with safetensors, or a .gguf file")
         files = [path] if path.is_file() else sorted({p for pattern in PATTERNS for p in path.glob(pattern)})
-        if path.is_dir() and not {".safetensors", ".json"} <= {p.suffix for p in files}:
+        if path.is_dir() and not {".safetensors", "config.json"} <= {p.suffix for p in files} | {p.name for p in files}:
             raise RecipeError(f"{path}: holds no model: config.json and *.safetensors are wanted (no pickled weights)")
         digest = blake2b(digest_size=16)
         try:
@@ -78,3 +79,29 @@ def tokenizer_of(weights: Weights) -> Path:
     """The model's own tokenizer.json."""
     folder = converted_folder(weights) if weights.path.endswith(".gguf") else Path(weights.path)
     return folder / "tokenizer.json"
+
+
+# -- what a model was made for, by the configuration of its text part
+
+
+def window_of(weights: Weights, asked: int | None, config: Any) -> int:
+    """Tokens of the longest pass. asked: by the recipe; None: all that the model was made for.
+
+    Raises:
+        RecipeError: more are asked for than that.
+    """
+    most = getattr(config, "max_position_embeddings", None)
+    if most and (asked or 0) > most:
+        raise RecipeError(
+            f"{weights.path}: score.model.window_tokens = {asked:,}, but the model was made for "
+            f"{most:,}: its perplexity past that says nothing; take the key away or lower it"
+        )
+    return asked or most or 2048
+
+
+def anchor_of(config: Any) -> int | None:
+    """The model's BOS, or else its EOS; None where it has neither in its vocabulary."""
+    named = [getattr(config, name, None) for name in ("bos_token_id", "eos_token_id")]
+    found = [token[0] if isinstance(token, list) else token for token in named]
+    n_vocab = getattr(config, "vocab_size", math.inf)
+    return next((token for token in found if token is not None and 0 <= token < n_vocab), None)

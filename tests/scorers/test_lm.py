@@ -2,6 +2,7 @@
 
 import math
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,8 +12,8 @@ from schemas.errors import RecipeError, StageError
 from scorers import chunks as chunks_module
 from scorers import lm
 from scorers.chunks import Chunks
-from scorers.lm import ModelParams, anchor_of, body, load, nll
-from scorers.weights import Weights, converted_folder, tokenizer_of
+from scorers.lm import ModelParams, body, load, nll
+from scorers.weights import Weights, anchor_of, converted_folder, tokenizer_of
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -359,7 +360,7 @@ def test_what_is_loaded(folders, models):
 def test_the_anchor_is_the_bos_or_else_the_eos(named, anchor):
     config = CONFIGS["llama"]()
     config.update(named)
-    assert anchor_of(SimpleNamespace(config=config)) == anchor
+    assert anchor_of(config) == anchor
 
 
 def test_the_anchor_is_the_models(models):
@@ -393,6 +394,19 @@ def test_the_fingerprint_is_of_what_values_depend_on(folders, models, tmp_path):
     assert lm.fingerprint(params_of(folders("opt"))) != model.fingerprint
     (tmp_path / "elsewhere").symlink_to(folders("llama"))
     assert lm.fingerprint(params_of(tmp_path / "elsewhere")) == model.fingerprint
+    assert lm.fingerprint(params_of(folders("llama"), block=1)) == model.fingerprint  # what 0 is on a CPU
+    changed = [{"block": 64}, {"threads": 2}, {"threads": 64}, {"block": 2, "threads": 1}, {"block": 1, "threads": 2}]
+    found = [lm.fingerprint(params_of(folders("llama"), **each)) for each in changed]
+    assert len({model.fingerprint, *found}) == 5
+    assert {each[-1] for each in found} == {model.fingerprint[-1]}
+
+
+def test_the_block_of_a_gpu_is_part_of_its_fingerprint(folders, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
+    by_itself, as_64, as_1 = (lm.fingerprint(params_of(folders("llama"), device="cuda", block=n)) for n in (0, 64, 1))
+    assert by_itself == as_64 != as_1
+    assert "a card" in by_itself
 
 
 def test_a_window_over_the_models_own_is_refused(folders):
@@ -410,10 +424,11 @@ def test_two_chunks_over_the_window_are_refused(models):
             Chunks(models("llama"), document(c=c), anchor)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there(folders):
+@pytest.mark.parametrize("asked", [load, lm.fingerprint])
+def test_a_gpu_that_is_not_there(asked, folders, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RecipeError, match=r'device = "cuda", but torch finds no GPU here; set device = "cpu"'):
-        load(params_of(folders("llama"), device="cuda"))
+        asked(params_of(folders("llama"), device="cuda"))
 
 
 REFUSED = {
@@ -491,6 +506,12 @@ def test_a_folder_without_a_model_is_refused(tmp_path, folders):
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(RecipeError, match="no pickled weights"):
         Weights.of(tmp_path)
+    (tmp_path / "config.json").rename(tmp_path / "tokenizer.json")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(RecipeError, match=r"holds no model: config\.json"):
+        Weights.of(tmp_path)
+    (tmp_path / "tokenizer.json").rename(tmp_path / "config.json")
+    (tmp_path / "model.safetensors").unlink()
     torch.save(load(params_of(folders("llama"))).model.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(RecipeError, match="no pickled weights") as caught:
         Weights.of(tmp_path)
@@ -594,6 +615,67 @@ def test_a_gguf_file_is_its_bytes_whatever_its_name(tmp_path):
     assert converted_folder(one) == tmp_path / one.hash
     assert tokenizer_of(one) == tmp_path / one.hash / "tokenizer.json"
     assert tokenizer_of(Weights(path=str(tmp_path), hash="x")) == tmp_path / "tokenizer.json"
+
+
+class Saved:
+    """Stands for a model or a tokenizer that transformers read from a GGUF file."""
+
+    def __init__(self, save):
+        self.save_pretrained = save
+        self.config = SimpleNamespace(quantization_config=1)
+
+
+@pytest.fixture
+def gguf(tmp_path, monkeypatch):
+    """A GGUF file's weights, with a way to say how its converted form is saved."""
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+
+    def saved_by(model, tokenizer):
+        reads = [
+            SimpleNamespace(from_pretrained=lambda *_, save=save, **__: Saved(save)) for save in (model, tokenizer)
+        ]
+        stub = SimpleNamespace(AutoModelForCausalLM=reads[0], AutoTokenizer=reads[1])
+        monkeypatch.setattr(lm, "libraries", lambda: (torch, stub))
+        return Weights.of(tmp_path / "a.gguf")
+
+    return saved_by
+
+
+def as_config(part):
+    Path(part).mkdir(exist_ok=True)
+    (Path(part) / "config.json").write_text("{}")
+
+
+def fails(part):
+    raise PermissionError(13, "Permission denied", str(part))
+
+
+@pytest.mark.parametrize("saves", [(fails, as_config), (as_config, fails)], ids=["model", "tokenizer"])
+def test_a_gguf_file_where_nothing_can_be_written(saves, gguf, tmp_path):
+    weights = gguf(*saves)
+    with pytest.raises(
+        RecipeError, match=r"of a\.gguf can't be written there .*Permission denied.*; copy the file"
+    ) as caught:
+        lm.converted(weights)
+    assert str(caught.value).startswith(f"{tmp_path}: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gguf"]
+
+
+def test_a_gguf_file_is_converted_once_whoever_is_first(gguf, tmp_path):
+    folder = converted_folder(Weights.of(tmp_path / "a.gguf"))
+
+    def second(_):
+        folder.mkdir()
+        (folder / "config.json").write_text("first")
+
+    assert lm.converted(gguf(as_config, second)) == str(folder)
+    assert lm.converted(gguf(fails, fails)) == str(folder)
+    assert (folder / "config.json").read_text() == "first"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a.gguf", folder.name])
+    (folder / "config.json").unlink()
+    folder.rmdir()
+    assert lm.converted(gguf(as_config, as_config)) == str(folder)
+    assert (folder / "config.json").read_text() == "{}"
 
 
 def test_without_torch_it_is_said_what_to_install(monkeypatch):
