@@ -28,6 +28,7 @@ MIN_DOCUMENTS = 4  # with a whole window: fewer tell nothing of what is rare, an
 MIN_SCORED = 20  # of fewer intact documents a 10 % point can't be told
 GATE = 0.10  # of intact documents that may lie below the gate; below it lie 80 to 98 % of texts stitched of four
 
+
 @dataclass(frozen=True, eq=False)
 class Domain:
     """What is known of one domain; the fields are columns of BACKGROUND."""

@@ -85,7 +85,9 @@ class Calibration(BaseModel):
         try:
             return cls.model_validate_json(path.read_bytes())
         except OSError as error:
-            raise RecipeError(f"{path}: can't be read ({error.strerror}); `longmix calibrate` makes one") from error
+            raise RecipeError(
+                f"{path}: can't be read ({error.strerror}); `longmix calibrate` makes one, of a recipe without the key"
+            ) from error
         except ValidationError as error:
             raise RecipeError(
                 f"{path}: not a calibration ({error.errors()[0]['msg']}); `longmix calibrate` makes one"
