@@ -25,7 +25,11 @@ def catalog(status, reason, refused=None):
     ("row", "shown", "hidden"),
     [
         (("scored", None), ["Long dependencies", "0.250", "Refused without a model"], ["NaN"]),
-        (("not_scored", "short"), ["Long dependencies", "Not scored by the model", "short", "70,000"], ["0.250"]),
+        (
+            ("not_scored", "short"),
+            ["Long dependencies", "none", "Not scored by the model", "short", "70,000"],
+            ["0.250"],
+        ),
         ((None, None, "list"), ["Refused without a model"], ["Long dependencies", "Not scored"]),
     ],
     ids=["every document has a score", "none has", "no model was asked"],
