@@ -11,7 +11,7 @@ COLOURS = ("#dbe7f3", "#c2d7ec", "#a4c4e3", "#83aed8", "#6196ca", "#417fba", "#2
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2530}
 h1{font-size:1.5rem;margin-bottom:0}h2{font-size:1.1rem;margin-top:2rem}p.note{color:#5a6675;margin-top:.2rem}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:.2rem .7rem;text-align:right;border-bottom:1px solid #e4e9ee;white-space:nowrap}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:.2rem .7rem;text-align:right;border-bottom:1px solid #e4e9ee}td:nth-child(2){white-space:nowrap}
 th:first-child,td:first-child{text-align:left}.cards{display:flex;gap:1rem;flex-wrap:wrap;margin:1rem 0}
 .card{border:1px solid #dde3ea;border-radius:.5rem;padding:.6rem 1rem}.card b{display:block;font-size:1.3rem}
 svg text{font:12px system-ui,sans-serif;fill:#1c2530}.key{display:inline-block;width:.8rem;height:.8rem;margin:0 .3rem 0 .8rem}
