@@ -177,9 +177,13 @@ def whom_first(scores: Scores) -> list[str]:
             continue
         place = (rankdata(values[mine]) - 1) / (mine.sum() - 1)
         of = scores.domain[mine]
-        inside = [spearmanr(values[mine][of == d], scores.level[mine][of == d])[0] for d in domains]
+        inside = [
+            spearmanr(values[mine][of == d], scores.level[mine][of == d])[0]
+            for d in domains
+            if values[mine][of == d].std()
+        ]
         cells = [f"{place[of == d].mean():.2f}" for d in domains]
-        cells += [f"{spearmanr(values[mine], scores.level[mine])[0]:.2f}", f"{np.nanmean(inside):.2f}"]
+        cells += [f"{spearmanr(values[mine], scores.level[mine])[0]:.2f}", f"{np.mean(inside):.2f}"]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
 
