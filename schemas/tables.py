@@ -116,7 +116,11 @@ BUDGET = pa.schema(
 BACKGROUND = pa.schema(
     [
         column("domain", pa.string(), "as in DOCUMENTS"),
-        column("made_by", pa.string(), "how its documents were chosen and its words cut; a refresh keeps what was made by its own"),
+        column(
+            "made_by",
+            pa.string(),
+            "how its documents were chosen and its words cut; a refresh keeps what was made by its own",
+        ),
         column("documents", many(pa.string()), "content hashes of the documents that it is known by, lowest key first"),
         column("keys", many(pa.uint64()), "words of at least two of them, by hash, ascending"),
         column("idf", many(pa.float32()), "[keys] minus the log of the share"),
@@ -137,7 +141,9 @@ SCORES_CHEAP = pa.schema(
         part("recurrence", "how much more its rare words come back far away than in other documents of the domain"),
         part("order_z", "how far its blocks stand from an order by chance, in standard deviations"),
         part("list_share", "share of its bytes in rows of a list or table"),
-        column("shuffled", pa.bool_(), "order_z is so low that its order may be chance; NULL: can't be told", nullable=True),
+        column(
+            "shuffled", pa.bool_(), "order_z is so low that its order may be chance; NULL: can't be told", nullable=True
+        ),
         column(
             "refused",
             pa.string(),
