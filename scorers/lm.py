@@ -6,6 +6,7 @@ torch, inside their functions: a build that scores nothing doesn't need it.
 """
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -180,10 +181,11 @@ def converted(weights: Weights) -> str:
 
 
 def is_packed(params: ModelParams) -> bool:
-    """Whether products go through oneDNN with weights laid out for it: float32 on a CPU whose torch has it."""
+    """Whether products go through oneDNN with weights laid out for it: float32 on an x86-64 CPU whose torch has it."""
     torch, _ = libraries()
     has_it = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    return params.device == "cpu" and params.dtype == "float32" and has_it
+    is_x86 = platform.machine().lower() in ("x86_64", "amd64")  # tried on no other
+    return params.device == "cpu" and params.dtype == "float32" and is_x86 and has_it
 
 
 def pack(model: Any) -> None:
