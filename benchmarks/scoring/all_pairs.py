@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/scoring/all_pairs.py anchored WORKER N_WORKERS     the intact texts, as chunk_gain reads them
     .venv/bin/python benchmarks/scoring/all_pairs.py plain WORKER N_WORKERS        24 intact, 24 stitched, as LDS reads them
 
-Resumes; 1,300 pairs a minute of a core that has AVX512-BF16. What was measured before is in results/pool_pairs.parquet and
+Resumes; 400 pairs a minute of a core that has AVX512-BF16. What was measured before is in results/pool_pairs.parquet and
 results/pool_plain.parquet, and is taken from there where the text is still the same; `all_pairs.py anchored|plain keep`
 puts there what is new. Writes data/scoring/anchored|plain/NAME.jsonl, a line for each context: the nll of every later
 chunk right after it.
