@@ -13,6 +13,7 @@ from flows.ask import printed
 from pipelines.cells import BUCKETS
 from pipelines.forecast import grid
 from pipelines.publish import Version
+from pipelines.report import NOT_SCORED, was_asked
 
 
 def summary(version: Version, root: Path, seconds: float) -> str:
@@ -42,14 +43,11 @@ Next, for example:
 
 def scores(con: duckdb.DuckDBPyConnection) -> str:
     """What the model said, by domain and length, and what it did not look at; empty where no model was asked."""
-    if not con.execute("SELECT count(*) FROM scores WHERE status IS NOT NULL").fetchall()[0][0]:
+    if not was_asked(con):
         return ""
     found = con.sql("SELECT * FROM scores_by_length WHERE scored > 0")
     rows = found.fetchall()
-    why = con.sql("""
-        SELECT coalesce(reason, status) AS reason, sum(documents)::BIGINT AS documents, sum(tokens)::BIGINT AS tokens
-        FROM not_scored GROUP BY ALL ORDER BY tokens DESC
-    """)
+    why = con.sql(NOT_SCORED)
     return f"""
 chunk_gain: how much easier far chunks make one another, nats per token (10 %, median, 90 % of documents)
 {printed(found.columns, rows) if rows else "  no document has a score"}

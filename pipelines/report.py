@@ -103,19 +103,23 @@ FROM not_scored GROUP BY ALL ORDER BY tokens DESC
 SHARES = 'SELECT domain, tokens, corpus_share AS "share of the corpus", drawn_tokens AS "tokens in the mix", mix_share AS "share of the mix" FROM shares'
 
 
+def was_asked(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the recipe has a model for its scores."""
+    return con.execute("SELECT count(*) FROM scores WHERE status IS NOT NULL").fetchall()[0][0] > 0
+
+
 def judged(con: duckdb.DuckDBPyConnection) -> str:
     """What was scored, and what was not and why; empty where the recipe scores nothing."""
     if not con.execute("SELECT count(*) FROM scores").fetchall()[0][0]:
         return ""
     note = "chunk_gain: how much easier far chunks of a document make one another, nats per token; docs/scores.md tells more."
-    was_asked = con.execute("SELECT count(*) FROM scores WHERE status IS NOT NULL").fetchall()[0][0]
     why = f"<h2>Not scored by the model</h2>{rows(con, NOT_SCORED)}"
     cheap = (
         "What the cheap tier would keep from a model: repeats, lists, and texts whose rare words don't come back, which is "
         "less than nine of ten intact documents of the domain have: so about one good document in ten is among those."
     )
     refused = f'<h2>Refused without a model</h2><p class="note">{cheap}</p>{rows(con, REFUSED)}'
-    scored = f'<h2>Long dependencies</h2><p class="note">{note}</p>{rows(con, SCORED)}{why}' if was_asked else ""
+    scored = f'<h2>Long dependencies</h2><p class="note">{note}</p>{rows(con, SCORED)}{why}' if was_asked(con) else ""
     return scored + refused
 
 

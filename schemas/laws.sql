@@ -45,23 +45,10 @@ FROM documents u JOIN documents k ON k.document_id = u.kept_id AND k.verdict = '
 WHERE u.verdict IN ('exact', 'near') AND (u.verdict = 'exact') <> (u.content_hash = k.content_hash);
 
 -- law: BUDGET and the scores have a row for each row of DOCUMENTS, in its order, or there is none of them
-SELECT 'SCORES_CHEAP' AS name, shard, row FROM tables.documents d FULL JOIN tables.scores_cheap c USING (shard, row)
-WHERE EXISTS (FROM tables.scores_cheap) AND d.document_id IS DISTINCT FROM c.document_id
-UNION ALL
-SELECT 'BUDGET', shard, row FROM tables.documents d FULL JOIN tables.budget b USING (shard, row)
-WHERE EXISTS (FROM tables.budget) AND d.document_id IS DISTINCT FROM b.document_id
-UNION ALL
-SELECT 'SCORES_CHUNK_GAIN', shard, row FROM tables.documents d FULL JOIN tables.scores_chunk_gain g USING (shard, row)
-WHERE EXISTS (FROM tables.scores_chunk_gain) AND d.document_id IS DISTINCT FROM g.document_id
-UNION ALL
-SELECT 'SCORES_PROLONG', shard, row FROM tables.documents d FULL JOIN tables.scores_prolong p USING (shard, row)
-WHERE EXISTS (FROM tables.scores_prolong) AND d.document_id IS DISTINCT FROM p.document_id
-UNION ALL
-SELECT 'SCORES_INFOGAIN', shard, row FROM tables.documents d FULL JOIN tables.scores_infogain i USING (shard, row)
-WHERE EXISTS (FROM tables.scores_infogain) AND d.document_id IS DISTINCT FROM i.document_id
-UNION ALL
-SELECT 'SCORES_LONGATTN', shard, row FROM tables.documents d FULL JOIN tables.scores_longattn a USING (shard, row)
-WHERE EXISTS (FROM tables.scores_longattn) AND d.document_id IS DISTINCT FROM a.document_id;
+SELECT kind, shard, row
+FROM (SELECT kind, shard, row, document_id FROM tables.documents CROSS JOIN (SELECT DISTINCT kind FROM judged)) d
+FULL JOIN judged j USING (kind, shard, row)
+WHERE d.document_id IS DISTINCT FROM j.document_id;
 
 -- law: a score is a number and stands beside the status scored alone; a reason stands beside all others
 SELECT kind, shard, row, status, reason, score FROM (
@@ -81,14 +68,8 @@ WHERE b.n_pairs <> len(g.pairs) OR g.n_near + g.n_far <> len(g.pairs)
     OR len(list_distinct(list_transform(g.pairs, lambda p: p.target * g.n_chunks::BIGINT + p.context))) <> len(g.pairs);
 
 -- law: a dropped document has no score and no budget
-SELECT u.shard, u.row, s.kind, s.status FROM tables.duplicates u JOIN (
-    SELECT 'cheap' AS kind, shard, row, status FROM tables.scores_cheap
-    UNION ALL SELECT 'chunk_gain', shard, row, status FROM tables.scores_chunk_gain
-    UNION ALL SELECT 'prolong', shard, row, status FROM tables.scores_prolong
-    UNION ALL SELECT 'infogain', shard, row, status FROM tables.scores_infogain
-    UNION ALL SELECT 'longattn', shard, row, status FROM tables.scores_longattn
-) s USING (shard, row)
-WHERE (u.verdict = 'kept') = (s.status = 'dropped');
+SELECT u.shard, u.row, j.kind, j.status FROM tables.duplicates u JOIN judged j USING (shard, row)
+WHERE (u.verdict = 'kept') = (j.status = 'dropped');
 
 -- law: a draw is of a kept document and lies inside it
 SELECT w.document_id, w.document_start, w.document_stop, d.n_tokens

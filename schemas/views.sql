@@ -24,6 +24,15 @@ FROM tables.documents d
 JOIN tables.duplicates u ON u.shard = d.shard AND u.row = d.row
 JOIN tables.tokens t ON t.shard = d.shard AND t.row = d.row;
 
+-- A row a document of each table that judges it; BUDGET says why in place of a status.
+CREATE VIEW judged AS
+SELECT 'BUDGET' AS kind, shard, row, document_id, NULL AS status FROM tables.budget
+UNION ALL SELECT 'SCORES_CHEAP', shard, row, document_id, status FROM tables.scores_cheap
+UNION ALL SELECT 'SCORES_CHUNK_GAIN', shard, row, document_id, status FROM tables.scores_chunk_gain
+UNION ALL SELECT 'SCORES_PROLONG', shard, row, document_id, status FROM tables.scores_prolong
+UNION ALL SELECT 'SCORES_INFOGAIN', shard, row, document_id, status FROM tables.scores_infogain
+UNION ALL SELECT 'SCORES_LONGATTN', shard, row, document_id, status FROM tables.scores_longattn;
+
 -- A row a document that dedup kept, with its scores where the recipe makes them. status tells of chunk_gain: scored,
 -- too_short, not_scored (and the reason) or error; score is its mean gain over far pairs in nats per token.
 CREATE VIEW scores AS
