@@ -18,13 +18,13 @@ import pyarrow as pa
 import zstandard
 from numba import njit
 
-from scorers.background import Background, background, choose
 from scorers.cheap import cheap
-from scorers.lists import MAX_LIST_SHARE, list_share
-from scorers.order import MIN_ORDER_Z, order_z
-from scorers.recurrence import look_up, recurrence
-from scorers.repeats import MAX_REPEAT_SHARE, repeat_share
-from scorers.words import blocks, buffers, cut, number
+from scorers.cheap.background import Background, background, choose
+from scorers.cheap.block_order import MIN_ORDER_Z, order_z
+from scorers.cheap.lists import MAX_LIST_SHARE, list_share
+from scorers.cheap.recurrence import look_up, recurrence
+from scorers.cheap.repeats import MAX_REPEAT_SHARE, repeat_share
+from scorers.cheap.words import blocks, buffers, cut, number
 
 CORPUS = Path("data/corpus")
 OUT = Path("benchmarks/results/cheap.md")

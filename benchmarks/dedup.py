@@ -28,7 +28,7 @@ MOST_BELOW = 0.01  # of the pairs below 0.65
 def ours(corpus: Path, work: Path) -> tuple[set[str], dict[str, float]]:
     """The ids that we keep, and the CPU and wall seconds of each stage."""
     from pipelines import dedup, ingest
-    from pipelines.sources import Source
+    from pipelines.ingest.source import Source
     from pipelines.stage import Runner
     from pipelines.store import Store
 

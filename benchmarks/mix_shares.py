@@ -16,8 +16,8 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from flows.ask import opened
-from pipelines.balance import tv_of_parts
+from flows.query import opened
+from pipelines.pack.balance import tv_of_parts
 
 CHARS_PER_TOKEN = 3.68
 LONG_TOKENS, SHORT_RATE = 4096, 0.1

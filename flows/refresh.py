@@ -6,9 +6,10 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.build_mix import reported, retried, tell
-from flows.changes import changes, told
-from pipelines.build import build, latest
+from pipelines.build import build
+from pipelines.diff import changes, told
 from pipelines.recipe import load
+from pipelines.versions import latest
 
 
 @flow(name="refresh-mix", persist_result=False)

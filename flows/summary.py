@@ -9,11 +9,11 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from flows.ask import printed
-from pipelines.cells import BUCKETS
-from pipelines.forecast import grid
-from pipelines.publish import Version
-from pipelines.report import NOT_SCORED, was_asked
+from flows.query import printed
+from flows.text import grid
+from pipelines.publish.report import NOT_SCORED, was_asked
+from pipelines.versions import Version
+from schemas.lengths import BUCKETS
 
 
 def summary(version: Version, root: Path, seconds: float) -> str:

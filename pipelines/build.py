@@ -1,23 +1,16 @@
 """A recipe and its corpus -> a published dataset. The whole of it, from top to bottom."""
 
-import fcntl
-import json
-import os
-import shutil
-import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipelines import dedup, encode, ingest, pack, plan, publish, score, screen
 from pipelines.encode import EncodeParams
-from pipelines.publish import Version
 from pipelines.recipe import Recipe
-from pipelines.scorer_model import reader_of
+from pipelines.score.model import reader_of
 from pipelines.stage import Runner
 from pipelines.store import Shard, Store
-from schemas.errors import BusyError, RecipeError
+from pipelines.store.lock import held
+from pipelines.versions import Version
 from schemas.manifest import Manifest
 
 Stage = Callable[[Callable], Callable]
@@ -77,57 +70,3 @@ def scores(
         cheap = found["SCORES_CHEAP"]
         found |= stage(score.run)(documents, tokens, cheap, reader.tokenizer, recipe.score, store, runner)
     return found
-
-
-def latest(root: Path, mix: str) -> Path | None:
-    """The folder of the mix's newest version, or None."""
-    folder = root.absolute() / "datasets" / mix / "latest"
-    return folder.resolve() if (folder / "manifest.json").is_file() else None
-
-
-@contextmanager
-def held(store: Store, mix: str) -> Iterator[None]:
-    """Hold the root against a second build, and begin with an empty scratch folder and progress file.
-
-    The lock is the kernel's: it is gone with the process, however that ends.
-
-    Raises:
-        BusyError: names the build that holds it.
-        RecipeError: the root can't be written.
-    """
-    try:
-        store.root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(store.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise RecipeError(f"{store.root}: can't be written ({error.strerror}); choose another --root") from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(
-                f"{store.root}: {holder(store.root / 'lock')}; wait for it or choose another --root"
-            ) from None
-        os.ftruncate(handle, 0)
-        who = {
-            "mix": mix,
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        os.write(handle, json.dumps(who).encode())
-        shutil.rmtree(store.root / "scratch", ignore_errors=True)
-        (store.root / "scratch").mkdir()
-        (store.root / "progress.jsonl").write_bytes(b"")
-        store.tell({"event": "build", "mix": mix})
-        yield
-        shutil.rmtree(store.root / "scratch", ignore_errors=True)
-    finally:
-        os.close(handle)
-
-
-def holder(lock: Path) -> str:
-    try:
-        who = json.loads(lock.read_text())
-        return f"a build of {who['mix']!r} holds it since {who['since']} (process {who['pid']} on {who['host']})"
-    except (OSError, ValueError, KeyError):
-        return "another build holds it"

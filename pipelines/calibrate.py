@@ -8,19 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines import dedup, encode, ingest, measure
-from pipelines.build import held
+from pipelines import dedup, encode, ingest
 from pipelines.encode import EncodeParams
 from pipelines.recipe import Recipe
-from pipelines.score import ScoreParams
-from pipelines.scorer_model import reader_of
+from pipelines.score import ScoreParams, measure
+from pipelines.score.model import reader_of
 from pipelines.stage import LOOK_UP, Runner
 from pipelines.store import Shard, Store
+from pipelines.store.lock import held
 from schemas.errors import NotMade, RecipeError
-from scorers.calibration import Calibration, evenness, fit
 from scorers.chunk_gain import MeasuredPair, chunks_of
-from scorers.overlap import bags, features
-from scorers.pairs import FAR, n_far, n_near
+from scorers.chunk_gain.calibration import Calibration, evenness, fit
+from scorers.chunk_gain.overlap import bags, features
+from scorers.chunk_gain.pairs import FAR, n_far, n_near
 
 CHUNKS = 34  # of each document: 561 pairs, 76,000 model tokens
 

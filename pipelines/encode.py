@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, PositiveInt
 from tokenizers import Encoding, Tokenizer
 
-from pipelines.files import HashedFile
 from pipelines.stage import Read, Runner, actions_for, run_shards
 from pipelines.store import Shard, Store
+from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError
 
 VERSION = 1  # raise when the same params would give other rows

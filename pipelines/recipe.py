@@ -13,15 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pipelines.dedup import DedupParams
 from pipelines.encode import EncodeParams, eos_id
-from pipelines.files import HashedFile
+from pipelines.ingest.source import Source
 from pipelines.pack import PackParams
 from pipelines.plan import PlanParams
 from pipelines.score import ScoreParams
 from pipelines.screen import ScreenParams
-from pipelines.sources import Source
 from pipelines.stage import Runner
+from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError
-from scorers.calibration import Calibration
+from scorers.chunk_gain.calibration import Calibration
 from scorers.weights import Weights
 
 MIX_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"  # it becomes a folder

@@ -16,12 +16,12 @@ from pipelines.stage import LOOK_UP, Read, Runner, actions_for, run_shards
 from pipelines.store import Shard, Store, name_of
 from schemas.errors import NotMade
 from schemas.tables import BACKGROUND, SCORES_CHEAP
-from scorers import background as words
-from scorers.background import MAX_BYTES, MAX_DOCUMENTS, Background, background, choose, middle
+from scorers.cheap import background as words
 from scorers.cheap import cheap
-from scorers.lists import MAX_LIST_SHARE
-from scorers.order import MIN_ORDER_Z
-from scorers.repeats import MAX_REPEAT_SHARE
+from scorers.cheap.background import MAX_BYTES, MAX_DOCUMENTS, Background, background, choose, middle
+from scorers.cheap.block_order import MIN_ORDER_Z
+from scorers.cheap.lists import MAX_LIST_SHARE
+from scorers.cheap.repeats import MAX_REPEAT_SHARE
 
 VERSION = 2  # raise when the same params would give other rows
 

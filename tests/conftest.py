@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.build import build
-from pipelines.publish import Version
 from pipelines.recipe import load
+from pipelines.versions import Version
 
 TINY = Path(__file__).parents[1] / "mixes" / "tiny.toml"
 

@@ -11,10 +11,10 @@ import pytest
 from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
-from flows.ask import ask, opened
 from flows.cli import app
-from pipelines.publish import find_version, is_whole
+from flows.query import ask, opened
 from pipelines.recipe import load
+from pipelines.versions import find_version, is_whole
 from schemas.errors import RecipeError
 from schemas.manifest import Manifest
 from schemas.tables import SEQUENCES, holds
@@ -210,7 +210,7 @@ def test_versions_are_found_or_named(tiny, tmp_path):
 
 
 def test_gc_keeps_what_a_version_lists(tiny, tmp_path):
-    from pipelines.sweep import collect
+    from pipelines.garbage import collect
     from tests.kills import fingerprint
 
     root = tmp_path / "root"

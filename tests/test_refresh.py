@@ -7,9 +7,10 @@ from collections import Counter
 import duckdb
 import pytest
 
-from flows.changes import changes, told
-from pipelines.build import build, latest
+from pipelines.build import build
+from pipelines.diff import changes, told
 from pipelines.recipe import load
+from pipelines.versions import latest
 from tests.conftest import TINY
 
 ROOT = TINY.parents[1]

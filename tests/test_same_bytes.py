@@ -96,8 +96,8 @@ def test_a_damaged_shard_alone_is_made_again(clean, tmp_path):
 
 
 def test_a_second_build_on_a_root_is_refused(tmp_path):
-    from pipelines.build import held
     from pipelines.store import Store
+    from pipelines.store.lock import held
     from schemas.errors import BusyError
 
     with (

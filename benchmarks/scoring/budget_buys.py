@@ -20,14 +20,14 @@ from junk import OUT as JUNK
 from junk import POOL
 from separation import background_of, cheap_scores
 
-from pipelines.budget import cost, cuts, first_round, second_round
-from pipelines.choose import MICRO
-from pipelines.measured import Measured
-from scorers.calibration import Calibration
+from pipelines.score.budget import cost, cuts, first_round, second_round
+from pipelines.score.kept_pairs import Measured
+from pipelines.shares import MICRO
+from scorers.cheap.lists import MAX_LIST_SHARE
+from scorers.cheap.repeats import MAX_REPEAT_SHARE
 from scorers.chunk_gain import chunks_of, parts
-from scorers.lists import MAX_LIST_SHARE
-from scorers.pairs import FAR, first_pairs
-from scorers.repeats import MAX_REPEAT_SHARE
+from scorers.chunk_gain.calibration import Calibration
+from scorers.chunk_gain.pairs import FAR, first_pairs
 
 TO = Path("benchmarks/results/budget_buys.md")
 TOP = 0.3

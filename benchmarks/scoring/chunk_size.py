@@ -16,12 +16,12 @@ from scipy.stats import spearmanr
 from separation import auc, shown
 from strict import perplexities
 
-from pipelines.budget import cost
-from pipelines.measured import Measured
+from pipelines.score.budget import cost
+from pipelines.score.kept_pairs import Measured
 from scorers.chunk_gain import chunks_of, measure
+from scorers.chunk_gain.pairs import FAR
 from scorers.chunks import Chunks
 from scorers.lm import ModelParams, load
-from scorers.pairs import FAR
 from scorers.weights import Weights
 
 TO = Path("benchmarks/results/chunk_size.md")

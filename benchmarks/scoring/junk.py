@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from all_pairs import MODEL, POOL, text_hash
 
-from pipelines.measured import Measured
+from pipelines.score.kept_pairs import Measured
 from scorers.chunk_gain import MeasuredPair, chunks_of, measure
 from scorers.chunks import Chunks
 from scorers.lm import ModelParams, load

@@ -17,12 +17,12 @@ import zstandard
 from all_pairs import MODEL
 from tokenizers import Tokenizer
 
-from pipelines.measure import chunks_of
+from pipelines.score.measure import chunks_of
 from scorers import infogain, lm, longattn, prolong
-from scorers.background import background, choose
-from scorers.calibration import Calibration
 from scorers.cheap import cheap
+from scorers.cheap.background import background, choose
 from scorers.chunk_gain import measure, parts
+from scorers.chunk_gain.calibration import Calibration
 from scorers.chunks import Chunks
 from scorers.weights import Weights
 

@@ -24,13 +24,13 @@ from scipy.stats import rankdata, spearmanr
 from strict import SETTINGS, lds
 from tokenizers import Tokenizer
 
-from pipelines.measured import Measured
-from scorers.background import Background, background, choose
-from scorers.calibration import Calibration
+from pipelines.score.kept_pairs import Measured
 from scorers.cheap import cheap
+from scorers.cheap.background import Background, background, choose
+from scorers.cheap.repeats import MAX_REPEAT_SHARE
 from scorers.chunk_gain import chunks_of, parts
-from scorers.pairs import first_pairs
-from scorers.repeats import MAX_REPEAT_SHARE
+from scorers.chunk_gain.calibration import Calibration
+from scorers.chunk_gain.pairs import first_pairs
 
 TO = Path("benchmarks/results/separation.md")
 KINDS = ("concat", "same", "cut", "repeat", "list", "shuffled", "random")

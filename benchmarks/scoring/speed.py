@@ -26,8 +26,8 @@ import transformers
 from all_pairs import MODEL, POOL
 
 from scorers import lm
+from scorers.chunk_gain.pairs import first_pairs
 from scorers.chunks import Chunks
-from scorers.pairs import first_pairs
 from scorers.weights import Weights
 
 TO = Path("benchmarks/results/speed.md")

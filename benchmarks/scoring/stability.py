@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 from scipy.stats import spearmanr
 from strict import lds
 
-from pipelines.budget import cuts, first_round, second_round
-from pipelines.choose import MICRO
-from scorers.calibration import Kind, evenness, fit
+from pipelines.score.budget import cuts, first_round, second_round
+from pipelines.shares import MICRO
 from scorers.chunk_gain import corrected
-from scorers.overlap import bags, features
-from scorers.pairs import FAR, first_pairs, some_pairs
+from scorers.chunk_gain.calibration import Kind, evenness, fit
+from scorers.chunk_gain.overlap import bags, features
+from scorers.chunk_gain.pairs import FAR, first_pairs, some_pairs
 
 PAIRS, POOL, OUT = (
     Path("data/scoring/anchored"),

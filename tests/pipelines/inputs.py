@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from pipelines import ingest
-from pipelines.sources import Source
+from pipelines.ingest.source import Source
 from pipelines.store import Store
 
 SMALL = ingest.Sizes(smallest_bytes=16_000_000, largest_bytes=48_000_000, small_file_bytes=4_000_000)

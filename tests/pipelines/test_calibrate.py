@@ -9,13 +9,14 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.progress import Follower
 from pipelines import calibrate as module
-from pipelines import dedup, encode, ingest, measure
-from pipelines.build import held
+from pipelines import dedup, encode, ingest
 from pipelines.calibrate import calibrate, check_out
-from pipelines.measured import Measured
-from pipelines.scorer_model import reader_of
+from pipelines.score import measure
+from pipelines.score.kept_pairs import Measured
+from pipelines.score.model import reader_of
 from pipelines.stage import Runner
 from pipelines.store import Store
+from pipelines.store.lock import held
 from schemas.errors import BusyError, RecipeError
 from tests import scored
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from pipelines import encode
 from pipelines.encode import EncodeParams, batches, encode_pieces, encode_shard, load
-from pipelines.files import HashedFile
+from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError
 
 TOKENIZER = Path(__file__).parents[2] / "examples" / "tokenizer" / "tokenizer.json"

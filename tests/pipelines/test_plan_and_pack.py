@@ -11,13 +11,13 @@ from pydantic import ValidationError
 
 from pipelines import pack, plan
 from pipelines.encode import EncodeParams
-from pipelines.files import HashedFile
 from pipelines.pack import PackParams
-from pipelines.packers import PACKERS
+from pipelines.pack.packers import PACKERS
+from pipelines.pack.scatter import check_all_written
 from pipelines.plan import PlanParams
-from pipelines.scatter import check_all_written
 from pipelines.stage import Runner
 from pipelines.store import Store
+from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError, StageError
 from schemas.tables import DOCUMENTS, TABLES, TOKENS
 

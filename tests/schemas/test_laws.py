@@ -6,8 +6,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from pipelines.catalog import check_laws, connect, laws, write_catalog
 from pipelines.store import Store
-from pipelines.views import check_laws, connect, laws, write_catalog
 from schemas.errors import LawError
 from schemas.tables import TABLES
 

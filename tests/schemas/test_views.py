@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipelines.cells import BUCKETS, bucket_of
+from pipelines.catalog import connect
 from pipelines.store import Store
-from pipelines.views import connect
+from schemas.lengths import BUCKETS, bucket_of
 from schemas.tables import TABLES
 from tests.schemas.test_laws import document, opened, sound
 

@@ -1,0 +1,153 @@
+"""What a build of a recipe will do, in seconds: exact from the tables that exist, else estimated from a sample."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pipelines import dedup, encode, ingest, screen
+from pipelines.build import scores
+from pipelines.encode import EncodeParams
+from pipelines.forecast.estimate import Sample, estimated, sample
+from pipelines.plan import PlanParams, plan, read_kept, reads_of, score_table
+from pipelines.plan.cells import Cells
+from pipelines.plan.upsample import Targets, solve
+from pipelines.recipe import Recipe
+from pipelines.score import ScoreParams
+from pipelines.score.model import reader_of
+from pipelines.stage import LOOK_UP, Runner
+from pipelines.store import Shard, Store
+from pipelines.versions import kept_by
+from schemas.errors import NotMade
+from scorers.chunk_gain import MIN_CHUNKS
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The documents that the model will look at, whatever the plan then selects.
+
+    Attributes:
+        n_documents, n_tokens: of all of them.
+        is_exact: their lengths are known in the model's own tokens; else they are about so many.
+        is_screened: those that the cheap tier refuses are left out.
+    """
+
+    n_documents: int
+    n_tokens: int
+    is_exact: bool
+    is_screened: bool
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What there is and what will be drawn.
+
+    Attributes:
+        before: what dedup kept, or what was sampled of the sources.
+        after: [d, 9] tokens that will be drawn, by domain and length bucket.
+        sampled: source -> the part of it that was read; empty where the figures are exact.
+        left_out: tokens of documents over max_document_share, known where the figures are exact.
+        not_chosen: tokens of documents that the scores keep out; None where they are not made yet.
+        asked: None where the recipe has no model, and from of_tables.
+    """
+
+    before: Cells
+    after: np.ndarray
+    targets: Targets
+    sampled: dict[str, float]
+    left_out: int
+    not_chosen: int | None
+    asked: Asked | None
+
+
+def forecast(recipe: Recipe, root: Path, base: Path | None = None) -> Forecast:
+    """Look up what a build would find, and make nothing.
+
+    Raises:
+        RecipeError: a source can't be read, or there is nothing to draw.
+    """
+    try:
+        return exact(recipe, Store(root.absolute()), base)
+    except NotMade:
+        samples = [sample(source, recipe.encode) for source in recipe.sources]
+        cells = estimated(samples, recipe.plan.long_tokens)
+        p: PlanParams = recipe.plan
+        targets = solve(cells, p.budget_tokens, p.shares, p.short_rate, p.max_epochs)
+        asked = asked_of_samples(samples, recipe.score) if recipe.score else None
+        return Forecast(cells, spread(cells, targets), targets, {s.source: s.part for s in samples}, 0, None, asked)
+
+
+def exact(recipe: Recipe, store: Store, base: Path | None) -> Forecast:
+    """
+    Raises:
+        NotMade: the corpus was not read, or not since it changed.
+    """
+    if not (store.root / "actions").is_dir():
+        raise NotMade("ingest")
+    look = Runner(runner=LOOK_UP)
+    documents, _ = ingest.run(recipe.sources, store, look)
+    names = tuple(source.name for source in recipe.sources)
+    _, duplicates = dedup.run(documents, recipe.dedup, names, kept_by(base), store, look)
+    tokens = encode.run(documents, duplicates, recipe.encode, store, look)
+    tables = {"DOCUMENTS": documents, "DUPLICATES": duplicates, "TOKENS": tokens}
+    judged, params = True, recipe.plan
+    reader = reader_of(recipe.score, recipe.encode) if recipe.score else recipe.encode
+    asked = asked_of(recipe, recipe.score, tables, reader, base, store, look) if recipe.score else None
+    try:
+        tables |= scores(recipe, tables, reader, base, store, look)
+    except NotMade:
+        judged, params = False, params.model_copy(update={"select": None})
+    return replace(of_tables(tables, params, store, judged=judged), asked=asked)
+
+
+def of_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: Store, judged: bool = True) -> Forecast:
+    """The plan of tables that exist. judged: whether the scores that it selects by are among them."""
+    reads = reads_of(tables["DOCUMENTS"], tables["TOKENS"], tables.get(score_table(params.select), []), params)
+    kept = read_kept(reads, store, sorted(params.shares or {}))
+    mix = plan(kept, params)
+    left_out, not_chosen = (int(kept.n_tokens[places].sum()) for places in (mix.left_out, mix.not_chosen))
+    return Forecast(
+        mix.before, mix.after.tokens.sum(axis=1), mix.targets, {}, left_out, not_chosen if judged else None, None
+    )
+
+
+def asked_of(
+    recipe: Recipe, params: ScoreParams, tables: Mapping[str, list[Shard]], reader: EncodeParams, base: Path | None,
+    store: Store, look: Runner,
+) -> Asked:  # fmt: skip
+    """Counted in the tables; where those of the model's own tokens are not made, in the recipe's."""
+    documents, duplicates, tokens = tables["DOCUMENTS"], tables["DUPLICATES"], tables["TOKENS"]
+    cheap: list[Shard] = []
+    is_exact = False
+    with suppress(NotMade):
+        tokens, is_exact = encode.run(documents, duplicates, reader, store, look), True
+    with suppress(NotMade):
+        if recipe.screen:
+            cheap = screen.run(documents, duplicates, recipe.screen, kept_by(base), store, look)["SCORES_CHEAP"]
+    lengths = [store.read(s, ("n_tokens",))["n_tokens"].fill_null(0).to_numpy() for s in tokens]
+    if cheap:
+        stay = [store.read(s, ("refused",))["refused"].is_null().to_numpy() for s in cheap]
+        lengths = [n[stays] for n, stays in zip(lengths, stay, strict=True)]
+    long = [n[n >= shortest(params)] for n in lengths]
+    return Asked(sum(map(len, long)), sum(int(n.sum()) for n in long), is_exact, bool(cheap))
+
+
+def asked_of_samples(samples: Sequence[Sample], params: ScoreParams) -> Asked:
+    """As if each source were its sample, repeated until it is whole."""
+    long = [(s.n_tokens[s.n_tokens >= shortest(params)], s.part or 1.0) for s in samples]
+    n_documents, n_tokens = (sum(round(count(n) / part) for n, part in long) for count in (len, np.sum))
+    return Asked(n_documents, n_tokens, is_exact=False, is_screened=False)
+
+
+def shortest(params: ScoreParams) -> int:
+    """Tokens, EOS included, of the shortest document that the model looks at."""
+    return max(params.min_tokens, MIN_CHUNKS * params.chunk_tokens + 1)
+
+
+def spread(cells: Cells, targets: Targets) -> np.ndarray:
+    """[d, 9] tokens by bucket, each kind's target in the proportions of what there is."""
+    held = cells.tokens.sum(axis=2, keepdims=True)
+    part = np.divide(cells.tokens, held, out=np.zeros(cells.tokens.shape), where=held > 0)
+    return np.rint((part * targets.tokens[:, :, None]).sum(axis=1)).astype(np.int64)

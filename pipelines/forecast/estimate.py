@@ -1,0 +1,124 @@
+"""Cells of a corpus that was not read yet, estimated from the beginning of each source in a few seconds.
+
+Of every source up to READ_BYTES of text are read, spread over its files: this gives how long documents are, in bytes. A
+part of them is encoded: this gives bytes a token. The rest of the source is taken to be like what was read. No document
+is compared with another, so duplicates count as if they stayed.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.parquet as pq
+import zstandard
+
+from pipelines.encode import EncodeParams, load
+from pipelines.ingest.listing import find_files
+from pipelines.ingest.readers import READERS
+from pipelines.ingest.readers.record import File, Record, Unusable
+from pipelines.ingest.source import Source
+from pipelines.plan.cells import Cells, cells_of
+from schemas.errors import RecipeError
+
+READ_BYTES = 40_000_000  # of text, of each source
+ENCODE_BYTES = 200_000  # of these
+MOST_FILES = 8
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was seen of one source. `part` is the share of the source that it is, 1 where all was read."""
+
+    source: str
+    domain: str
+    n_tokens: np.ndarray  # [n] of each document seen, estimated, EOS included
+    part: float
+
+
+def sample(source: Source, encode: EncodeParams) -> Sample:
+    """Read the beginning of a source.
+
+    Raises:
+        RecipeError: nothing of it can be read, or it lies on the hub, which is read by a build alone.
+    """
+    if source.hub:
+        raise RecipeError(f"sources.{source.name}: on the hub; its lengths are known once a build has read it")
+    kind, files = find_files(source)
+    files = [f for f in files if not f.fault]
+    chosen = [files[i] for i in np.unique(np.linspace(0, len(files) - 1, MOST_FILES).round().astype(int))]
+    lengths: list[int] = []
+    texts: list[str] = []
+    seen, of = 0.0, float(sum(f.n_bytes for f in files))
+    for file in chosen:
+        stop_at = 0
+        for record, text in usable(kind, file, source):
+            lengths.append(len(text))
+            stop_at += len(text)
+            if sum(map(len, texts)) < ENCODE_BYTES:
+                texts.append(text[:20_000].decode("utf-8", "ignore"))
+            if stop_at > READ_BYTES // len(chosen):
+                seen += file.n_bytes * part_before(kind, file, record)
+                break
+        else:
+            seen += file.n_bytes
+    per_token = bytes_per_token(texts, encode)
+    n_tokens = (np.array(lengths, np.float64) / per_token).astype(np.int64) + 1
+    return Sample(source.name, source.domain, n_tokens, min(1.0, seen / of) if of else 1.0)
+
+
+def usable(kind: str, file: File, source: Source) -> Iterator[tuple[Record, bytes]]:
+    """The file's records that can be used, each with its text."""
+    parse = READERS[kind].parser(source.wanted)
+    for record in READERS[kind].records(file, source.wanted):
+        if record.fault is None:
+            with suppress(Unusable):
+                yield record, parse(record.raw).text
+
+
+def part_before(kind: str, file: File, record: Record) -> float:
+    """About which part of the file ends with the record: by rows, or by bytes as they lie packed."""
+    if kind == "parquet":
+        return (record.at + 1) / pq.read_metadata(file.path).num_rows
+    end = record.at + len(record.raw)
+    unpacked, fed = 0, 0.0
+    with open(file.path, "rb") as stream:
+        unpack = unpacker(file.path)
+        while unpacked < end and (block := stream.read(16 << 10)):
+            n = len(unpack(block))
+            used = min(1.0, (end - unpacked) / n) if n else 1.0  # of a block that goes beyond the record
+            fed, unpacked = fed + used * len(block), unpacked + n
+    return min(1.0, fed / max(1, file.n_bytes))
+
+
+def unpacker(path: str) -> Callable[[bytes], bytes]:
+    if path.lower().endswith(".gz"):
+        return zlib.decompressobj(wbits=31).decompress
+    if path.lower().endswith((".zst", ".zstd")):
+        return zstandard.ZstdDecompressor().decompressobj(read_across_frames=True).decompress
+    return bytes
+
+
+def bytes_per_token(texts: list[str], encode: EncodeParams) -> float:
+    encoded = load(encode.tokenizer).encode_batch_fast(texts, add_special_tokens=False)
+    n = sum(len(e.ids) for e in encoded)
+    return sum(len(t.encode()) for t in texts) / n if n else 4.0
+
+
+def estimated(samples: list[Sample], long_tokens: int) -> Cells:
+    """Cells as if each source were its sample, repeated until it is whole."""
+    domains = tuple(sorted({s.domain for s in samples}))
+    parts = []
+    for s in samples:
+        place = np.full(len(s.n_tokens), domains.index(s.domain))
+        found = cells_of(domains, place, s.n_tokens, s.n_tokens, long_tokens)
+        scale = 1 / s.part if s.part else 1.0
+        parts.append((np.rint(found.documents * scale), np.rint(found.tokens * scale), found.largest))
+    documents, tokens, largest = zip(*parts, strict=True)
+    return Cells(
+        domains,
+        np.sum(documents, axis=0).astype(np.int64),
+        np.sum(tokens, axis=0).astype(np.int64),
+        np.maximum.reduce(largest),
+    )

@@ -1,0 +1,116 @@
+"""Raw records -> rows of DOCUMENTS and of REJECTED, piece by piece."""
+
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.ingest.readers.record import HEAD_BYTES, Found, Record, Unusable, hash_of
+from pipelines.ingest.source import Source
+from schemas.tables import REJECTED
+
+PIECE_BYTES = 8 << 20  # of raw records, parsed and written together
+RECORD_BYTES = 256  # what a record costs in memory beside its own bytes; chunks and pieces are measured with it
+
+
+def size_of(record: Record) -> int:
+    return len(record.raw) + RECORD_BYTES
+
+
+def parse_pieces(
+    records: list[Record], source: Source, parse: Callable[[bytes], Found], unusable: list[tuple[int, str, str]]
+) -> Iterator[pa.Table]:
+    """DOCUMENTS, piece by piece. Of what can't be used, the place, the reason and the detail go to `unusable`."""
+    places: list[int] = []
+    found: list[Found] = []
+    n_bytes = 0
+    for i, record in enumerate(records):
+        if record.fault:
+            unusable.append((i, record.fault.reason, record.fault.detail))
+            continue
+        try:
+            found.append(parse(record.raw))
+            places.append(i)
+        except Unusable as why:
+            unusable.append((i, why.reason, why.detail))
+        n_bytes += size_of(record)
+        if n_bytes >= PIECE_BYTES:
+            yield documents_of(found, places, records, source)
+            places, found, n_bytes = [], [], 0
+    if places:
+        yield documents_of(found, places, records, source)
+
+
+def rejected_pieces(records: list[Record], source: Source, unusable: list[tuple[int, str, str]]) -> Iterator[pa.Table]:
+    """REJECTED, piece by piece."""
+    rows = max(1, PIECE_BYTES // HEAD_BYTES)
+    for start in range(0, len(unusable), rows):
+        piece = [
+            rejected(i, records[i], reason, detail, source) for i, reason, detail in unusable[start : start + rows]
+        ]
+        yield pa.Table.from_pylist(piece, schema=REJECTED)
+
+
+def rejected(i: int, record: Record, reason: str, detail: str, source: Source) -> dict[str, object]:
+    """A row of REJECTED."""
+    return {
+        "source": source.name,
+        "file": record.file,
+        "record": i,
+        "reason": reason,
+        "detail": detail,
+        "head": record.raw[:HEAD_BYTES],
+        "n_bytes": record.fault.n_bytes if record.fault else len(record.raw),
+        "record_hash": record.fault.record_hash if record.fault else hash_of(record.raw),
+    }
+
+
+def documents_of(found: list[Found], places: list[int], records: list[Record], source: Source) -> pa.Table:
+    """Rows of DOCUMENTS.
+
+    Args:
+        found: what is used of each record.
+        places: its place in `records`.
+    """
+    n = len(found)
+    files = [records[i].file for i in places]
+    hashes = [hash_of(document.text) for document in found]
+    id_of = identity(source.name)
+    ids = [id_of(document.id, file, h) for document, file, h in zip(found, files, hashes, strict=True)]
+    lengths = np.array([len(document.text) for document in found], np.int64)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    text = b"".join(document.text for document in found)
+    return pa.table(
+        {
+            "document_id": pa.array(ids, pa.string()),
+            "content_hash": pa.array(hashes, pa.string()),
+            "source": pa.repeat(pa.scalar(source.name), n),
+            "origin": pa.array([document.origin for document in found], pa.string()),
+            "domain": pa.repeat(pa.scalar(source.domain), n),
+            "license": pa.array([document.license or source.license for document in found], pa.string()),
+            "file": pa.array(files, pa.string()),
+            "record": pa.array(places, pa.int64()),
+            "n_bytes": pa.array(lengths),
+            "text": pa.Array.from_buffers(pa.large_string(), n, [None, pa.py_buffer(offsets), pa.py_buffer(text)]),
+        }
+    )
+
+
+def identity(source: str) -> Callable[[str | None, str, str], str]:
+    """document_id of (the record's own id, its file, content_hash) in a source: blake2b-128 of
+
+        LENGTH:SOURCE, then 2:idLENGTH:ID or 4:fileLENGTH:FILE, then CONTENT_HASH
+
+    with lengths in bytes of UTF-8, so that no two triples give the same bytes.
+    """
+    name = source.encode()
+    start = blake2b(b"%d:%b" % (len(name), name), digest_size=16)
+
+    def document_id(own: str | None, file: str, content_hash: str) -> str:
+        kind, place = (b"4:file", file.encode()) if own is None else (b"2:id", own.encode())
+        digest = start.copy()
+        digest.update(b"%b%d:%b%b" % (kind, len(place), place, content_hash.encode()))
+        return digest.hexdigest()
+
+    return document_id

@@ -1,0 +1,235 @@
+"""DRAWS, TOKENS -> SEQUENCES: training rows, packed and put in order; a shard for each group of draws.
+
+What goes where is planned over small columns, group by group. Then the tokens move once, without a shuffle: each TOKENS
+shard is read once and writes the tokens that were drawn of it at their planned places, into a flat file for each group
+(pipelines/scatter.py). When all are written, and as many as planned, a group's file is read from its beginning and
+becomes a Parquet file. Memory is that of a row group; the scratch folder holds 4 bytes a token.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, PositiveInt, field_validator
+
+from pipelines import encode
+from pipelines.encode import EncodeParams
+from pipelines.keys import contents, keyed, mixed, salt
+from pipelines.pack.balance import balanced
+from pipelines.pack.packers import PACKERS, Rows
+from pipelines.pack.scatter import Index, by_shard, check_all_written, flat_file, pieces_of, reserve, scatter
+from pipelines.stage import LOOK_UP, Read, Runner, pipeline
+from pipelines.store import Shard, Store, name_of, scratch_folder
+from schemas.errors import NotMade, StageError
+from schemas.lengths import BUCKETS, bucket_of
+from schemas.tables import DRAWS, SEGMENT
+
+VERSION = 1  # raise when the same params would give other rows
+
+ROW_GROUP_ROWS = 16
+
+
+class PackParams(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    packer: str = "best_fit"
+    sequence_tokens: PositiveInt = 131_072
+    max_segments: PositiveInt | None = None  # of a sequence
+    seed: int = 0
+
+    @field_validator("packer")
+    @classmethod
+    def known(cls, packer: str) -> str:
+        if packer not in PACKERS:
+            raise ValueError(f"no packer {packer!r}; known: {', '.join(sorted(PACKERS))}")
+        return packer
+
+
+@dataclass(frozen=True)
+class Group:
+    """What a worker must know of a group of draws; its rows lie in the scratch folder.
+
+    Attributes:
+        number: its place among the groups.
+        name: of the action that makes its shard.
+        draws: its shard of DRAWS.
+        first: sequence_id of its first row.
+        n_tokens: of all its rows.
+    """
+
+    number: int
+    name: str
+    draws: Shard
+    first: int
+    n_tokens: int
+
+
+def arrange(draws: pa.Table, params: PackParams) -> Rows:
+    """Pack a group's draws into rows, and put the rows in order."""
+    epoch, first, stop = (draws[c].to_numpy().astype(np.int64) for c in ("epoch", "document_start", "document_stop"))
+    epochs = np.array([salt("pack", params.seed, e) for e in range(int(epoch.max(initial=-1)) + 1)], np.uint64)
+    key = keyed(contents(draws["content_hash"]), epochs[epoch])
+    order = np.lexsort((key, epoch))  # epoch after epoch: copies of a document are far apart
+    packer = PACKERS[params.packer]
+    rows = packer(
+        (stop - first)[order], labels(draws["document_id"])[order], params.sequence_tokens, params.max_segments
+    )
+    draw = order[rows.draw]
+    rows = Rows(draw, first[draw] + rows.start, first[draw] + rows.stop, rows.offsets)
+    opening = rows.offsets[:-1]  # a row is known by its first piece, not by its place
+    shuffle = mixed(key[rows.draw[opening]] ^ rows.start[opening].astype(np.uint64))
+    domains = tokens_by(rows, labels(draws["domain"]))
+    buckets = tokens_by(rows, bucket_of(draws["n_tokens"].to_numpy()), len(BUCKETS))
+    return rows.take(balanced(domains, buckets, shuffle, params.seed))
+
+
+def labels(values: pa.ChunkedArray) -> np.ndarray:
+    """[n] int64: a number for each distinct value, from 0."""
+    return values.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+
+
+def tokens_by(rows: Rows, label: np.ndarray, n_labels: int | None = None) -> np.ndarray:
+    """[r, n_labels] int64 tokens of each row by the label of the draw."""
+    found = np.zeros((len(rows), n_labels or int(label.max(initial=-1)) + 1), np.int64)
+    np.add.at(found, (rows.row, label[rows.draw]), rows.stop - rows.start)
+    return found
+
+
+def sequences(first: int, rows: Rows, draws: pa.Table, flat: Path) -> Iterator[pa.Table]:
+    """SEQUENCES of a group, ROW_GROUP_ROWS at a time.
+
+    Args:
+        first: sequence_id of the first row.
+        rows: of places in `draws`.
+        flat: the file of all their tokens, row after row.
+    """
+    ends = np.concatenate([[0], np.cumsum(rows.n_tokens)])
+    for i in range(0, len(rows), ROW_GROUP_ROWS):
+        j = min(i + ROW_GROUP_ROWS, len(rows))
+        pieces = slice(rows.offsets[i], rows.offsets[j])
+        of_row = rows.offsets[i : j + 1] - rows.offsets[i]
+        tokens = np.fromfile(flat, "<i4", count=int(ends[j] - ends[i]), offset=4 * int(ends[i]))
+        yield pa.table(
+            {
+                "sequence_id": np.arange(first + i, first + j),
+                "input_ids": pa.LargeListArray.from_arrays(ends[i : j + 1] - ends[i], tokens.astype(np.int32)),
+                "n_tokens": np.diff(ends[i : j + 1]).astype(np.int32),
+                "cu_seqlens": cu_seqlens(rows.stop[pieces] - rows.start[pieces], of_row),
+                "segments": pa.ListArray.from_arrays(of_row.astype(np.int32), segments(rows, pieces, draws)),
+            }
+        )
+
+
+def cu_seqlens(lengths: np.ndarray, offsets: np.ndarray) -> pa.ListArray:
+    """[r] of [n_segments + 1]: 0, and where each segment of the row ends."""
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets) + 1)
+    values = ends[np.arange(len(row)) - row] - ends[offsets[:-1]][row]
+    return pa.ListArray.from_arrays((offsets + np.arange(len(offsets))).astype(np.int32), values.astype(np.int32))
+
+
+def segments(rows: Rows, pieces: slice, draws: pa.Table) -> pa.StructArray:
+    draw = pa.array(rows.draw[pieces])
+    columns = {
+        "document_id": draws["document_id"].take(draw).combine_chunks(),
+        "domain": draws["domain"].take(draw).combine_chunks(),
+        "document_start": pa.array(rows.start[pieces].astype(np.int32)),
+        "document_stop": pa.array(rows.stop[pieces].astype(np.int32)),
+        "epoch": draws["epoch"].take(draw).combine_chunks(),
+        "path_position": pa.nulls(len(draw), pa.int64()),
+        "similarity_to_previous": pa.nulls(len(draw), pa.float32()),
+    }
+    return pa.StructArray.from_arrays([columns[f.name] for f in SEGMENT], names=[f.name for f in SEGMENT])
+
+
+def write_group(written: tuple[Group, Iterable[int]], store: Store, scratch: Path) -> None:
+    """The shard of one group, once all its tokens are in its flat file.
+
+    Raises:
+        StageError: fewer or more were written than planned.
+    """
+    group, counts = written
+    check_all_written(group.number, sum(counts), group.n_tokens)
+    rows = load_rows(scratch, group.number)
+    draws = store.read(group.draws, ("document_id", "domain", "epoch"))
+    shard = store.write("SEQUENCES", sequences(group.first, rows, draws, flat_file(scratch, group.number)))
+    store.commit("pack", group.name, [shard], shard.n_rows, 4 * group.n_tokens)
+
+
+def save_rows(scratch: Path, number: int, rows: Rows) -> None:
+    np.savez(scratch / f"{number}.rows.npz", rows.draw, rows.start, rows.stop, rows.offsets)
+
+
+def load_rows(scratch: Path, number: int) -> Rows:
+    with np.load(scratch / f"{number}.rows.npz") as arrays:
+        return Rows(*arrays.values())
+
+
+def move(groups: Sequence[Group], tokens: Sequence[Shard], store: Store, runner: Runner, scratch: Path) -> None:
+    """Beam: every TOKENS shard to the flat files, and when all of a group's tokens are there, its shard."""
+    index = Index(tokens, store)
+    found = []
+    for group in groups:
+        reserve(flat_file(scratch, group.number), group.n_tokens)
+        places = index.find(store.read(group.draws, ("document_id", "n_tokens")))
+        found.append(pieces_of(group.number, load_rows(scratch, group.number), places, index))
+    shards = []
+    for number, pieces in by_shard(found):
+        np.save(scratch / f"{number}.pieces.npy", pieces)
+        shards.append((tokens[number], scratch / f"{number}.pieces.npy"))
+    by_number = {group.number: group for group in groups}
+    with pipeline("pack", runner) as p:
+        _ = (
+            p
+            | "Shards" >> beam.Create(shards, reshuffle=False)
+            | "Spread" >> beam.Reshuffle()
+            | "Scatter" >> beam.FlatMap(scatter, store, scratch)
+            | "Group" >> beam.GroupByKey()  # nothing comes out of it before every shard went in
+            | "Plan" >> beam.MapTuple(lambda number, counts: (by_number[number], list(counts)))
+            | "SpreadGroups" >> beam.Reshuffle()
+            | "Write" >> beam.Map(write_group, store, scratch)
+        )
+
+
+def run(
+    tokens: list[Shard], draws: list[Shard], encoding: EncodeParams, params: PackParams, store: Store, runner: Runner
+) -> list[Shard]:
+    """SEQUENCES, a shard for each shard of DRAWS.
+
+    A document's tokens follow from its content_hash, which stands in DRAWS, and from how texts are encoded. So an
+    action is named by these, and not by all of TOKENS: a group whose draws are the same is not packed again.
+
+    Raises:
+        SchemaError: TOKENS lacks what was drawn.
+        StageError: a stage stopped for a reason outside the recipe.
+        NotMade: the runner is LOOK_UP.
+    """
+    found: list[list[Shard] | None] = []
+    todo: list[Group] = []
+    first = 0
+    with scratch_folder(store, "pack") as scratch:
+        for number, shard in enumerate(draws):
+            columns = Read(shard, tuple(DRAWS.names)).key()
+            name = name_of("pack", VERSION, params, encode.VERSION, encoding, columns, first)
+            found.append(store.find("pack", name))
+            there = found[-1]
+            if there is None and runner.runner == LOOK_UP:
+                raise NotMade("pack")
+            if there is None:
+                rows = arrange(store.read(shard), params)
+                save_rows(scratch, number, rows)
+                todo.append(Group(number, name, shard, first, int(rows.n_tokens.sum())))
+            first += len(rows) if there is None else there[0].n_rows
+        store.tell({"stage": "pack", "event": "begun", "shards": len(todo), "there": len(draws) - len(todo)})
+        if todo:
+            move(todo, tokens, store, runner, scratch)
+    for group in todo:
+        found[group.number] = store.find("pack", group.name)
+    store.tell({"stage": "pack", "event": "ended"})
+    lost = [number for number, shards in enumerate(found) if shards is None]
+    if lost:
+        raise StageError(f"pack: group {lost[0]} ended without a result; run the build again")
+    return [shard for shards in found for shard in shards or ()]

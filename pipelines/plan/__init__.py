@@ -1,0 +1,236 @@
+"""TOKENS, DOCUMENTS, SCORES -> DRAWS: which copies of which documents are in the mix.
+
+The whole plan is arrays in one process: hash, domain and length of each kept document, about 150 bytes of it. No text
+and no token is read. The draws are divided into groups, each a shard of DRAWS and later a published file, by a hash of
+content and epoch: a document that comes or goes changes its own group, and copies of a document are far apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator
+
+from pipelines.keys import contents, keyed, salt
+from pipelines.plan.cells import KINDS, Cells, cells_of, kind_of
+from pipelines.plan.selection import Judged, SelectParams, chosen
+from pipelines.plan.upsample import Draws, Targets, draw, over_share, solve
+from pipelines.shares import MICRO, Top
+from pipelines.stage import LOOK_UP, Read, Runner
+from pipelines.store import Shard, Store, name_of
+from schemas.errors import NotMade, RecipeError
+
+VERSION = 2  # raise when the same params would give other rows
+
+GROUP_TOKENS = 1 << 27  # the most a group is meant to hold: a published file of about 500 MB
+
+SAME = {"recurrence": "score", "refused": "reason"}  # of SCORES_CHEAP -> what they stand for here
+
+
+class PlanParams(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    budget_tokens: PositiveInt
+    long_tokens: PositiveInt = 4096  # a document of at least so many is long
+    short_rate: float = Field(0.1, ge=0, allow_inf_nan=False)  # r: a short document is drawn r times for a long one
+    max_epochs: PositiveInt
+    normalise_shares: bool = False
+    shares: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None  # None: the corpus's own
+    max_document_share: Top | None = None  # a larger part of its domain is left out
+    select: SelectParams | None = None  # None: every document that was kept may be drawn
+    seed: int = 0
+
+    @field_validator("shares")
+    @classmethod
+    def sum_to_one(cls, shares: dict[str, float] | None, info: ValidationInfo) -> dict[str, float] | None:
+        total = sum((shares or {"": 1}).values())
+        if abs(total - 1) > 1e-6 and not (info.data.get("normalise_shares") and total > 0):
+            raise ValueError(f"they sum to {total:g}, not 1; mend them or set normalise_shares = true")
+        return shares
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The documents that dedup kept and that have a token, shard after shard.
+
+    Attributes:
+        document_id, content_hash: [n] strings.
+        content: [n, 2] the same hash as numbers.
+        domains: ascending; `domain` [n] is a place among them.
+        n_tokens: [n] int64.
+        judged: by the score that the plan selects by; None where it selects nothing.
+    """
+
+    document_id: pa.ChunkedArray
+    content_hash: pa.ChunkedArray
+    content: np.ndarray
+    domains: tuple[str, ...]
+    domain: np.ndarray
+    n_tokens: np.ndarray
+    judged: Judged | None = None
+
+
+def reads_of(
+    documents: Sequence[Shard], tokens: Sequence[Shard], scores: Sequence[Shard], params: PlanParams
+) -> list[tuple[Read, ...]]:
+    """For each shard of DOCUMENTS the small columns that a plan is made from.
+
+    scores: of the table that the plan selects by, see score_table; read where it does.
+    """
+    own = [
+        (Read(s, ("content_hash", "domain")), Read(t, ("document_id", "n_tokens")))
+        for s, t in zip(documents, tokens, strict=True)
+    ]
+    if not params.select:
+        return list(own)
+    columns = ("recurrence", "refused") if params.select.by == "recurrence" else ("score", "reason")
+    return [(*both, Read(s, columns)) for both, s in zip(own, scores, strict=True)]
+
+
+def score_table(select: SelectParams | None) -> str:
+    """The table that a plan selects by; the controls have the documents that chunk_gain has."""
+    return "SCORES_CHEAP" if select and select.by == "recurrence" else "SCORES_CHUNK_GAIN"
+
+
+def read_kept(reads: Sequence[tuple[Read, ...]], store: Store, named: Sequence[str] = ()) -> Kept:
+    """The small columns of all shards. `named`: domains to list though no document may have them."""
+    pieces = []
+    for each in reads:
+        columns = {
+            name: column for r in each for name, column in zip(r.columns, store.read(r.shard, r.columns), strict=True)
+        }
+        together = pa.table({SAME.get(name, name): column for name, column in columns.items()})
+        pieces.append(together.filter(pc.greater(together["n_tokens"], 0)))
+    kept = pa.concat_tables(pieces)
+    domains = sorted({*kept["domain"].unique().to_pylist(), *named})
+    judged = None
+    if "score" in kept.column_names:
+        score = np.rint(kept["score"].fill_null(0).to_numpy() * MICRO).astype(np.int64)
+        reason = np.array([reason or "" for reason in kept["reason"].to_pylist()], object)
+        has_score = kept["score"].is_valid().to_numpy() & (reason == "")  # what is refused recurs, but not for that
+        judged = Judged(score, has_score, reason)
+    return Kept(
+        kept["document_id"],
+        kept["content_hash"],
+        contents(kept["content_hash"]),
+        tuple(domains),
+        pc.index_in(kept["domain"], value_set=pa.array(domains, pa.string())).to_numpy().astype(np.int64),
+        kept["n_tokens"].to_numpy().astype(np.int64),
+        judged,
+    )
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A plan, and all that there is to say about it.
+
+    Attributes:
+        before, after: what there is and what is drawn; documents that are left out are in neither.
+        left_out: [k] places of documents over max_document_share.
+        not_chosen: [k] places of documents that the scores keep out.
+    """
+
+    before: Cells
+    after: Cells
+    targets: Targets
+    draws: Draws
+    left_out: np.ndarray
+    not_chosen: np.ndarray
+
+
+def plan(kept: Kept, params: PlanParams) -> Mix:
+    """Solve for the budget and draw.
+
+    Raises:
+        RecipeError: there is nothing to draw.
+    """
+    over = np.zeros(len(kept.domain), bool)
+    if params.max_document_share is not None:
+        over = over_share(kept.domain, kept.n_tokens, params.max_document_share)
+    not_chosen = np.zeros(len(over), bool)
+    if params.select and kept.judged:
+        arguments = (kept.judged, kept.domains, kept.domain, kept.n_tokens, kept.content)
+        not_chosen = ~chosen(*arguments, params.select, params.seed)
+    out = over | not_chosen
+    count = (kept.domains, kept.domain[~out], kept.n_tokens[~out], kept.n_tokens[~out], params.long_tokens)
+    before = cells_of(*count)
+    shares = params.shares or own_shares(kept, over)  # what the scores keep out still counts in its domain's share
+    targets = solve(before, params.budget_tokens, shares, params.short_rate, params.max_epochs)
+    if not targets.tokens.any():
+        raise RecipeError(
+            "plan: not one token can be drawn: no document of a domain with a share was kept; see sources and shares"
+        )
+    cell = np.where(out, -1, kept.domain * len(KINDS) + kind_of(kept.n_tokens, params.long_tokens))
+    draws = draw(kept.n_tokens, cell, targets.tokens, kept.content, params.seed)
+    whole = kept.n_tokens[draws.document]
+    after = cells_of(kept.domains, kept.domain[draws.document], whole, draws.n_tokens, params.long_tokens)
+    return Mix(before, after, targets, draws, np.flatnonzero(over), np.flatnonzero(not_chosen))
+
+
+def own_shares(kept: Kept, over: np.ndarray) -> dict[str, int]:
+    """The corpus's own: tokens of each domain, but for documents over max_document_share."""
+    tokens = np.zeros(len(kept.domains), np.int64)
+    np.add.at(tokens, kept.domain[~over], kept.n_tokens[~over])
+    return dict(zip(kept.domains, tokens.tolist(), strict=True))
+
+
+def groups(draws: Draws, content: np.ndarray) -> np.ndarray:
+    """[k] the group of each draw: a power of two of them, of at most GROUP_TOKENS on average."""
+    n_groups = 1
+    while int(draws.n_tokens.sum()) > n_groups * GROUP_TOKENS:
+        n_groups *= 2
+    epochs = np.array([salt("group", epoch) for epoch in range(int(draws.epoch.max(initial=-1)) + 1)], np.uint64)
+    return (keyed(content[draws.document], epochs[draws.epoch]) % np.uint64(n_groups)).astype(np.int64)
+
+
+def table_of(kept: Kept, draws: Draws, chosen: np.ndarray) -> pa.Table:
+    """DRAWS of one group, in the order of content_hash and epoch."""
+    content = kept.content[draws.document[chosen]]
+    chosen = chosen[np.lexsort((draws.epoch[chosen], content[:, 1], content[:, 0]))]
+    document, n_tokens = draws.document[chosen], draws.n_tokens[chosen]
+    whole = kept.n_tokens[document]
+    why = np.where(n_tokens < whole, 2, draws.kind[chosen])
+    return pa.table(
+        {
+            "document_id": kept.document_id.take(pa.array(document)),
+            "content_hash": kept.content_hash.take(pa.array(document)),
+            "domain": pa.array(kept.domains, pa.string()).take(pa.array(kept.domain[document])),
+            "n_tokens": whole.astype(np.int32),
+            "epoch": draws.epoch[chosen].astype(np.int32),
+            "document_start": np.zeros(len(chosen), np.int32),
+            "document_stop": n_tokens.astype(np.int32),
+            "why": pa.array([*KINDS, "cut"]).take(pa.array(why)),
+        }
+    )
+
+
+def run(
+    documents: list[Shard], tokens: list[Shard], scores: list[Shard], params: PlanParams, store: Store, runner: Runner
+) -> list[Shard]:
+    """DRAWS, a shard for each group.
+
+    Args:
+        scores: of the table that the plan selects by; not read where it selects nothing.
+
+    Raises:
+        RecipeError: there is nothing to draw.
+        NotMade: the runner is LOOK_UP.
+    """
+    reads = reads_of(documents, tokens, scores, params)
+    name = name_of("plan", VERSION, params, [[read.key() for read in each] for each in reads])
+    found = store.find("plan", name)
+    store.tell({"stage": "plan", "event": "begun", "shards": int(found is None), "there": int(found is not None)})
+    if found is None:
+        if runner.runner == LOOK_UP:  # nothing else of it matters: a plan is seconds in one process
+            raise NotMade("plan")
+        kept = read_kept(reads, store, sorted(params.shares or {}))
+        mix = plan(kept, params)
+        group = groups(mix.draws, kept.content)
+        members = [np.flatnonzero(group == g) for g in range(int(group.max()) + 1)]
+        shards = [store.write("DRAWS", table_of(kept, mix.draws, m)) for m in members if len(m)]
+        found = store.commit("plan", name, shards, n_documents=len(kept.domain))
+    store.tell({"stage": "plan", "event": "ended"})
+    return found

@@ -1,0 +1,89 @@
+"""Whether a recipe's scoring model can be used as asked: looked at before the first byte of a corpus is read."""
+
+from pathlib import Path
+from typing import Any
+
+from pipelines.encode import EncodeParams, load
+from pipelines.score import ScoreParams
+from pipelines.store.files import HashedFile
+from schemas.errors import RecipeError
+from scorers import infogain, lm, longattn
+from scorers.weights import anchor_of, window_of
+
+
+def reader_of(params: ScoreParams, encode: EncodeParams) -> EncodeParams:
+    """How texts become the model's tokens: the recipe's way where the vocabulary is the same, else the model's own.
+
+    Raises:
+        RecipeError: torch or its device is missing, or the model, its tokenizer, its window, the sizes that are asked
+            for or its calibration don't fit together.
+    """
+    weights = params.model.weights
+    lm.torch_on(params.model.device)
+    folder = Path(lm.converted(weights))
+    config = config_of(folder)
+    check_sizes(params, window_of(weights, params.model.window_tokens, config), anchor_of(config))
+    made_for = params.calibration
+    if made_for and (made_for.weights, made_for.chunk_tokens) != (weights.hash, params.chunk_tokens):
+        raise RecipeError(
+            f"score.calibration: made for {made_for.model} and chunks of {made_for.chunk_tokens}, not for {weights.path} and "
+            f"{params.chunk_tokens}; make one with `longmix calibrate`, or take the key away to score without correction"
+        )
+    if not (folder / "tokenizer.json").is_file():
+        raise RecipeError(f"{folder}: has no tokenizer.json; put the model's own there")
+    own = HashedFile.of(folder / "tokenizer.json")
+    vocabulary, n_vocab = load(own).get_vocab(with_added_tokens=True), getattr(config, "vocab_size", None) or 0
+    if max(vocabulary.values()) >= n_vocab:
+        raise RecipeError(
+            f"{own.path}: does not belong to the model: it has ids up to {max(vocabulary.values()):,}, the model "
+            f"{n_vocab:,} tokens; put the model's own there"
+        )
+    same = own.hash == encode.tokenizer.hash or vocabulary == load(encode.tokenizer).get_vocab(with_added_tokens=True)
+    if same:
+        return encode
+    ends = getattr(config, "eos_token_id", None) or 0
+    eos = load(own).id_to_token(ends[0] if isinstance(ends, list) else ends)
+    if eos is None:
+        raise RecipeError(
+            f"{own.path}: does not belong to the model: it lacks its eos_token_id; put the model's own there"
+        )
+    return encode.model_copy(update={"tokenizer": own, "eos_token": eos})
+
+
+def config_of(folder: Path) -> Any:
+    """The configuration of a model's text part, with what transformers takes where its file is silent: Gemma 3's is.
+
+    Raises:
+        RecipeError: there is none, or transformers can't make one of it.
+    """
+    path, (_, transformers) = folder / "config.json", lm.libraries()
+    if not path.is_file():
+        raise RecipeError(f"{path}: no such file; put the model's own there")
+    try:
+        return transformers.AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
+    except Exception as error:
+        said = str(error).partition("\n")[0]
+        raise RecipeError(f"{path}: not a model that transformers knows ({said}); put the model's own there") from error
+
+
+def check_sizes(params: ScoreParams, window: int, anchor: int | None) -> None:
+    """
+    Raises:
+        RecipeError: the model has no room for what the recipe lets it read.
+    """
+    most = window - (anchor is not None)
+    if 2 * params.chunk_tokens > most:
+        raise RecipeError(
+            f"{params.model.weights.path}: two chunks of score.chunk_tokens = {params.chunk_tokens:,} pass its window of "
+            f"{window:,} tokens{'' if anchor is None else ', one of which is taken'}; lower it"
+        )
+    for scorer in params.also:
+        if isinstance(scorer, infogain.InfoGainParams):
+            infogain.check_sizes(scorer.long_tokens or most, scorer.short_tokens, scorer.stride_tokens, most)
+        elif isinstance(scorer, longattn.LongAttnParams):
+            longattn.window_of(scorer, window)
+        elif 2 * scorer.chunk_size > window:
+            raise RecipeError(
+                f"score.also: two chunks of chunk_size = {scorer.chunk_size:,} pass the model's window of {window:,} "
+                "tokens; lower it"
+            )

@@ -1,0 +1,314 @@
+"""Scores in a build: within the budget, the same after a crash, and for new documents alone after a change."""
+
+import json
+import shutil
+from contextlib import suppress
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from pipelines import encode, score
+from pipelines.build import build
+from pipelines.encode import load as load_tokenizer
+from pipelines.recipe import load
+from pipelines.score import measure
+from pipelines.score import others as also
+from pipelines.score.budget import cost
+from pipelines.score.kept_pairs import Measured
+from pipelines.score.model import reader_of
+from pipelines.stage import LOOK_UP, Runner
+from pipelines.store import Store
+from pipelines.versions import shards_of
+from schemas.errors import NotMade, RecipeError, StageError
+from schemas.manifest import Manifest
+from scorers import lm
+from scorers.chunk_gain import MeasuredPair, chunks_of, parts
+from scorers.chunk_gain.pairs import first_pairs
+from scorers.chunks import Chunks
+from scorers.weights import Weights
+from tests import scored
+
+pytestmark = pytest.mark.slow
+
+ONE = Runner(workers=1)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A scored mix: its recipe, root and version."""
+    folder = tmp_path_factory.mktemp("scored")
+    recipe = scored.recipe(folder)
+    return recipe, folder / "root", build(recipe, folder / "root")
+
+
+def rows_of(root, version, name):
+    store = Store(root)
+    return [row for s in shards_of(Manifest.of(version.folder))[name] for row in store.read(s).to_pylist()]
+
+
+def again(made, tmp_path, **changes):
+    """What score.run gives on the tables of the mix, with nothing measured and nothing decided before."""
+    recipe, root, version = made
+    shutil.copytree(root, tmp_path / "root", symlinks=True)
+    for gone in ("measured", "actions/score", "actions/budget", "shards/BUDGET", "shards/SCORES_CHUNK_GAIN"):
+        shutil.rmtree(tmp_path / "root" / gone)
+    store = Store(tmp_path / "root")
+    (store.root / "scratch").mkdir()
+    tables = shards_of(Manifest.of(version.folder))
+    reader = reader_of(recipe.score, recipe.encode)
+    read = encode.run(tables["DOCUMENTS"], tables["DUPLICATES"], reader, store, ONE)
+    params = recipe.score.model_copy(update=changes)
+
+    def run(runner=ONE):
+        return score.run(tables["DOCUMENTS"], read, tables["SCORES_CHEAP"], reader.tokenizer, params, store, runner)
+
+    return run, store, read
+
+
+def hashes(found):
+    return {name: [s.content_hash for s in shards] for name, shards in found.items()}
+
+
+def test_documents_that_are_long_enough_are_scored_and_all_others_say_why(made):
+    _, root, version = made
+    scores = {row["document_id"]: row for row in rows_of(root, version, "SCORES_CHUNK_GAIN")}
+    documents = rows_of(root, version, "DUPLICATES")
+    assert len(scores) == len({row["document_id"] for row in documents})
+    statuses = {row["status"] for row in scores.values()}
+    assert statuses == {"scored", "not_scored", "too_short", "dropped"}
+    assert {row["reason"] for row in scores.values()} == {None, "short", "too_short", "dropped", "list", "repeats"}
+    assert all((row["score"] is None) == (row["status"] != "scored") for row in scores.values())
+
+
+def test_the_budget_is_kept_and_nearly_spent(made):
+    recipe, root, version = made
+    spent = 0
+    for budget, row in zip(rows_of(root, version, "BUDGET"), rows_of(root, version, "SCORES_CHUNK_GAIN"), strict=True):
+        assert budget["n_pairs"] == len(row["pairs"]) == row["n_near"] + row["n_far"]
+        assert budget["n_pairs"] <= recipe.score.most_pairs
+        spent += budget["n_pairs"] * 31 + 33 * len(
+            {place for p in row["pairs"] for place in (p["target"], p["context"])}
+        )
+    assert 0.9 * recipe.score.budget_tokens < spent <= recipe.score.budget_tokens
+    assert {row["why"] for row in rows_of(root, version, "BUDGET")} >= {"more", "short", "too_short", "dropped"}
+
+
+def test_a_score_is_what_the_model_says_of_the_document_by_itself(made):
+    """Against a model loaded here, pair by pair, from the text."""
+    recipe, root, version = made
+    texts = {row["document_id"]: (row["text"], row["content_hash"]) for row in rows_of(root, version, "DOCUMENTS")}
+    engine = lm.load(recipe.score.model)
+    tokenizer = load_tokenizer(reader_of(recipe.score, recipe.encode).tokenizer)
+    row = max(rows_of(root, version, "SCORES_CHUNK_GAIN"), key=lambda r: len(r["pairs"]))
+    text, content = texts[row["document_id"]]
+    chunks = chunks_of(np.array(tokenizer.encode(text, add_special_tokens=False).ids), 32)
+    assert len(chunks) == row["n_chunks"]
+    pairs = []
+    for target, context in first_pairs(len(chunks), content, len(row["pairs"])):
+        one = Chunks(engine, chunks, engine.anchor)
+        after = float(one.after([(target, context)])[0])
+        pairs.append(MeasuredPair(target, context, float(one.alone([target])[0]), after))
+    assert [pair._asdict() for pair in pairs] == row["pairs"]
+    found = parts(pairs, chunks, content, None)
+    assert (found.far, found.near) == (row["score"], row["near"])
+
+
+def test_a_second_build_makes_nothing(made):
+    recipe, root, _ = made
+    assert not build(recipe, root).is_new
+    events = [json.loads(line) for line in (root / "progress.jsonl").read_text().splitlines()]
+    assert not [event for event in events if event["event"] == "made"]
+
+
+def test_the_same_scores_for_any_number_of_workers(made, tmp_path):
+    run, _, _ = again(made, tmp_path)
+    _, _, version = made
+    found = run(Runner(workers=3))
+    tables = shards_of(Manifest.of(version.folder))
+    assert hashes(found) == {name: [s.content_hash for s in tables[name]] for name in found}
+
+
+def test_a_build_that_is_broken_off_goes_on_behind_the_last_pair_that_it_kept(made, tmp_path, monkeypatch):
+    """Broken off at every eleventh pair: the same table, and no pair that was kept is run again."""
+    run, _, _ = again(made, tmp_path)
+    kept: list[tuple[str, int, int]] = []
+    add = Measured.add
+
+    def breaking(self, content_hash, pairs):
+        if len(kept) % 11 == 10 and kept[-1] != broken[-1:]:
+            broken[:] = [kept[-1]]
+            kept.append(("broken", 0, 0))
+            raise OSError("no space left on device")
+        add(self, content_hash, pairs)
+        kept.extend((content_hash, p.target, p.context) for p in pairs)
+
+    broken: list = []
+    monkeypatch.setattr(Measured, "add", breaking)
+    found, tries = None, 0
+    while found is None:
+        tries += 1
+        with suppress(StageError):
+            found = run()
+    real = [pair for pair in kept if pair[0] != "broken"]
+    assert tries > 3
+    assert len(real) == len(set(real))
+    tables = shards_of(Manifest.of(made[2].folder))
+    assert hashes(found) == {name: [s.content_hash for s in tables[name]] for name in found}
+
+
+def test_looking_up_makes_nothing(made, tmp_path):
+    run, store, _ = again(made, tmp_path)
+    with pytest.raises(NotMade):
+        run(Runner(runner=LOOK_UP))
+    assert not (store.root / "measured").exists()
+
+
+def test_a_nll_that_is_no_number_is_an_error_and_no_score(made, tmp_path, monkeypatch):
+    run, _, _ = again(made, tmp_path)
+    monkeypatch.setattr(Chunks, "after", lambda _, pairs: np.full(len(pairs), np.nan))
+    found = run()
+    rows = [row for s in found["SCORES_CHUNK_GAIN"] for row in Store(tmp_path / "root").read(s).to_pylist()]
+    assert "scored" not in {row["status"] for row in rows}
+    broken = [row for row in rows if row["status"] == "error"]
+    assert {len(row["pairs"]) for row in broken} == {2}  # no second look
+    assert all(row["score"] is None and "not a finite number" in row["reason"] for row in broken)
+
+
+def test_a_budget_that_is_too_small_for_all_says_who_went_without(made, tmp_path):
+    run, store, _ = again(made, tmp_path, budget_tokens=500)
+    rows = [row for s in run()["BUDGET"] for row in store.read(s).to_pylist()]
+    assert {"first", "budget"} <= {row["why"] for row in rows}
+    assert sum(row["n_pairs"] for row in rows) in (2, 4)
+
+
+def test_a_refresh_runs_the_model_on_new_documents_alone(tmp_path, monkeypatch):
+    examples = tmp_path / "examples"
+    shutil.copytree(scored.ROOT / "examples", examples)
+    recipe = scored.recipe(tmp_path, examples, budget_tokens=300_000, most_pairs=4)
+    first = build(recipe, tmp_path / "root")
+    before = rows_of(tmp_path / "root", first, "SCORES_CHUNK_GAIN")
+    text = max((path.read_text() for path in (examples / "corpus" / "book").rglob("*.txt")), key=len)
+    (examples / "corpus" / "book" / "new.txt").write_text(" ".join(reversed(text.split())))
+    measured_now = []
+    add = Measured.add
+    monkeypatch.setattr(
+        Measured, "add", lambda self, content, pairs: (measured_now.append(content), add(self, content, pairs))
+    )
+    second = build(recipe, tmp_path / "root", base=first.folder)
+    new = {row["content_hash"] for row in rows_of(tmp_path / "root", second, "DOCUMENTS")}
+    new -= {row["content_hash"] for row in rows_of(tmp_path / "root", first, "DOCUMENTS")}
+    assert len(new) == 1
+    assert set(measured_now) == new
+    after = {row["document_id"]: row for row in rows_of(tmp_path / "root", second, "SCORES_CHUNK_GAIN")}
+    assert all(after[row["document_id"]] == row for row in before)
+    of_cheap = [rows_of(tmp_path / "root", version, "BACKGROUND") for version in (first, second)]
+    assert of_cheap[0] == of_cheap[1]
+
+
+ALSO = (
+    {"kind": "prolong", "sample_size": 20, "chunk_size": 32, "window_size": 640},
+    {"kind": "infogain", "long_tokens": 256, "short_tokens": 64, "stride_tokens": 32},
+    {"kind": "longattn", "window_tokens": 512, "min_tokens": 256},
+)
+
+
+def test_other_scorers_read_the_same_documents_and_each_of_them_once(made, tmp_path, monkeypatch):
+    recipe = made[0]
+    scorers = (
+        type(recipe.score).model_validate({**recipe.score.model_dump(), "model": recipe.score.model, "also": ALSO}).also
+    )
+    run, store, _ = again(made, tmp_path, also=scorers, also_tokens=1_000)
+    found = run()
+    gains = [row for s in found["SCORES_CHUNK_GAIN"] for row in store.read(s).to_pylist()]
+    for kind in ("PROLONG", "INFOGAIN", "LONGATTN"):
+        rows = [row for s in found[f"SCORES_{kind}"] for row in store.read(s).to_pylist()]
+        assert [row["status"] for row in rows] == [row["status"] for row in gains]
+        assert all(row["reason"] == gain["reason"] for row, gain in zip(rows, gains, strict=True))
+    shutil.rmtree(store.root / "actions" / "prolong")
+    for scorer in (also.ProLong, also.InfoGain, also.LongAttn):
+        monkeypatch.setattr(scorer, "score", None)  # nothing is asked again
+    assert hashes(run()) == hashes(found)
+
+
+def test_a_cut_to_aim_at_moves_the_second_round(made, tmp_path):
+    run, store, _ = again(made, tmp_path, aim_share=0.3)
+    aimed = [row["n_pairs"] for s in run()["BUDGET"] for row in store.read(s).to_pylist()]
+    plain = [row["n_pairs"] for row in rows_of(made[1], made[2], "BUDGET")]
+    assert aimed != plain
+    assert [bool(n) for n in aimed] == [bool(n) for n in plain]
+
+
+def test_a_folder_of_values_depends_on_the_model_and_the_chunks(made):
+    recipe, root, _ = made
+    store, model = Store(root), recipe.score.model
+    names = {
+        measure.folder_of(store, m, c, t).folder
+        for m in (model, model.model_copy(update={"dtype": "bfloat16"}))
+        for c in (32, 64)
+        for t in ("a", "b")
+    }
+    assert len(names) == 8
+
+
+def test_what_the_cheap_tier_refuses_says_so_at_any_length():
+    columns = SimpleNamespace(
+        n_tokens=np.array([0, 0, 50, 50, 5_000, 5_000, 50_000, 50_000]),
+        refused=np.array(["", "repeats"] * 4, object),
+    )
+    params = SimpleNamespace(chunk_tokens=32, min_tokens=30_000)
+    found = score.Columns.reasons(columns, params).tolist()
+    assert found == ["dropped", "dropped", "too_short", "repeats", "short", "repeats", "", "repeats"]
+
+
+def test_what_a_document_costs_is_what_is_forwarded(made):
+    engine = lm.load(made[0].score.model)
+    chunks = np.arange(40 * 32).reshape(40, 32) % 500
+    one = Chunks(engine, chunks, engine.anchor)
+    one.after(first_pairs(40, "ab", 12))
+    one.alone([i for i, _ in first_pairs(40, "ab", 12)])
+    assert one.forwarded == cost(40, "ab", 12, 32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"chunk_tokens": 2000}, "pass its window"),
+        ({"calibration": "elsewhere"}, "can't be read"),
+        ({"budget": 3}, "no such key"),
+        ({"min_tokens": 0}, "greater than 0"),
+    ],
+)
+def test_a_bad_section_is_refused(tmp_path, changes, said):
+    def checked():
+        recipe = scored.recipe(tmp_path, **changes)
+        return reader_of(recipe.score, recipe.encode)
+
+    with pytest.raises(RecipeError, match=said):
+        checked()
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(scored.MODEL / "model_opt_trained", folder)
+    shutil.copy(scored.ROOT / "examples" / "tokenizer" / "tokenizer.json", folder / "tokenizer.json")
+    recipe = scored.recipe(tmp_path)
+    model = recipe.score.model.model_copy(update={"weights": Weights.of(folder)})
+    with pytest.raises(RecipeError, match="does not belong to the model"):
+        reader_of(recipe.score.model_copy(update={"model": model}), recipe.encode)
+
+
+def test_a_model_that_is_not_there_is_refused_with_the_way_to_get_it(tmp_path):
+    path = tmp_path / "r.toml"
+    scored.recipe(tmp_path)
+    path.write_text((tmp_path / "scored.toml").read_text().replace("model_opt_trained", "gone"))
+    with pytest.raises(RecipeError, match=r"gone.*no such folder or file"):
+        load(path)
+
+
+def test_a_plan_that_selects_by_a_score_needs_it(tmp_path):
+    path = tmp_path / "r.toml"
+    text = (scored.ROOT / "mixes" / "tiny.toml").read_text().replace("../examples", str(scored.ROOT / "examples"))
+    path.write_text(text.replace("[pack]", '[plan.select]\nby = "chunk_gain"\ntop_share = 0.3\n[pack]', 1))
+    with pytest.raises(RecipeError, match="needs the section"):
+        load(path)
