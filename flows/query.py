@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 from rich import box
@@ -26,8 +27,9 @@ def opened(root: Path, mix: str | None, version: str) -> Iterator[tuple[duckdb.D
     """A connection with the version's views, its manifest and its folder."""
     folder = find_version(root.absolute(), mix, version)
     manifest = Manifest.of(folder)
-    store = Store(folder.parents[2])
-    with connect(store, shards_of(manifest), list(manifest.files)) as con:
+    store = Store(folder.parents[2], run=None)
+    tables, names = shards_of(manifest), list(manifest.files)
+    with TemporaryDirectory(prefix="longmix-query-") as spill, connect(store, tables, names, Path(spill)) as con:
         yield con, manifest, folder
 
 

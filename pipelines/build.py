@@ -1,72 +1,119 @@
-"""A recipe and its corpus -> a published dataset. The whole of it, from top to bottom."""
+"""A recipe and its corpus -> a published dataset. What is built from what is written here, once.
 
+A build, a forecast and a calibration call the same functions with their own engine: a build makes what is missing, a
+forecast only looks.
+"""
+
+import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pipelines import dedup, encode, ingest, pack, plan, publish, score, screen
-from pipelines.encode import EncodeParams
 from pipelines.recipe import Recipe
 from pipelines.score.model import reader_of
-from pipelines.stage import Runner
+from pipelines.stage import Engine
 from pipelines.store import Shard, Store
-from pipelines.store.lock import held
-from pipelines.versions import Version
+from pipelines.store.lock import locked
+from pipelines.versions import Version, tables_of
+from schemas.errors import DamagedError
 from schemas.manifest import Manifest
 
+Tables = dict[str, list[Shard]]
 Stage = Callable[[Callable], Callable]
 
+MAX_DAMAGED = 100  # shards that one build makes again before it gives up: more than that is a failing disk
 
-def build(recipe: Recipe, root: Path, stage: Stage = lambda run: run, base: Path | None = None) -> Version:
-    """Build a recipe's mix under a root, making only what is not there yet.
+
+def plain(run: Callable) -> Callable:
+    return run
+
+
+def build(
+    recipe: Recipe, root: Path, stage: Stage = plain, base: Path | None = None, *, verify: bool = False
+) -> Version:
+    """Build a recipe's mix under a root, making only what is missing.
 
     Args:
-        recipe: checked already, see recipe.load.
+        recipe: validated, see recipe.load.
         root: a folder of its own; made where it is missing.
         stage: wraps each stage's run, for instance in a task of an orchestrator.
-        base: a version's folder whose choices are kept where they can be; see flows/refresh.py.
+        base: the folder of a version whose decisions are kept where possible; see flows/refresh.py.
+        verify: hash all raw files and shards again, those too that are only listed.
 
     Raises:
-        RecipeError: the recipe asks for what the corpus can't give.
-        BusyError: another build holds the root.
-        StageError: a stage stopped for another reason; run it again and it goes on where it was.
+        RecipeError: the recipe asks for something that the corpus cannot give.
+        BusyError: another process holds the root.
+        StageError: a stage stopped for another reason; a second run resumes where it stopped.
     """
-    store = Store(root.absolute())
-    before = Manifest.of(base) if base else None
+    if recipe.score:
+        reader_of(recipe.score, recipe.encode)  # a model that does not fit is refused before the corpus is read
+    store = Store(root.absolute(), run=uuid.uuid4().hex, verify=verify)
+    engine = Engine(store, recipe.run)
+    discarded: list[str] = []
+    with locked(store.root, f"a build of {recipe.mix!r}", "--root"):
+        store.begin()
+        while True:
+            try:
+                version = graph(recipe, engine, base, stage)
+                return replace(version, mended=tuple(discarded))
+            except DamagedError as error:
+                if len(discarded) == MAX_DAMAGED:
+                    raise
+                discarded.append(store.discard(error))
+                store.tell({"event": "damaged", "shard": discarded[-1]})
+
+
+def graph(recipe: Recipe, engine: Engine, base: Path | None, stage: Stage = plain) -> Version:
+    """All stages, from raw files to a published version."""
+    before = tables_of(base)
+    tables = corpus(recipe, engine, before, stage)
+    tables |= scores(recipe, tables, engine, before, stage)
+    tables |= mix(recipe, tables, engine, stage)
+    return stage(publish.run)(recipe, Manifest.of(base) if base else None, tables, engine.store)
+
+
+def corpus(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]], stage: Stage = plain) -> Tables:
+    """Documents, what became of each, and the tokens of those that dedup kept.
+
+    base: the tables of the base version; empty where there is none.
+    """
     names = tuple(source.name for source in recipe.sources)
-    reader = reader_of(recipe.score, recipe.encode) if recipe.score else recipe.encode
-    with held(store, recipe.mix):
-        documents, rejected = stage(ingest.run)(recipe.sources, store, recipe.run)
-        signatures, duplicates = stage(dedup.run)(
-            documents, recipe.dedup, names, publish.kept_by(base), store, recipe.run
-        )
-        tokens = stage(encode.run)(documents, duplicates, recipe.encode, store, recipe.run)
-        tables = {
-            "DOCUMENTS": documents, "REJECTED": rejected, "SIGNATURES": signatures, "DUPLICATES": duplicates,
-            "TOKENS": tokens,
-        }  # fmt: skip
-        tables |= scores(recipe, tables, reader, base, store, recipe.run, stage)
-        by = tables.get(plan.score_table(recipe.plan.select), [])
-        draws = stage(plan.run)(documents, tokens, by, recipe.plan, store, recipe.run)
-        sequences = stage(pack.run)(tokens, draws, recipe.encode, recipe.pack, store, recipe.run)
-        tables |= {"DRAWS": draws, "SEQUENCES": sequences}
-        return stage(publish.run)(recipe, before, tables, store)
+    documents, rejected = stage(ingest.run)(recipe.sources, engine)
+    signatures, duplicates, near = stage(dedup.run)(documents, recipe.dedup, names, base, engine)
+    tokens = stage(encode.run)(documents, duplicates, recipe.encode, engine)
+    return {
+        "DOCUMENTS": documents, "REJECTED": rejected, "SIGNATURES": signatures, "DUPLICATES": duplicates,
+        "TOKENS": tokens, "NEAR": near,
+    }  # fmt: skip
 
 
 def scores(
-    recipe: Recipe, tables: Mapping[str, list[Shard]], reader: EncodeParams, base: Path | None, store: Store,
-    runner: Runner, stage: Stage = lambda run: run,
-) -> dict[str, list[Shard]]:  # fmt: skip
-    """The tables that judge documents: those of the cheap tier, then those of the model, as far as the recipe asks.
-
-    reader: how texts become the model's tokens; where it is not the recipe's way, texts are encoded so too.
-    """
-    documents, duplicates, tokens = tables["DOCUMENTS"], tables["DUPLICATES"], tables["TOKENS"]
-    found: dict[str, list[Shard]] = {}
+    recipe: Recipe, tables: Tables, engine: Engine, base: Mapping[str, list[Shard]], stage: Stage = plain
+) -> Tables:
+    """The tables that score documents: those of the cheap tier, then those of the model, as the recipe asks for them."""
+    judged: Tables = {}
     if recipe.screen:
-        found |= stage(screen.run)(documents, duplicates, recipe.screen, publish.kept_by(base), store, runner)
+        judged |= stage(screen.run)(tables["DOCUMENTS"], tables["DUPLICATES"], recipe.screen, base, engine)
     if recipe.score:
-        if reader != recipe.encode:
-            tokens = stage(encode.run)(documents, duplicates, reader, store, runner)
-        cheap = found["SCORES_CHEAP"]
-        found |= stage(score.run)(documents, tokens, cheap, reader.tokenizer, recipe.score, store, runner)
-    return found
+        tokens = model_tokens(recipe, tables, engine, stage)
+        tokenizer = reader_of(recipe.score, recipe.encode).tokenizer
+        cheap = judged["SCORES_CHEAP"]
+        judged |= stage(score.run)(tables["DOCUMENTS"], tokens, cheap, tokenizer, recipe.score, engine)
+    return judged
+
+
+def model_tokens(recipe: Recipe, tables: Tables, engine: Engine, stage: Stage = plain) -> list[Shard]:
+    """TOKENS of the scoring model's own tokenizer: the recipe's where both have the same vocabulary."""
+    reader = reader_of(recipe.score, recipe.encode) if recipe.score else recipe.encode
+    if reader == recipe.encode:
+        return tables["TOKENS"]
+    return stage(encode.run)(tables["DOCUMENTS"], tables["DUPLICATES"], reader, engine)
+
+
+def mix(recipe: Recipe, tables: Tables, engine: Engine, stage: Stage = plain) -> Tables:
+    """Which copies of which documents are drawn, and the training rows packed from them."""
+    by = tables.get(plan.score_table(recipe.plan.select), [])
+    draws = stage(plan.run)(tables["DOCUMENTS"], tables["TOKENS"], by, recipe.plan, engine)
+    sequences = stage(pack.run)(tables["TOKENS"], draws, recipe.encode, recipe.pack, engine)
+    return {"DRAWS": draws, "SEQUENCES": sequences}

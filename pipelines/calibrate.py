@@ -4,18 +4,19 @@ All pairs of a pool of documents are measured, which is long work: it is kept pa
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from pipelines import dedup, encode, ingest
-from pipelines.encode import EncodeParams
+from pipelines import build
 from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams, measure
 from pipelines.score.model import reader_of
-from pipelines.stage import LOOK_UP, Runner
+from pipelines.stage import Engine
 from pipelines.store import Shard, Store
-from pipelines.store.lock import held
+from pipelines.store.lock import locked
+from pipelines.versions import possible_bases, tables_of
 from schemas.errors import NotMade, RecipeError
 from scorers.chunk_gain import MeasuredPair, chunks_of
 from scorers.chunk_gain.calibration import Calibration, evenness, fit
@@ -54,30 +55,32 @@ def calibrate(recipe: Recipe, root: Path, n_documents: int, report: Callable[[st
     """
     if not recipe.score:
         raise RecipeError("calibrate: the recipe has no section [score], which names the model")
-    store = Store(root.absolute())
-    if not (store.root / "actions").is_dir():  # held() would make a root of it
-        raise RecipeError(f"{store.root}: no mix was built there; build it first, without [score], or name its --root")
+    root = root.absolute()
+    if not (root / "actions").is_dir():  # locking it would make it
+        raise RecipeError(f"{root}: no mix was built there; build it first, without [score], or name its --root")
+    engine = Engine(Store(root), recipe.run)
     params = recipe.score.model_copy(update={"calibration": None})
-    reader = reader_of(params, recipe.encode)
-    with held(store, f"{recipe.mix}, calibrating"):
+    reader_of(params, recipe.encode)  # a model that does not fit is refused before the lock is taken
+    with locked(root, f"a calibration for {recipe.mix!r}", "--root"):
+        engine.store.begin()
         return fitted(
-            measured_pool(recipe, params, reader, n_documents, store, report),
+            measured_pool(recipe, params, n_documents, engine, report),
             Path(params.model.weights.path).name,
             params.model.weights.hash,
         )
 
 
 def measured_pool(
-    recipe: Recipe, params: ScoreParams, reader: EncodeParams, n_documents: int, store: Store,
-    report: Callable[[str], None],
-) -> list[tuple[Sequence[MeasuredPair], np.ndarray]]:  # fmt: skip
+    recipe: Recipe, params: ScoreParams, n_documents: int, engine: Engine, report: Callable[[str], None]
+) -> list[tuple[Sequence[MeasuredPair], np.ndarray]]:
     """All pairs of each document of the pool, and its chunks."""
-    documents, tokens = tables(recipe, reader, store)
+    store, reader = engine.store, reader_of(params, recipe.encode)
+    documents, tokens = tables(recipe.model_copy(update={"score": params}), engine)
     wanted = pool(documents, tokens, n_documents, params.chunk_tokens, store)
     n_pairs = sum(w.n_pairs for _, each in wanted for w in each)
     report(f"{sum(len(each) for _, each in wanted)} documents, {n_pairs:,} pairs, resumed where it was stopped")
     measured = measure.folder_of(store, params.model, params.chunk_tokens, reader.tokenizer.hash, use="calibration")
-    measure.run(wanted, params.model, params.chunk_tokens, measured, store, recipe.run)
+    measure.run(wanted, params.model, params.chunk_tokens, measured, engine)
     found: list[tuple[Sequence[MeasuredPair], np.ndarray]] = []
     for shard, each in wanted:
         ids = store.read(shard, ["input_ids"])["input_ids"]
@@ -108,21 +111,19 @@ def fitted(pool: Sequence[tuple[Sequence[MeasuredPair], np.ndarray]], model: str
     )  # fmt: skip
 
 
-def tables(recipe: Recipe, reader: EncodeParams, store: Store) -> tuple[list[Shard], list[Shard]]:
-    """DOCUMENTS of a recipe that was built, and the model's TOKENS of them, which such a build may not have made.
+def tables(recipe: Recipe, engine: Engine) -> tuple[list[Shard], list[Shard]]:
+    """DOCUMENTS of a recipe that was built, and the model's TOKENS of them, which that build may not have made.
 
     Raises:
-        RecipeError: the documents are not there.
+        RecipeError: the documents were never read.
     """
-    look, names = Runner(runner=LOOK_UP), tuple(source.name for source in recipe.sources)
-    try:
-        documents, _ = ingest.run(recipe.sources, store, look)
-        _, duplicates = dedup.run(documents, recipe.dedup, names, {}, store, look)
-    except NotMade as error:
-        raise RecipeError(
-            f"{store.root}: the recipe's documents were not read there yet; build it first, without [score]"
-        ) from error
-    return documents, encode.run(documents, duplicates, reader, store, recipe.run)
+    for base in possible_bases(engine.store.root, recipe.mix):
+        with suppress(NotMade):
+            corpus = build.corpus(recipe, engine.look(), tables_of(base))
+            return corpus["DOCUMENTS"], build.model_tokens(recipe, corpus, engine)
+    raise RecipeError(
+        f"{engine.store.root}: the recipe's documents were not read there yet; build it first, without [score]"
+    )
 
 
 def pool(

@@ -27,11 +27,14 @@ SETTINGS = {
 
 
 @contextmanager
-def connect(
-    store: Store, tables: Tables, published: Sequence[str] = (), **variables: object
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection in memory with a view for each table and those of views.sql. It spills into the scratch folder."""
-    con = duckdb.connect(config={**SETTINGS, "temp_directory": str(store.root / "scratch" / "duckdb")})
+def connect(store: Store, tables: Tables, published: Sequence[str], spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection in memory with a view for each table and those of views.sql.
+
+    Args:
+        published: the names of the version's Parquet files, in order.
+        spill: a folder for what does not fit into memory.
+    """
+    con = duckdb.connect(config={**SETTINGS, "temp_directory": str(spill)})
     try:
         con.execute("CREATE TABLE shards (name VARCHAR, shard BIGINT, path VARCHAR, file VARCHAR, first_byte BIGINT)")
         con.execute("CREATE SCHEMA tables")
@@ -41,8 +44,7 @@ def connect(
             if rows:
                 con.executemany("INSERT INTO shards VALUES (?, ?, ?, ?, ?)", rows)
             con.execute(view_of(name, [row[2] for row in rows]))
-        for key, value in {"published": list(published), **variables}.items():
-            con.execute(f"SET VARIABLE {key} = {literal(value)}")
+        con.execute(f"SET VARIABLE published = {literal(list(published))}")
         con.execute(files("schemas").joinpath("views.sql").read_text())
         yield con
     finally:
@@ -82,12 +84,16 @@ def laws() -> dict[str, str]:
     return found
 
 
-def check_laws(con: duckdb.DuckDBPyConnection) -> None:
+def check_laws(con: duckdb.DuckDBPyConnection, limits: Mapping[str, object]) -> None:
     """Run every law.
+
+    limits: the variables that laws.sql names.
 
     Raises:
         LawError: one is broken; with its first rows.
     """
+    for key, value in limits.items():
+        con.execute(f"SET VARIABLE {key} = {literal(value)}")
     for title, query in laws().items():
         broken = con.execute(f"{query} LIMIT 3").fetchall()
         if broken:

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, PositiveInt
 from tokenizers import Encoding, Tokenizer
 
-from pipelines.stage import Read, Runner, actions_for, run_shards
-from pipelines.store import Shard, Store
+from pipelines.stage import Engine, Read, ShardStage
+from pipelines.store import Shard
 from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError
 
@@ -172,13 +172,14 @@ def agree(
     return np.array_equal(left_ids[here], right_ids[there]) and np.array_equal(left_at[here], right_at[there])
 
 
-def run(
-    documents: list[Shard], duplicates: list[Shard], params: EncodeParams, store: Store, runner: Runner
-) -> list[Shard]:
+ENCODE = ShardStage("encode", VERSION, "TOKENS", encode_shard)
+
+
+def run(documents: list[Shard], duplicates: list[Shard], params: EncodeParams, engine: Engine) -> list[Shard]:
     """TOKENS, a shard beside each shard of DOCUMENTS."""
     eos_id(params)
     reads = (
         (Read(text, ("text",)), Read(verdict, ("document_id", "verdict")))
         for text, verdict in zip(documents, duplicates, strict=True)
     )
-    return run_shards(actions_for("encode", VERSION, params, "TOKENS", reads), encode_shard, params, store, runner)
+    return engine.shards(ENCODE, params, reads)

@@ -12,9 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.stage import LOOK_UP, Read, Runner, actions_for, run_shards
+from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard, Store, name_of
-from schemas.errors import NotMade
 from schemas.tables import BACKGROUND, SCORES_CHEAP
 from scorers.cheap import background as words
 from scorers.cheap import cheap
@@ -66,15 +65,21 @@ def refusals(scores: pa.Table, domains: Sequence[str], known: Background, params
     return pa.array(reasons, pa.string())
 
 
+SCREEN = ShardStage("screen", VERSION, "SCORES_CHEAP", screen_shard)
+
+
 def run(
-    documents: list[Shard], duplicates: list[Shard], params: ScreenParams, before: Mapping[str, list[Shard]], store: Store,
-    runner: Runner,
-) -> dict[str, list[Shard]]:  # fmt: skip
+    documents: list[Shard],
+    duplicates: list[Shard],
+    params: ScreenParams,
+    base: Mapping[str, list[Shard]],
+    engine: Engine,
+) -> dict[str, list[Shard]]:
     """BACKGROUND, and SCORES_CHEAP beside each shard of DOCUMENTS.
 
-    before: the tables of the base version, whose background is kept.
+    base: the tables of the base version, whose background is kept.
     """
-    known = background_of(documents, duplicates, params, before.get("BACKGROUND", []), store, runner)
+    known = background_of(documents, duplicates, params, base.get("BACKGROUND", []), engine)
     reads = (
         (
             Read(text, ("text", "domain")),
@@ -83,13 +88,12 @@ def run(
         )
         for text, verdict in zip(documents, duplicates, strict=True)
     )
-    actions = actions_for("screen", VERSION, params, "SCORES_CHEAP", reads)
-    return {"BACKGROUND": known, "SCORES_CHEAP": run_shards(actions, screen_shard, params, store, runner)}
+    return {"BACKGROUND": known, "SCORES_CHEAP": engine.shards(SCREEN, params, reads)}
 
 
 def background_of(
-    documents: Sequence[Shard], duplicates: Sequence[Shard], params: ScreenParams, before: Sequence[Shard], store: Store,
-    runner: Runner,
+    documents: Sequence[Shard], duplicates: Sequence[Shard], params: ScreenParams, before: Sequence[Shard],
+    engine: Engine,
 ) -> list[Shard]:  # fmt: skip
     """The base's background, with the domains that it does not know; all of them anew where the base chose by another seed."""
     reads = [Read(s, ("content_hash", "n_bytes", "domain")) for s in documents] + [
@@ -97,10 +101,9 @@ def background_of(
     ]
     kept = [s.content_hash for s in before]
     name = name_of("background", VERSION, params.background_seed, kept, [r.key() for r in reads])
-    found = store.find("background", name)
-    if found is None and documents:
-        if runner.runner == LOOK_UP:
-            raise NotMade("screen")
+    store = engine.store
+
+    def make() -> list[Shard]:
         made_by = f"{words.VERSION}, {salt_of(params)}"
         base = {}
         if before:
@@ -116,8 +119,9 @@ def background_of(
             for domain, rows in chosen.items()
         }
         made = Background(base | dict(background(described).domains))
-        found = store.commit("background", name, [store.write("BACKGROUND", made.table(made_by))])
-    return found or []
+        return [store.write("BACKGROUND", made.table(made_by))]
+
+    return engine.once("background", name, make)
 
 
 def salt_of(params: ScreenParams) -> str:

@@ -1,8 +1,9 @@
-"""How a stage runs: its actions, spread over the shards by one Beam pipeline.
+"""The engine: looks up what a stage made before, and spreads the rest over workers by one Beam pipeline.
 
-A stage names an action for each shard that it will write, asks the store which of them were done before, and runs a
-Beam pipeline over the others. What travels through Beam is an action (paths and hashes), never a document; workers
-and driver meet in the store alone, so any runner whose workers see the root's folder will do.
+A stage names an action for each result, by everything that the result depends on. `once` is for one action in this
+process, `each` for many, `shards` for the most frequent kind: one shard made by a function of others. Workers receive
+paths and hashes, never documents, and workers and driver meet in the store alone, so any Beam runner will do whose
+workers see the root's folder.
 """
 
 import ctypes
@@ -10,8 +11,10 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import cpu_count
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import apache_beam as beam
 import pyarrow as pa
@@ -19,9 +22,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from pipelines.store import Shard, Store, name_of
+from pipelines.store.files import Scratch
 from schemas import errors
-
-LOOK_UP = "look up"  # a runner that makes nothing: what is not there raises NotMade
 
 
 class Runner(BaseModel):
@@ -38,53 +40,218 @@ class Runner(BaseModel):
         return self.workers or cpu_count() or 1
 
     def pipeline_options(self) -> PipelineOptions:
+        """On one machine the workers are threads of this process and nothing listens on a port.
+
+        Beam's "multi_threading" mode opens four gRPC ports on every address without a credential. Its "in_memory" mode
+        runs the same bundles on the same number of threads, by plain calls.
+        """
         local = {}
         if self.runner == "FnApiRunner":
-            mode = "multi_threading" if self.n_workers > 1 else "in_memory"
-            local = {"direct_num_workers": self.n_workers, "direct_running_mode": mode}
+            local = {"direct_num_workers": self.n_workers, "direct_running_mode": "in_memory"}
         return PipelineOptions(flags=[], runner=self.runner, **{**local, **self.options})
 
 
 @dataclass(frozen=True)
 class Read:
-    """Some columns of a shard: what an action reads, and all that its name depends on."""
+    """Some columns of a shard: what an action reads, and all of it that the action's name depends on."""
 
     shard: Shard
     columns: tuple[str, ...]
 
     def key(self) -> list[object]:
-        return [self.shard.table, self.shard.n_rows, {c: self.shard.columns[c] for c in self.columns}]
+        return [self.shard.table, self.shard.n_rows, {name: self.shard.columns[name] for name in self.columns}]
 
 
 @dataclass(frozen=True)
 class Action:
-    """One shard to make of `table`, by the stage's function from what it reads."""
+    """One shard to make from what it reads."""
 
-    stage: str
     name: str
-    table: str
     reads: tuple[Read, ...]
 
 
-def actions_for(
-    stage: str, version: int, params: BaseModel, table: str, reads: Iterable[tuple[Read, ...]]
-) -> list[Action]:
-    """An action for each tuple of reads, named by all that its result depends on."""
-    return [Action(stage, name_of(stage, version, params, [r.key() for r in each]), table, each) for each in reads]
+@dataclass(frozen=True)
+class ShardStage:
+    """A stage that makes each shard of `table` by `function(*tables, params)` from some columns of other shards.
+
+    version: raised when the same params would give other rows.
+    """
+
+    stage: str
+    version: int
+    table: str
+    function: Callable[..., pa.Table]
+
+    def actions(self, params: BaseModel, reads: Iterable[tuple[Read, ...]]) -> list[Action]:
+        """An action for each tuple of reads."""
+        return [
+            Action(name_of(self.stage, self.version, params, [read.key() for read in each]), each) for each in reads
+        ]
+
+    def make(self, action: Action, params: BaseModel, store: Store) -> int:
+        """Read, call the function, write the shard, commit. Returns the rows made."""
+        tables = [store.read(read.shard, read.columns) for read in action.reads]
+        shard = store.write(self.table, self.function(*tables, params))
+        store.commit(self.stage, action.name, [shard], shard.n_rows, sum(table.nbytes for table in tables))
+        del tables
+        release()
+        return shard.n_rows
 
 
-def make(action: Action, function: Callable[..., pa.Table], params: BaseModel, store: Store) -> int:
-    """Do one action: read, call `function(*tables, params)`, write its shard, commit. Returns the rows made."""
-    tables = [store.read(r.shard, r.columns) for r in action.reads]
-    shard = store.write(action.table, function(*tables, params))
-    store.commit(action.stage, action.name, [shard], shard.n_rows, sum(t.nbytes for t in tables))
-    del tables
-    release()
-    return shard.n_rows
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...  # of an action
+
+
+N = TypeVar("N", bound=Named)
+Spread = Callable[[beam.Pipeline, list[Any]], object]  # adds to a pipeline what makes each of the actions
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where the tables are, how work is spread, and whether anything may be made.
+
+    An engine that only looks writes nothing, reports no progress, deletes nothing and opens no scratch folder: where a
+    result is missing it raises NotMade.
+    """
+
+    store: Store
+    runner: Runner
+    looks_only: bool = False
+
+    @classmethod
+    def looking(cls, root: Path) -> "Engine":
+        """An engine for a root that another process may be building in."""
+        return cls(Store(root.absolute(), run=None), Runner(), looks_only=True)
+
+    def look(self) -> "Engine":
+        """The same engine, only looking."""
+        return replace(self, looks_only=True)
+
+    def find(self, stage: str, name: str) -> list[Shard] | None:
+        """What an action made; None where it is to be made.
+
+        Raises:
+            NotMade: it is missing, and this engine only looks.
+        """
+        shards = self.store.find(stage, name)
+        if shards is None:
+            self.must_make(stage)
+        return shards
+
+    def must_make(self, stage: str) -> None:
+        """
+        Raises:
+            NotMade: this engine only looks.
+        """
+        if self.looks_only:
+            raise errors.NotMade(stage)
+
+    def once(self, stage: str, name: str, make: Callable[[], list[Shard]], n_documents: int = 0) -> list[Shard]:
+        """The shards of one action, made in this process where they are missing.
+
+        n_documents: what the progress of the stage counts.
+        """
+        shards = self.find(stage, name)
+        with self.reported(stage, n_todo=int(shards is None), n_there=int(shards is not None)):
+            return shards if shards is not None else self.store.commit(stage, name, make(), n_documents)
+
+    def each(
+        self,
+        stage: str,
+        actions: Sequence[N],
+        spread: Spread,
+        *,
+        n_shards: Callable[[list[N]], int] = len,
+        find: Callable[[N], list[Shard] | None] | None = None,
+    ) -> list[list[Shard]]:
+        """The shards of each action, in order; the missing ones are made by one Beam pipeline.
+
+        Args:
+            spread: adds to the pipeline what makes and commits each of the missing actions.
+            n_shards: how many shards those will make, about; for progress.
+            find: where an action's result may lie, when that is more than one place.
+        """
+        look_up = find or (lambda action: self.find(stage, action.name))
+        shards = {action.name: look_up(action) for action in actions}
+        todo = list({action.name: action for action in actions if shards[action.name] is None}.values())
+        if todo:
+            self.must_make(stage)
+        with self.reported(stage, n_shards(todo), len(actions) - len(todo)):
+            if todo:
+                with self.pipeline(stage) as p:
+                    spread(p, todo)
+            shards |= {action.name: look_up(action) for action in todo}
+        return [self.made(stage, action.name, shards[action.name]) for action in actions]
+
+    def shards(self, stage: ShardStage, params: BaseModel, reads: Iterable[tuple[Read, ...]]) -> list[Shard]:
+        """A shard for each tuple of reads, in order."""
+        actions = stage.actions(params, reads)
+        if not actions:
+            return []
+        made = self.each(stage.stage, actions, over_each(stage.make, params, self.store))
+        return [shard for shards in made for shard in shards]
+
+    def made(self, stage: str, name: str, shards: list[Shard] | None) -> list[Shard]:
+        """
+        Raises:
+            StageError: the pipeline ended and the action was not committed.
+        """
+        if shards is None:
+            raise errors.StageError(f"{stage}: action {name} ended without a result; run the build again")
+        return shards
+
+    @contextmanager
+    def reported(self, stage: str, n_todo: int, n_there: int = 0) -> Iterator[None]:
+        """Report the beginning and the end of a stage."""
+        if self.looks_only:
+            yield
+            return
+        self.store.tell({"stage": stage, "event": "begun", "shards": n_todo, "there": n_there})
+        yield
+        self.store.tell({"stage": stage, "event": "ended"})
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Scratch]:
+        """A folder for a stage's temporary files; none is made by an engine that only looks."""
+        if self.looks_only:
+            yield Scratch(self.store.root / "scratch" / name)
+            return
+        with self.store.scratch(name) as scratch:
+            yield scratch
+
+    @contextmanager
+    def pipeline(self, stage: str) -> Iterator[beam.Pipeline]:
+        """A Beam pipeline that runs at the end of the block.
+
+        Raises:
+            NotMade: this engine only looks.
+            LongmixError: the error of a worker, or a StageError with the last line of its traceback.
+        """
+        self.must_make(stage)
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # the error below carries a worker's traceback
+        p = beam.Pipeline(options=self.runner.pipeline_options())
+        yield p
+        try:
+            p.run().wait_until_finish()
+        except Exception as error:
+            raise from_worker(stage, error) from error
+        finally:
+            release()
+
+
+def over_each(function: Callable[..., object], *arguments: object) -> Spread:
+    """Call `function(action, *arguments)` for each action. The Reshuffle spreads them: without it one worker does all."""
+
+    def spread(p: beam.Pipeline, actions: list[Any]) -> object:
+        elements = p | "Actions" >> beam.Create(actions, reshuffle=False)
+        return elements | "Spread" >> beam.Reshuffle() | "Make" >> beam.Map(function, *arguments)
+
+    return spread
 
 
 def release() -> None:
-    """Give freed memory back to the system. What allocators hold on to would count against the next shard.
+    """Give freed memory back to the system. What allocators keep would count against the next shard.
 
     With two workers on shards of 36 MB of text, what encode leaves behind falls from 620 to 400 MiB.
     """
@@ -94,79 +261,18 @@ def release() -> None:
         trim(0)
 
 
-class MakeAll(beam.PTransform):
-    """Actions -> their shards in the store. The Reshuffle spreads them: without it one worker does all."""
-
-    def __init__(self, function: Callable[..., pa.Table], params: BaseModel, store: Store):
-        super().__init__()
-        self.arguments = (function, params, store)
-
-    def expand(self, actions: beam.PCollection) -> beam.PCollection:
-        return actions | "Spread" >> beam.Reshuffle() | "Make" >> beam.Map(make, *self.arguments)
-
-
-def run_shards(
-    actions: Sequence[Action], function: Callable[..., pa.Table], params: BaseModel, store: Store, runner: Runner
-) -> list[Shard]:
-    """The shard of each action, in order; made by one Beam pipeline where it was not there before."""
-    if not actions:
-        return []
-    stage = actions[0].stage
-    found = {action.name: store.find(stage, action.name) for action in actions}
-    todo = list({a.name: a for a in actions if found[a.name] is None}.values())
-    store.tell({"stage": stage, "event": "begun", "shards": len(todo), "there": len(actions) - len(todo)})
-    if todo:
-        with pipeline(stage, runner) as p:
-            _ = (
-                p
-                | "Actions" >> beam.Create(todo, reshuffle=False)
-                | stage.capitalize() >> MakeAll(function, params, store)
-            )
-        for action in todo:
-            found[action.name] = store.find(stage, action.name)
-    store.tell({"stage": stage, "event": "ended"})
-    return [shard for action in actions for shard in made(found[action.name], action)]
-
-
-def made(shards: list[Shard] | None, action: Action) -> list[Shard]:
-    if shards is None:
-        raise errors.StageError(f"{action.stage}: action {action.name} ended without a result; run the build again")
-    return shards
-
-
-@contextmanager
-def pipeline(stage: str, runner: Runner) -> Iterator[beam.Pipeline]:
-    """A Beam pipeline that runs at the end of the block. What it raises comes out as the error it was.
-
-    Raises:
-        NotMade: the runner is LOOK_UP.
-        LongmixError: the one a worker raised, or a StageError with the last line of its traceback.
-    """
-    if runner.runner == LOOK_UP:
-        raise errors.NotMade(stage)
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # a worker's traceback travels in the error below
-    p = beam.Pipeline(options=runner.pipeline_options())
-    yield p
-    try:
-        p.run().wait_until_finish()
-    except Exception as error:
-        raise from_worker(stage, error) from error
-    finally:
-        release()
-
-
-RAISED = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception|Exit|Interrupt))(?:: (.*))?$", re.MULTILINE)
+RAISED = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception|Exit|Interrupt|NotMade))(?:: (.*))?$", re.MULTILINE)
 
 
 def from_worker(stage: str, error: BaseException) -> errors.LongmixError:
     """A worker's error, which a runner hands on as a text, as an error again."""
     text = f"{type(error).__name__}: {error}"
-    found = RAISED.findall(re.sub(r"^(?:RuntimeError: )+", "", text, flags=re.MULTILINE))
-    for name, message in found:
+    raised = RAISED.findall(re.sub(r"^(?:RuntimeError: )+", "", text, flags=re.MULTILINE))
+    for name, message in raised:
         kind = getattr(errors, name, None)
         if isinstance(kind, type) and issubclass(kind, errors.LongmixError):
             return kind(plain(message))
-    name, message = found[0] if found else (type(error).__name__, str(error))
+    name, message = raised[0] if raised else (type(error).__name__, str(error))
     return errors.StageError(f"{stage}: {name}: {plain(message)}")
 
 

@@ -1,23 +1,28 @@
-"""Published versions of a mix: the folders under ROOT/datasets/MIX/, found, read and compared with their manifests."""
+"""Published versions of a mix: the folders ROOT/datasets/MIX/VERSION, and the tables that their manifests list."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.store import Shard
-from pipelines.store.files import seal, sync_folder
+from pipelines.store import Shard, files
 from schemas.errors import RecipeError, SchemaError
 from schemas.manifest import Manifest
 
 
 @dataclass(frozen=True)
 class Version:
-    """A published version: datasets/MIX/VERSION. `is_new` is False where it was there before."""
+    """A published version.
+
+    Attributes:
+        folder: datasets/MIX/VERSION.
+        is_new: False where the version was published before.
+        mended: TABLE/HASH of each damaged shard that the build made again.
+    """
 
     folder: Path
     mix: str
     version: str
     is_new: bool
+    mended: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return str(self.folder)
@@ -31,53 +36,62 @@ def shards_of(manifest: Manifest) -> dict[str, list[Shard]]:
     }
 
 
-def kept_by(base: Path | None) -> dict[str, list[Shard]]:
-    """The tables of a base version, whose kept documents dedup keeps first; none without a base."""
-    return shards_of(Manifest.of(base)) if base else {}
+def tables_of(folder: Path | None) -> dict[str, list[Shard]]:
+    """The tables of a published version; none where there is no version."""
+    return shards_of(Manifest.of(folder)) if folder else {}
 
 
-def is_whole(folder: Path) -> bool:
-    """Whether a version was published here and its Parquet files are undamaged."""
+def is_whole(folder: Path, *, verify: bool) -> bool:
+    """Whether a version was published here, with all its files.
+
+    verify: compare the bytes of the Parquet files with their checksums; else their lengths alone.
+    """
     try:
         manifest = Manifest.of(folder)
-        seals = [(s.n_bytes, s.xxh3_128) for s in manifest.tables["SEQUENCES"]]
-        found = [seal(folder / name) for name in manifest.files]
-    except (SchemaError, OSError):
+        for name, shard in zip(manifest.files, manifest.tables["SEQUENCES"], strict=True):
+            if (folder / name).stat().st_size != shard.n_bytes:
+                return False
+            if verify and files.seal(folder / name)["xxh3_128"] != shard.xxh3_128:
+                return False
+    except (SchemaError, OSError, KeyError, ValueError):
         return False
-    there = all((folder / name).is_file() for name in ("catalog.duckdb", "README.md", "report.html"))
-    return there and [(f["n_bytes"], f["xxh3_128"]) for f in found] == seals
+    return all((folder / name).is_file() for name in ("catalog.duckdb", "README.md", "report.html"))
 
 
 def point_latest(folder: Path) -> None:
     """Make datasets/MIX/latest lead to the version, in one step."""
-    latest, fresh = folder.with_name("latest"), folder.with_name(".latest.part")
-    if latest.is_symlink() and latest.readlink() == Path(folder.name):
-        return
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(folder.name)
-    os.replace(fresh, latest)
-    sync_folder(folder.parent)
+    files.point(folder.with_name("latest"), Path(folder.name))
 
 
-def find_version(root: Path, mix: str | None = None, version: str = "latest") -> Path:
-    """The folder of a published version: of the only mix under the root, or of the one named.
-
-    Raises:
-        RecipeError: there is none, or more than one mix to choose from.
-    """
-    if (root / "manifest.json").is_file():
-        return root  # a version's own folder
-    mixes = sorted(p.parent.parent.name for p in root.glob("datasets/*/latest/manifest.json"))
-    if mix is None and len(mixes) != 1:
-        known = f"holds {', '.join(mixes)}; choose with --mix" if mixes else "holds no dataset; build one first"
-        raise RecipeError(f"{root}: {known}")
-    folder = root / "datasets" / (mix or mixes[0]) / version
-    if not (folder / "manifest.json").is_file():
-        raise RecipeError(f"{folder}: no such version; the root holds {', '.join(mixes) or 'no dataset'}")
-    return folder.resolve()
+def possible_bases(root: Path, mix: str) -> list[Path | None]:
+    """Bases on which a build may have made the tables that a look-up wants: none, the newest version's, the newest."""
+    newest = latest(root, mix)
+    if newest is None:
+        return [None]
+    base = Manifest.of(newest).base
+    older = newest.with_name(base) if base else None
+    return [None, *(folder for folder in (older, newest) if folder and (folder / "manifest.json").is_file())]
 
 
 def latest(root: Path, mix: str) -> Path | None:
     """The folder of the mix's newest version, or None."""
     folder = root.absolute() / "datasets" / mix / "latest"
     return folder.resolve() if (folder / "manifest.json").is_file() else None
+
+
+def find_version(root: Path, mix: str | None = None, version: str = "latest") -> Path:
+    """The folder of a published version: of the only mix under the root, or of the one named.
+
+    Raises:
+        RecipeError: there is no such version, or several mixes to choose from.
+    """
+    if (root / "manifest.json").is_file():
+        return root  # a version's own folder
+    mixes = sorted(path.parent.parent.name for path in root.glob("datasets/*/latest/manifest.json"))
+    if mix is None and len(mixes) != 1:
+        finding = f"holds {', '.join(mixes)}; choose with --mix" if mixes else "holds no dataset; build one first"
+        raise RecipeError(f"{root}: {finding}")
+    folder = root / "datasets" / (mix or mixes[0]) / version
+    if not (folder / "manifest.json").is_file():
+        raise RecipeError(f"{folder}: no such version; the root holds {', '.join(mixes) or 'no dataset'}")
+    return folder.resolve()

@@ -4,9 +4,12 @@ import json
 from hashlib import blake2b
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.errors import SchemaError
+
+# Results that no reader of a version needs, and without which the next refresh would compute them again.
+KEPT = ("NEAR", "FIRST_BUDGET", "FIRST_SCORES")
 
 
 class ManifestShard(BaseModel):
@@ -30,6 +33,7 @@ class Manifest(BaseModel):
     base: str | None  # the version whose choices this one kept where it could
     recipe: dict[str, object]
     tables: dict[str, list[ManifestShard]]
+    kept: dict[str, list[ManifestShard]] = Field(default_factory=dict)  # see KEPT; never part of the version's name
     files: dict[str, str]  # published file -> content hash of its shard
     built: dict[str, object]  # when, with what, how long: never part of the version's name
 

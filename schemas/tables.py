@@ -11,10 +11,9 @@ def column(name: str, kind: pa.DataType, holds: str, nullable: bool = False) -> 
     return pa.field(name, kind, nullable=nullable, metadata={"holds": holds})
 
 
-def many(kind: pa.DataType, large: bool = False) -> pa.DataType:
-    """A list with no NULL in it."""
-    element = pa.field("element", kind, nullable=False)
-    return pa.large_list(element) if large else pa.list_(element)
+def many(kind: pa.DataType) -> pa.DataType:
+    """A list without NULLs."""
+    return pa.list_(pa.field("element", kind, nullable=False))
 
 
 DOCUMENTS = pa.schema(
@@ -247,7 +246,7 @@ SEGMENT = pa.struct(
 SEQUENCES = pa.schema(
     [
         column("sequence_id", pa.int64(), "its place in the training order, from 0"),
-        column("input_ids", many(pa.int32(), large=True), "[n_tokens]"),
+        column("input_ids", many(pa.int32()), "[n_tokens]"),
         column("n_tokens", pa.int32(), "at most the recipe's sequence_tokens"),
         column("cu_seqlens", many(pa.int32()), "[n_segments + 1], 0 first, n_tokens last"),
         column("segments", many(SEGMENT), "[n_segments], which tokens of which document"),

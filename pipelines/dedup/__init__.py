@@ -11,7 +11,6 @@ The driver holds about 150 bytes for each document: its hashes, its place in the
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -23,11 +22,14 @@ from pipelines.dedup.candidates import BLOCK_RECORDS, IN_MEMORY, Join, component
 from pipelines.dedup.minhash import bands, min_agreeing, signatures
 from pipelines.dedup.precedence import COLUMNS, Ranked, hex_digits, ranked, raw
 from pipelines.dedup.shingles import UNICODE, batches, shingles
-from pipelines.dedup.verify import Verify, near
-from pipelines.stage import Read, Runner, actions_for, run_shards
-from pipelines.store import Shard, Store, name_of, scratch_folder
+from pipelines.dedup.verify import Verify, grouped, near
+from pipelines.stage import Engine, Read, ShardStage
+from pipelines.store import Shard, Store, name_of
+from pipelines.store.files import Scratch
+from schemas.tables import NEAR
 
 VERSION = 1  # raise when the same params would give other rows
+VERDICTS_VERSION = 2  # likewise, of DUPLICATES and NEAR
 
 NOT_SAMPLED = np.uint64(63)  # a shingle is in the sketch when it has none of these bits: one of 64
 
@@ -78,15 +80,17 @@ def sign_shard(documents: pa.Table, params: SignParams) -> pa.Table:
     )
 
 
+SIGN = ShardStage("signatures", VERSION, "SIGNATURES", sign_shard)
+
+
 def run(
     documents: list[Shard],
     params: DedupParams,
     sources: Sequence[str],
     base: Mapping[str, Sequence[Shard]],
-    store: Store,
-    runner: Runner,
-) -> tuple[list[Shard], list[Shard]]:
-    """SIGNATURES and DUPLICATES, a shard of each beside each shard of DOCUMENTS.
+    engine: Engine,
+) -> tuple[list[Shard], list[Shard], list[Shard]]:
+    """SIGNATURES and DUPLICATES, a shard of each beside each shard of DOCUMENTS; and NEAR, for the next refresh.
 
     Args:
         sources: their names in the recipe's order.
@@ -94,19 +98,20 @@ def run(
     """
     sign = SignParams.of(params)
     reads = ((Read(shard, ("text",)),) for shard in documents)
-    signed = run_shards(actions_for("signatures", VERSION, sign, "SIGNATURES", reads), sign_shard, sign, store, runner)
+    signed = engine.shards(SIGN, sign, reads)
     ordered = [Read(shard, COLUMNS) for shard in documents]
     before = [Read(shard, ("document_id", "verdict")) for shard in base.get("DUPLICATES", ())]
-    name = name_of("dedup", VERSION, params, sign, list(sources), [r.key() for r in ordered], [r.key() for r in before])
-    found = store.find("dedup", name)
-    store.tell({"stage": "dedup", "event": "begun", "shards": 0 if found else len(documents)})
-    if found is None and documents:
-        ranks = read_ranked(ordered, sources, before, store)
-        survivor, similarity = judge(ranks, documents, signed, params, store, runner)
-        found = write_duplicates(documents, ranks, survivor, similarity, store)
-        store.commit("dedup", name, found, len(survivor))
-    store.tell({"stage": "dedup", "event": "ended"})
-    return signed, found or []
+    keys = [read.key() for read in ordered], [read.key() for read in before]
+    name = name_of("dedup", VERDICTS_VERSION, params, sign, list(sources), *keys)
+
+    def make() -> list[Shard]:
+        ranks = read_ranked(ordered, sources, before, engine.store)
+        survivor, similarity, verified = judge(ranks, documents, signed, params, engine)
+        return [*write_duplicates(documents, ranks, survivor, similarity, engine.store), *verified]
+
+    made = engine.once("dedup", name, make, sum(shard.n_rows for shard in documents))
+    duplicates, verified = ([shard for shard in made if shard.table == table] for table in ("DUPLICATES", "NEAR"))
+    return signed, duplicates, verified
 
 
 def read_ranked(ordered: Sequence[Read], sources: Sequence[str], before: Sequence[Read], store: Store) -> Ranked:
@@ -118,35 +123,30 @@ def read_ranked(ordered: Sequence[Read], sources: Sequence[str], before: Sequenc
 
 
 def judge(
-    ranks: Ranked,
-    documents: Sequence[Shard],
-    signed: Sequence[Shard],
-    params: DedupParams,
-    store: Store,
-    runner: Runner,
-) -> tuple[np.ndarray, np.ndarray]:
-    """(survivor, similarity) of each document: the position of the one it repeats, and its own where it is kept."""
-    n_shingles = np.concatenate([store.read(shard, ["n_shingles"])["n_shingles"].to_numpy() for shard in signed])
+    ranks: Ranked, documents: Sequence[Shard], signed: Sequence[Shard], params: DedupParams, engine: Engine
+) -> tuple[np.ndarray, np.ndarray, list[Shard]]:
+    """(survivor, similarity) of each document: the position of the one it repeats, its own where it is kept; and NEAR."""
+    n_shingles = np.concatenate([engine.store.read(s, ["n_shingles"])["n_shingles"].to_numpy() for s in signed])
     texts = np.flatnonzero((ranks.text == np.arange(len(ranks.text))) & (n_shingles > 0))
-    with scratch_folder(store, "dedup") as folder:
-        join = join_of(folder, params, len(texts))
-        root = components(signed, texts, join, store, runner)
-        verdicts = (params, SignParams.of(params))
-        known = Verify(join, params.threshold, params.shingle_words)
-        dropped = near(ranks, root, documents, verdicts, known, store, runner)
+    with engine.scratch("dedup") as scratch:
+        join = join_of(scratch, params, len(texts))
+        root = components(signed, texts, join, engine)
+        groups = grouped(ranks, root, (params, SignParams.of(params)))
+        verified = near(groups, documents, Verify(join, params.threshold, params.shingle_words), engine)
+    dropped = pa.concat_tables([NEAR.empty_table(), *(engine.store.read(shard) for shard in verified)])
     texts = texts[np.argsort(ranks.content_hash[texts])]
     gone, kept = (
         texts[np.searchsorted(ranks.content_hash[texts], raw(dropped[name]))] for name in ("content_hash", "kept_hash")
     )
     survivor, similarity = np.arange(len(ranks.text)), np.ones(len(ranks.text))
     survivor[gone], similarity[gone] = kept, dropped["similarity"].to_numpy()
-    return survivor[ranks.text], similarity[ranks.text]
+    return survivor[ranks.text], similarity[ranks.text], verified
 
 
-def join_of(folder: Path, params: DedupParams, n_texts: int) -> Join:
+def join_of(scratch: Scratch, params: DedupParams, n_texts: int) -> Join:
     n_bands, rows = bands(params.threshold, params.n_permutations, params.min_recall)
     return Join(
-        folder=folder,
+        scratch=scratch,
         n_bands=n_bands,
         rows=rows,
         n_permutations=params.n_permutations,

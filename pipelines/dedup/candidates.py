@@ -8,7 +8,6 @@ Components of the graph of candidates are only the unit of work: no candidates l
 that graph, as a bucket of more than MOST texts is taken for one component rather than compared pair by pair.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,12 @@ import numpy as np
 from numba import njit
 
 from pipelines.dedup.minhash import band_keys, n_agreeing
-from pipelines.stage import Runner, pipeline
+from pipelines.stage import Engine
 from pipelines.store import Shard, Store
+from pipelines.store.files import Scratch
 
 RECORD = np.dtype([("key", "<u8"), ("position", "<u4")])
+SIGNATURES = "signatures"  # the file of all signatures
 MOST = 64  # texts of a bucket that are compared pair by pair
 BLOCK_RECORDS = 1_000_000  # about, of one worker's join at a time: 12 MB
 IN_MEMORY = 2_000_000  # texts whose blocks the runner's own table may hold; of more, it holds the places in files
@@ -31,7 +32,7 @@ IN_MEMORY = 2_000_000  # texts whose blocks the runner's own table may hold; of 
 class Join:
     """What every worker of a join knows."""
 
-    folder: Path  # scratch
+    scratch: Scratch
     n_bands: int
     rows: int
     n_permutations: int
@@ -39,13 +40,9 @@ class Join:
     n_blocks: int
     spill: bool  # blocks lie in files, and the shuffle moves their places
 
-    @property
-    def signatures(self) -> Path:
-        return self.folder / "signatures"
-
     def signed(self) -> np.ndarray:
         """[n_documents, n_permutations] uint32 by position, mapped into memory."""
-        return np.asarray(np.memmap(self.signatures, np.uint32, "r").reshape(-1, self.n_permutations))
+        return self.scratch.map(SIGNATURES, np.uint32).reshape(-1, self.n_permutations)
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class Place:
     n: int
 
 
-def components(signatures: Sequence[Shard], texts: np.ndarray, join: Join, store: Store, runner: Runner) -> np.ndarray:
+def components(signatures: Sequence[Shard], texts: np.ndarray, join: Join, engine: Engine) -> np.ndarray:
     """[n_documents] int64: the first position of each document's component; its own where it has no candidate.
 
     Args:
@@ -80,19 +77,18 @@ def components(signatures: Sequence[Shard], texts: np.ndarray, join: Join, store
         for shard, first, begin, end in zip(signatures, firsts[:-1], cuts[:-1], cuts[1:], strict=True)
         if begin < end
     ]
-    with open(join.signatures, "wb") as stream:
-        stream.truncate(firsts[-1] * join.n_permutations * 4)
-    with pipeline("dedup", runner) as p:
+    join.scratch.reserve(SIGNATURES, int(firsts[-1]) * join.n_permutations * 4)
+    with engine.pipeline("dedup") as p:
         _ = (
             p
             | "Signatures" >> beam.Create(parts, reshuffle=False)
             | "Spread" >> beam.Reshuffle()
-            | "Bands" >> beam.FlatMap(blocks, join, store)
+            | "Bands" >> beam.FlatMap(blocks, join, engine.store)
             | "Meet" >> beam.GroupByKey()
             | "Join" >> beam.Map(join_block, join)
         )
     root = np.arange(firsts[-1])
-    for path in sorted(join.folder.glob("edges-*.npy")):
+    for path in sorted(join.scratch.folder.glob("edges-*.npy")):
         unite(root, np.load(path))
     settle(root)
     return root
@@ -102,15 +98,14 @@ def blocks(part: Part, join: Join, store: Store) -> Iterator[tuple[int, bytes | 
     """(block, records) of a shard's bands; its signatures are put at their positions on the way."""
     column = store.read(part.shard, ["signature"])["signature"].combine_chunks()
     signed = column.flatten().to_numpy().reshape(-1, join.n_permutations)
-    with open(join.signatures, "r+b") as stream:
-        os.pwrite(stream.fileno(), signed.tobytes(), part.first * join.n_permutations * 4)
+    join.scratch.write_at(SIGNATURES, signed, part.first * join.n_permutations * 4)
     records = np.empty(len(part.rows) * join.n_bands, RECORD)
     records["key"] = band_keys(signed[part.rows], join.n_bands, join.rows).ravel()
     records["position"] = np.repeat(part.first + part.rows, join.n_bands)
     block = (records["key"] >> np.uint64(32)) * np.uint64(join.n_blocks) >> np.uint64(32)
     records = records[np.argsort(block, kind="stable")]
     ends = np.cumsum(np.bincount(block.astype(np.int64), minlength=join.n_blocks)).tolist()
-    path = join.folder / f"records-{part.first}"
+    path = join.scratch.path(f"records-{part.first}")
     if join.spill:
         records.tofile(path)
     for number, (first, last) in enumerate(zip([0, *ends], ends, strict=False)):
@@ -132,9 +127,8 @@ def join_block(block: tuple[int, Iterable[bytes | Place]], join: Join) -> None:
     edges = connect(
         records["key"][order], records["position"][order].astype(np.int64), join.signed(), join.min_agreeing, MOST
     )
-    part = join.folder / f"part-{number}.npy"
-    np.save(part, edges)
-    os.replace(part, join.folder / f"edges-{number}.npy")
+    with join.scratch.writing(f"edges-{number}.npy") as stream:
+        np.save(stream, edges)
 
 
 @njit(cache=True, nogil=True)

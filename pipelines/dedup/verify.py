@@ -9,10 +9,8 @@ A base puts what it kept first, which changes the order but not the verdicts of 
 is looked for under the name that it has without the base too.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
@@ -25,9 +23,9 @@ from pipelines.dedup.minhash import band_keys
 from pipelines.dedup.precedence import Ranked, hex_digits
 from pipelines.dedup.shingles import batches, shingles
 from pipelines.dedup.survivors import survivors
-from pipelines.stage import Action, Runner, made, pipeline
+from pipelines.stage import Engine
 from pipelines.store import Shard, Store, name_of
-from schemas.tables import TABLES
+from pipelines.store.files import Scratch
 
 VERSION = 1  # raise when the same texts would come to other verdicts
 
@@ -68,36 +66,28 @@ class Verify:
     n_words: int
 
 
-def near(
-    ranked: Ranked,
-    root: np.ndarray,
-    documents: Sequence[Shard],
-    params: Sequence[BaseModel],
-    known: Verify,
-    store: Store,
-    runner: Runner,
-) -> pa.Table:
-    """NEAR, all of it.
+def near(groups: Sequence[Group], documents: Sequence[Shard], params: Verify, engine: Engine) -> list[Shard]:
+    """NEAR, a shard for each group."""
+    store = engine.store
 
-    Args:
-        root: [n_documents] what names each document's component.
-        params: all that verdicts depend on besides the texts.
-    """
-    groups = grouped(ranked, root, params)
-    found = {group.name: look_up(group, store) for group in groups}
-    todo = [group for group in groups if found[group.name] is None]
-    store.tell({"stage": "verify", "event": "begun", "shards": len(todo), "there": len(groups) - len(todo)})
-    if todo:
-        verify(todo, documents, known, store, runner)
-    for group in todo:
-        found[group.name] = store.find("verify", group.name)
-    store.tell({"stage": "verify", "event": "ended"})
-    shards = [made(found[g.name], Action("verify", g.name, "NEAR", ()))[0] for g in groups]
-    return pa.concat_tables([TABLES["NEAR"].empty_table(), *(store.read(shard) for shard in shards)])
+    def spread(p: beam.Pipeline, todo: list[Group]) -> object:
+        texts = p | "Texts" >> beam.Create(wanted_texts(todo, documents), reshuffle=False)
+        places = texts | "Spread" >> beam.Reshuffle() | "Shingle" >> beam.FlatMap(place_shingles, params, store)
+        numbered = p | "Groups" >> beam.Create(list(enumerate(todo)), reshuffle=False)
+        met = {"places": places, "group": numbered} | "Meet" >> beam.CoGroupByKey()
+        return met | "Judge" >> beam.Map(judge_group, params, store)
+
+    made = engine.each("verify", groups, spread, find=lambda group: look_up(group, store))
+    return [shard for shards in made for shard in shards]
 
 
 def grouped(ranked: Ranked, root: np.ndarray, params: Sequence[BaseModel]) -> list[Group]:
-    """The texts of all components of more than one, a component never in two groups."""
+    """The texts of all components of more than one, a component never in two groups.
+
+    Args:
+        root: [n_documents] what names each document's component.
+        params: everything that verdicts depend on besides the texts.
+    """
     members = np.flatnonzero(np.bincount(root, minlength=len(root))[root] > 1)
     hash_of = ranked.content_hash
     order = members[np.lexsort((hash_of[members], root[members]))]
@@ -126,23 +116,6 @@ def look_up(group: Group, store: Store) -> list[Shard] | None:
     return found
 
 
-def verify(groups: Sequence[Group], documents: Sequence[Shard], known: Verify, store: Store, runner: Runner) -> None:
-    """Make and commit the NEAR of each group."""
-    with pipeline("verify", runner) as p:
-        places = (
-            p
-            | "Texts" >> beam.Create(wanted_texts(groups, documents), reshuffle=False)
-            | "Spread" >> beam.Reshuffle()
-            | "Shingle" >> beam.FlatMap(place_shingles, known, store)
-        )
-        judged = p | "Groups" >> beam.Create(list(enumerate(groups)), reshuffle=False)
-        _ = (
-            {"places": places, "group": judged}
-            | "Meet" >> beam.CoGroupByKey()
-            | "Judge" >> beam.Map(judge_group, known, store)
-        )
-
-
 def wanted_texts(groups: Sequence[Group], documents: Sequence[Shard]) -> list[Texts]:
     positions = np.concatenate([group.positions for group in groups])
     numbers = np.repeat(np.arange(len(groups)), [len(group.positions) for group in groups])
@@ -157,27 +130,24 @@ def wanted_texts(groups: Sequence[Group], documents: Sequence[Shard]) -> list[Te
     ]
 
 
-def place_shingles(texts: Texts, known: Verify, store: Store) -> Iterator[tuple[int, tuple[Path, bytes]]]:
+def place_shingles(texts: Texts, known: Verify, store: Store) -> Iterator[tuple[int, tuple[str, bytes]]]:
     """Write the shingles of the wanted texts to a file; (group, (file, places in it)) for each group they belong to."""
-    path = known.join.folder / f"shingles-{texts.first}"
-    counts = []
-    with open(path.with_suffix(".part"), "wb") as stream:
-        for batch in read_texts(store.path(texts.shard), texts.rows):
+    name, counts = f"shingles-{texts.first}", []
+    with known.join.scratch.writing(name) as stream:
+        for batch in read_texts(store.open(texts.shard), texts.rows):
             made = shingles(batch, known.n_words)
             made.values.tofile(stream)
             counts.append(np.diff(made.offsets))
-    os.replace(path.with_suffix(".part"), path)
     places = np.empty(len(texts.rows), PLACE)
     places["position"] = texts.first + texts.rows
     places["n"] = np.concatenate(counts)
     places["first"] = np.cumsum(places["n"], dtype=np.uint64) - places["n"]
     for group in np.unique(texts.groups).tolist():
-        yield group, (path, places[texts.groups == group].tobytes())
+        yield group, (name, places[texts.groups == group].tobytes())
 
 
-def read_texts(path: Path, rows: np.ndarray) -> Iterator[pa.Array]:
+def read_texts(file: pq.ParquetFile, rows: np.ndarray) -> Iterator[pa.Array]:
     """The texts of some rows, ascending, in batches; row groups that hold none of them are not read."""
-    file = pq.ParquetFile(path)
     first = 0
     for number in range(file.num_row_groups):
         n_rows = file.metadata.row_group(number).num_rows
@@ -191,12 +161,12 @@ def judge_group(met: tuple[int, dict[str, list]], known: Verify, store: Store) -
     """Judge a group's texts and commit its shard of NEAR."""
     number, found = met
     (group,) = found["group"]
-    scratch = known.join.folder / f"group-{number}"
-    values, offsets = gather(group.positions, found["places"], scratch)
+    name = f"group-{number}"
+    values, offsets = gather(group.positions, found["places"], known.join.scratch, name)
     signed = known.join.signed()[group.positions]
     keys = band_keys(signed, known.join.n_bands, known.join.rows)
     survivor, similarity = survivors(keys, signed, values, offsets, known.join.min_agreeing, known.threshold)
-    scratch.unlink(missing_ok=True)
+    known.join.scratch.path(name).unlink(missing_ok=True)
     dropped = np.flatnonzero(survivor >= 0)
     rows = {
         "content_hash": pa.array([group.hashes[i] for i in dropped], pa.string()),
@@ -206,20 +176,22 @@ def judge_group(met: tuple[int, dict[str, list]], known: Verify, store: Store) -
     store.commit("verify", group.name, [store.write("NEAR", pa.table(rows))], len(survivor), values.nbytes)
 
 
-def gather(positions: np.ndarray, places: Iterable[tuple[Path, bytes]], scratch: Path) -> tuple[np.ndarray, np.ndarray]:
+def gather(
+    positions: np.ndarray, places: Iterable[tuple[str, bytes]], scratch: Scratch, name: str
+) -> tuple[np.ndarray, np.ndarray]:
     """(values, offsets): the shingles of each text, in the order of `positions`."""
-    parts = [(path, np.frombuffer(packed, PLACE)) for path, packed in places]
+    parts = [(source, np.frombuffer(packed, PLACE)) for source, packed in places]
     order = np.argsort(positions)
     counts = np.zeros(len(positions), np.int64)
     for _, place in parts:
         counts[order[np.searchsorted(positions[order], place["position"])]] = place["n"]
     offsets = np.concatenate([[0], np.cumsum(counts)])
     if offsets[-1] * 8 > IN_MEMORY_BYTES:
-        values = np.asarray(np.memmap(scratch, np.uint64, "w+", shape=int(offsets[-1])))
+        values = scratch.map(name, np.uint64, int(offsets[-1]))
     else:
         values = np.empty(offsets[-1], np.uint64)
-    for path, place in parts:
-        here = np.memmap(path, np.uint64, "r")
+    for source, place in parts:
+        here = scratch.map(source, np.uint64)
         at = offsets[order[np.searchsorted(positions[order], place["position"])]]
         for begin, first, n in zip(at.tolist(), place["first"].tolist(), place["n"].tolist(), strict=True):
             values[begin : begin + n] = here[first : first + n]

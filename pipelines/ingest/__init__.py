@@ -18,18 +18,18 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
-import apache_beam as beam
 import msgspec
 import xxhash
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from pipelines.ingest.cutting import cut
-from pipelines.ingest.listing import check, find_files, hashed
+from pipelines.ingest.listing import check, find_files
 from pipelines.ingest.parsing import parse_pieces, rejected_pieces, size_of
+from pipelines.ingest.raw_hashes import with_hashes
 from pipelines.ingest.readers import READERS
 from pipelines.ingest.readers.record import Fault, File, Found, Record, hash_of
 from pipelines.ingest.source import Source
-from pipelines.stage import Runner, pipeline
+from pipelines.stage import Engine, over_each
 from pipelines.store import Shard, Store, name_of
 from schemas.errors import StageError
 
@@ -60,8 +60,7 @@ class Group:
 
 def run(
     sources: Iterable[Source],
-    store: Store,
-    runner: Runner,
+    engine: Engine,
     sizes: Sizes = Sizes(),  # noqa: B008 frozen
 ) -> tuple[list[Shard], list[Shard]]:
     """DOCUMENTS and REJECTED, shard beside shard: in the recipe's order of sources, then of groups, then of chunks.
@@ -70,29 +69,14 @@ def run(
         RecipeError: a source names nothing that can be read.
         StageError: a file changed while it was read.
     """
-    groups = [group for source in sources for group in groups_of(source, sizes, runner.n_workers)]
-    found = {group.name: store.find("ingest", group.name) for group in groups}
-    todo = list({g.name: g for g in groups if found[g.name] is None}.values())
-    store.tell({"stage": "ingest", "event": "begun", "shards": n_shards(todo, sizes), "there": len(groups) - len(todo)})
-    if todo:
-        with pipeline("ingest", runner) as p:
-            _ = (
-                p
-                | "Groups" >> beam.Create(todo, reshuffle=False)
-                | "Spread" >> beam.Reshuffle()
-                | "Ingest" >> beam.Map(ingest_group, store, sizes)
-            )
-        for group in todo:
-            found[group.name] = store.find("ingest", group.name)
-    store.tell({"stage": "ingest", "event": "ended"})
-    missing = [group for group in groups if found[group.name] is None]
-    if missing:
-        raise StageError(f"ingest: {missing[0].files[0].name} ended without a result; run the build again")
-    shards = [shard for group in groups for shard in found[group.name] or ()]
+    groups = [group for source in sources for group in groups_of(source, sizes, engine)]
+    spread = over_each(ingest_group, engine.store, sizes)
+    made = engine.each("ingest", groups, spread, n_shards=lambda todo: n_shards_of(todo, sizes))
+    shards = [shard for of_group in made for shard in of_group]
     return [s for s in shards if s.table == "DOCUMENTS"], [s for s in shards if s.table == "REJECTED"]
 
 
-def n_shards(groups: list[Group], sizes: Sizes) -> int:
+def n_shards_of(groups: list[Group], sizes: Sizes) -> int:
     """About how many actions: one a group, and one a chunk, taking what is packed to unpack to three times its size."""
     mean = (sizes.smallest_bytes + sizes.largest_bytes) // 2
     packed = (".gz", ".zst", ".zstd", ".parquet", ".pq")
@@ -103,11 +87,11 @@ def n_shards(groups: list[Group], sizes: Sizes) -> int:
 # -- groups
 
 
-def groups_of(source: Source, sizes: Sizes, n_threads: int) -> list[Group]:
+def groups_of(source: Source, sizes: Sizes, engine: Engine) -> list[Group]:
     """The source's files in groups: the large ones by name, then the small ones in the order of a hash of their names."""
     kind, files = find_files(source)
     check(source, kind, files)
-    files = hashed(files, n_threads)
+    files = with_hashes(files, engine)
     large = [f.n_bytes >= sizes.small_file_bytes or kind == "hub" for f in files]
     apart = [[f] for f, is_large in zip(files, large, strict=True) if is_large]
     small = sorted((f for f, is_large in zip(files, large, strict=True) if not is_large), key=lambda f: name_hash(f, 0))

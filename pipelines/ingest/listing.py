@@ -8,9 +8,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from hashlib import blake2b
 
 from pipelines.ingest.readers import READERS
 from pipelines.ingest.readers.hub import parts
@@ -206,26 +204,6 @@ def is_folder_fault(file: File) -> bool:
 
 
 # -- what the files hold
-
-
-def hashed(files: list[File], n_threads: int) -> list[File]:
-    """The files with the hash of their bytes; with a fault where one is gone or can't be read."""
-    with ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(with_hash, files))
-
-
-def with_hash(file: File) -> File:
-    if file.fault or file.hash:
-        return file
-    digest = blake2b(digest_size=16)
-    try:
-        with open(file.path, "rb") as stream:
-            found = os.fstat(stream.fileno())
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        return replace(file, n_bytes=0, fault=refused(error))
-    return replace(file, n_bytes=found.st_size, changed_ns=found.st_mtime_ns, hash=digest.hexdigest())
 
 
 def check(source: Source, kind: str, files: list[File]) -> None:

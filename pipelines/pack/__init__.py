@@ -20,14 +20,14 @@ from pipelines.encode import EncodeParams
 from pipelines.keys import contents, keyed, mixed, salt
 from pipelines.pack.balance import balanced
 from pipelines.pack.packers import PACKERS, Rows
-from pipelines.pack.scatter import Index, by_shard, check_all_written, flat_file, pieces_of, reserve, scatter
-from pipelines.stage import LOOK_UP, Read, Runner, pipeline
-from pipelines.store import Shard, Store, name_of, scratch_folder
-from schemas.errors import NotMade, StageError
+from pipelines.pack.scatter import Index, by_shard, check_all_written, flat_file, pieces_of, scatter
+from pipelines.stage import Engine, Read
+from pipelines.store import Shard, Store, name_of
+from pipelines.store.files import Scratch
 from schemas.lengths import BUCKETS, bucket_of
 from schemas.tables import DRAWS, SEGMENT
 
-VERSION = 1  # raise when the same params would give other rows
+VERSION = 2  # raise when the same params would give other rows
 
 ROW_GROUP_ROWS = 16
 
@@ -57,7 +57,7 @@ class Group:
         name: of the action that makes its shard.
         draws: its shard of DRAWS.
         first: sequence_id of its first row.
-        n_tokens: of all its rows.
+        n_tokens: of all its rows; 0 where its shard was made before.
     """
 
     number: int
@@ -115,7 +115,9 @@ def sequences(first: int, rows: Rows, draws: pa.Table, flat: Path) -> Iterator[p
         yield pa.table(
             {
                 "sequence_id": np.arange(first + i, first + j),
-                "input_ids": pa.LargeListArray.from_arrays(ends[i : j + 1] - ends[i], tokens.astype(np.int32)),
+                "input_ids": pa.ListArray.from_arrays(
+                    (ends[i : j + 1] - ends[i]).astype(np.int32), tokens.astype(np.int32)
+                ),
                 "n_tokens": np.diff(ends[i : j + 1]).astype(np.int32),
                 "cu_seqlens": cu_seqlens(rows.stop[pieces] - rows.start[pieces], of_row),
                 "segments": pa.ListArray.from_arrays(of_row.astype(np.int32), segments(rows, pieces, draws)),
@@ -145,91 +147,79 @@ def segments(rows: Rows, pieces: slice, draws: pa.Table) -> pa.StructArray:
     return pa.StructArray.from_arrays([columns[f.name] for f in SEGMENT], names=[f.name for f in SEGMENT])
 
 
-def write_group(written: tuple[Group, Iterable[int]], store: Store, scratch: Path) -> None:
+def write_group(group_and_counts: tuple[Group, Iterable[int]], store: Store, scratch: Scratch) -> None:
     """The shard of one group, once all its tokens are in its flat file.
 
     Raises:
         StageError: fewer or more were written than planned.
     """
-    group, counts = written
+    group, counts = group_and_counts
     check_all_written(group.number, sum(counts), group.n_tokens)
     rows = load_rows(scratch, group.number)
     draws = store.read(group.draws, ("document_id", "domain", "epoch"))
-    shard = store.write("SEQUENCES", sequences(group.first, rows, draws, flat_file(scratch, group.number)))
+    flat = scratch.path(flat_file(group.number))
+    shard = store.write("SEQUENCES", sequences(group.first, rows, draws, flat))
     store.commit("pack", group.name, [shard], shard.n_rows, 4 * group.n_tokens)
 
 
-def save_rows(scratch: Path, number: int, rows: Rows) -> None:
-    np.savez(scratch / f"{number}.rows.npz", rows.draw, rows.start, rows.stop, rows.offsets)
+def save_rows(scratch: Scratch, number: int, rows: Rows) -> None:
+    np.savez(scratch.path(f"{number}.rows.npz"), rows.draw, rows.start, rows.stop, rows.offsets)
 
 
-def load_rows(scratch: Path, number: int) -> Rows:
-    with np.load(scratch / f"{number}.rows.npz") as arrays:
+def load_rows(scratch: Scratch, number: int) -> Rows:
+    with np.load(scratch.path(f"{number}.rows.npz")) as arrays:
         return Rows(*arrays.values())
 
 
-def move(groups: Sequence[Group], tokens: Sequence[Shard], store: Store, runner: Runner, scratch: Path) -> None:
+def move(p: beam.Pipeline, groups: Sequence[Group], tokens: Sequence[Shard], store: Store, scratch: Scratch) -> None:
     """Beam: every TOKENS shard to the flat files, and when all of a group's tokens are there, its shard."""
     index = Index(tokens, store)
-    found = []
+    placed = []
     for group in groups:
-        reserve(flat_file(scratch, group.number), group.n_tokens)
+        scratch.reserve(flat_file(group.number), 4 * group.n_tokens)
         places = index.find(store.read(group.draws, ("document_id", "n_tokens")))
-        found.append(pieces_of(group.number, load_rows(scratch, group.number), places, index))
+        placed.append(pieces_of(group.number, load_rows(scratch, group.number), places, index))
     shards = []
-    for number, pieces in by_shard(found):
-        np.save(scratch / f"{number}.pieces.npy", pieces)
-        shards.append((tokens[number], scratch / f"{number}.pieces.npy"))
+    for number, pieces in by_shard(placed):
+        np.save(scratch.path(f"{number}.pieces.npy"), pieces)
+        shards.append((tokens[number], f"{number}.pieces.npy"))
     by_number = {group.number: group for group in groups}
-    with pipeline("pack", runner) as p:
-        _ = (
-            p
-            | "Shards" >> beam.Create(shards, reshuffle=False)
-            | "Spread" >> beam.Reshuffle()
-            | "Scatter" >> beam.FlatMap(scatter, store, scratch)
-            | "Group" >> beam.GroupByKey()  # nothing comes out of it before every shard went in
-            | "Plan" >> beam.MapTuple(lambda number, counts: (by_number[number], list(counts)))
-            | "SpreadGroups" >> beam.Reshuffle()
-            | "Write" >> beam.Map(write_group, store, scratch)
-        )
+    _ = (
+        p
+        | "Shards" >> beam.Create(shards, reshuffle=False)
+        | "Spread" >> beam.Reshuffle()
+        | "Scatter" >> beam.FlatMap(scatter, store, scratch)
+        | "Group" >> beam.GroupByKey()  # nothing comes out of it before every shard went in
+        | "Plan" >> beam.MapTuple(lambda number, counts: (by_number[number], list(counts)))
+        | "SpreadGroups" >> beam.Reshuffle()
+        | "Write" >> beam.Map(write_group, store, scratch)
+    )
 
 
 def run(
-    tokens: list[Shard], draws: list[Shard], encoding: EncodeParams, params: PackParams, store: Store, runner: Runner
+    tokens: list[Shard], draws: list[Shard], encoding: EncodeParams, params: PackParams, engine: Engine
 ) -> list[Shard]:
     """SEQUENCES, a shard for each shard of DRAWS.
 
-    A document's tokens follow from its content_hash, which stands in DRAWS, and from how texts are encoded. So an
-    action is named by these, and not by all of TOKENS: a group whose draws are the same is not packed again.
+    A document's tokens follow from its content_hash, which is in DRAWS, and from how texts are encoded. So an action is
+    named by these, and not by all of TOKENS: a group whose draws are the same is not packed again.
 
     Raises:
         SchemaError: TOKENS lacks what was drawn.
         StageError: a stage stopped for a reason outside the recipe.
-        NotMade: the runner is LOOK_UP.
+        NotMade: the engine only looks.
     """
-    found: list[list[Shard] | None] = []
-    todo: list[Group] = []
-    first = 0
-    with scratch_folder(store, "pack") as scratch:
+    store, groups, first = engine.store, [], 0
+    with engine.scratch("pack") as scratch:
         for number, shard in enumerate(draws):
             columns = Read(shard, tuple(DRAWS.names)).key()
             name = name_of("pack", VERSION, params, encode.VERSION, encoding, columns, first)
-            found.append(store.find("pack", name))
-            there = found[-1]
-            if there is None and runner.runner == LOOK_UP:
-                raise NotMade("pack")
-            if there is None:
+            shards, n_tokens = engine.find("pack", name), 0
+            if shards is None:
                 rows = arrange(store.read(shard), params)
                 save_rows(scratch, number, rows)
-                todo.append(Group(number, name, shard, first, int(rows.n_tokens.sum())))
-            first += len(rows) if there is None else there[0].n_rows
-        store.tell({"stage": "pack", "event": "begun", "shards": len(todo), "there": len(draws) - len(todo)})
-        if todo:
-            move(todo, tokens, store, runner, scratch)
-    for group in todo:
-        found[group.number] = store.find("pack", group.name)
-    store.tell({"stage": "pack", "event": "ended"})
-    lost = [number for number, shards in enumerate(found) if shards is None]
-    if lost:
-        raise StageError(f"pack: group {lost[0]} ended without a result; run the build again")
-    return [shard for shards in found for shard in shards or ()]
+                n_tokens = int(rows.n_tokens.sum())
+            groups.append(Group(number, name, shard, first, n_tokens))
+            first += len(rows) if shards is None else shards[0].n_rows
+        made = engine.each("pack", groups, lambda p, todo: move(p, todo, tokens, store, scratch))
+    return [shard for shards in made for shard in shards]

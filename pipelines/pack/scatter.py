@@ -4,18 +4,16 @@ A flat file is int32, little-endian, row after row without padding. Workers writ
 so the order in which they come can't show, and to write a piece twice does no harm.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipelines.pack.packers import Rows
 from pipelines.store import Shard, Store
+from pipelines.store.files import Scratch, write_at
 from schemas.errors import SchemaError, StageError
 
 PIECE = np.dtype([("row", "<i4"), ("start", "<i4"), ("stop", "<i4"), ("group", "<i4"), ("place", "<i8")])
@@ -77,30 +75,25 @@ def by_shard(found: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[i
         yield number, pieces[members]
 
 
-def flat_file(scratch: Path, number: int) -> Path:
-    return scratch / f"{number}.tokens"
+def flat_file(number: int) -> str:
+    return f"{number}.tokens"
 
 
-def reserve(path: Path, n_tokens: int) -> None:
-    with open(path, "wb") as stream:
-        stream.truncate(4 * n_tokens)
-
-
-def scatter(work: tuple[Shard, Path], store: Store, scratch: Path) -> list[tuple[int, int]]:
+def scatter(work: tuple[Shard, str], store: Store, scratch: Scratch) -> list[tuple[int, int]]:
     """Write what was drawn of a TOKENS shard to its places; memory is that of one of its row groups.
 
     Args:
-        work: the shard, and a file of the PIECEs to write, as by_shard() gave them.
+        work: the shard, and the name of a file of the PIECEs to write, as by_shard() gave them.
 
     Returns:
         (group, tokens written) of each group.
     """
     shard, file = work
-    pieces = np.load(file)
+    pieces = np.load(scratch.path(file))
     written = {int(group): 0 for group in np.unique(pieces["group"])}
     with ExitStack() as stack:
-        files = {g: stack.enter_context(open(flat_file(scratch, g), "r+b", buffering=0)) for g in written}
-        parquet = stack.enter_context(pq.ParquetFile(store.path(shard)))
+        flat = {g: stack.enter_context(open(scratch.path(flat_file(g)), "r+b", buffering=0)) for g in written}
+        parquet = stack.enter_context(store.open(shard))
         first = 0
         for i in range(parquet.num_row_groups):
             stop = first + parquet.metadata.row_group(i).num_rows
@@ -113,17 +106,10 @@ def scatter(work: tuple[Shard, Path], store: Store, scratch: Path) -> list[tuple
                     if stop_at > starts[row - first + 1] - at:
                         raise SchemaError(f"{store.path(shard)}: row {row} has no token {stop_at - 1}; build it again")
                     tokens = values[at + start : at + stop_at].astype("<i4", copy=False)
-                    write_all(files[group].fileno(), memoryview(tokens).cast("B"), 4 * place)
+                    write_at(flat[group].fileno(), memoryview(tokens).cast("B"), 4 * place)
                     written[group] += stop_at - start
             first = stop
     return list(written.items())
-
-
-def write_all(descriptor: int, data: memoryview, offset: int) -> None:
-    """os.pwrite, which may write less than it was given."""
-    while data:
-        n = os.pwrite(descriptor, data, offset)
-        data, offset = data[n:], offset + n
 
 
 def check_all_written(number: int, n_written: int, n_planned: int) -> None:

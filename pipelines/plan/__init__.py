@@ -19,9 +19,9 @@ from pipelines.plan.cells import KINDS, Cells, cells_of, kind_of
 from pipelines.plan.selection import Judged, SelectParams, chosen
 from pipelines.plan.upsample import Draws, Targets, draw, over_share, solve
 from pipelines.shares import MICRO, Top
-from pipelines.stage import LOOK_UP, Read, Runner
+from pipelines.stage import Engine, Read
 from pipelines.store import Shard, Store, name_of
-from schemas.errors import NotMade, RecipeError
+from schemas.errors import RecipeError
 
 VERSION = 2  # raise when the same params would give other rows
 
@@ -208,7 +208,7 @@ def table_of(kept: Kept, draws: Draws, chosen: np.ndarray) -> pa.Table:
 
 
 def run(
-    documents: list[Shard], tokens: list[Shard], scores: list[Shard], params: PlanParams, store: Store, runner: Runner
+    documents: list[Shard], tokens: list[Shard], scores: list[Shard], params: PlanParams, engine: Engine
 ) -> list[Shard]:
     """DRAWS, a shard for each group.
 
@@ -217,20 +217,16 @@ def run(
 
     Raises:
         RecipeError: there is nothing to draw.
-        NotMade: the runner is LOOK_UP.
+        NotMade: the engine only looks.
     """
     reads = reads_of(documents, tokens, scores, params)
     name = name_of("plan", VERSION, params, [[read.key() for read in each] for each in reads])
-    found = store.find("plan", name)
-    store.tell({"stage": "plan", "event": "begun", "shards": int(found is None), "there": int(found is not None)})
-    if found is None:
-        if runner.runner == LOOK_UP:  # nothing else of it matters: a plan is seconds in one process
-            raise NotMade("plan")
-        kept = read_kept(reads, store, sorted(params.shares or {}))
+
+    def make() -> list[Shard]:
+        kept = read_kept(reads, engine.store, sorted(params.shares or {}))
         mix = plan(kept, params)
         group = groups(mix.draws, kept.content)
         members = [np.flatnonzero(group == g) for g in range(int(group.max()) + 1)]
-        shards = [store.write("DRAWS", table_of(kept, mix.draws, m)) for m in members if len(m)]
-        found = store.commit("plan", name, shards, n_documents=len(kept.domain))
-    store.tell({"stage": "plan", "event": "ended"})
-    return found
+        return [engine.store.write("DRAWS", table_of(kept, mix.draws, m)) for m in members if len(m)]
+
+    return engine.once("plan", name, make, sum(shard.n_rows for shard in documents))

@@ -4,7 +4,6 @@ The folder is made under a temporary name, manifest last, and renamed; `latest` 
 there and whole is left as it is.
 """
 
-import os
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -16,10 +15,10 @@ from pipelines.catalog import check_laws, connect, write_catalog
 from pipelines.publish.card import card
 from pipelines.publish.report import report
 from pipelines.recipe import Recipe
-from pipelines.store import Shard, Store
-from pipelines.store.files import seal, sync_folder, write_json
+from pipelines.store import Shard, Store, files
 from pipelines.versions import Version, is_whole, point_latest
-from schemas.manifest import Manifest, ManifestShard, version_of
+from schemas.errors import DamagedError
+from schemas.manifest import KEPT, Manifest, ManifestShard, version_of
 
 Tables = Mapping[str, Sequence[Shard]]
 
@@ -27,28 +26,67 @@ LIBRARIES = ("apache-beam", "duckdb", "longmix", "numba", "numpy", "pyarrow", "t
 
 
 def run(recipe: Recipe, base: Manifest | None, tables: Tables, store: Store) -> Version:
-    """Check the laws, then publish. Nothing is written where the version is there already, or is its base again.
+    """Check the laws, then publish. Nothing is written where the version was published before, or equals its base.
+
+    tables: those of the version, and those of schemas.manifest.KEPT.
 
     Raises:
         LawError: the tables break a law; nothing is published.
     """
+    kept = {name: tables[name] for name in KEPT if name in tables}
+    tables = {name: shards for name, shards in tables.items() if name not in kept}
     hashes = {name: [shard.content_hash for shard in shards] for name, shards in sorted(tables.items())}
     version = version_of(recipe.identity(), base.version if base else None, hashes)
     if base and base.holds(recipe.identity(), hashes):
         version = base.version
     folder = store.root / "datasets" / recipe.mix / version
-    if is_whole(folder):
+    if is_whole(folder, verify=store.verify):
         point_latest(folder)
         return Version(folder, recipe.mix, version, is_new=False)
     part = folder.with_name(f".{version}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    sequences = tables["SEQUENCES"]
-    names = [f"sequences-{i:05d}-of-{len(sequences):05d}.parquet" for i in range(len(sequences))]
-    for name, shard in zip(names, sequences, strict=True):
-        link(store.path(shard), part / name)
-    with connect(store, tables, names, **limits(recipe)) as con:
-        check_laws(con)
+    for name, shard in zip(file_names(tables), tables["SEQUENCES"], strict=True):
+        files.link(store.path(shard), part / name)
+    write_pages(part, recipe, version, base, tables, store)
+    manifest = Manifest(
+        mix=recipe.mix,
+        version=version,
+        base=base.version if base else None,
+        recipe=recipe.identity(),
+        tables={name: [listed(shard, store) for shard in shards] for name, shards in tables.items()},
+        kept={name: [listed(shard, store) for shard in shards] for name, shards in kept.items()},
+        files={name: s.content_hash for name, s in zip(file_names(tables), tables["SEQUENCES"], strict=True)},
+        built={
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "python": platform.python_version(),
+            **{name: installed(name) for name in LIBRARIES},
+        },
+    )
+    files.write_json(part / "manifest.json", manifest.model_dump(mode="json"))
+    files.rename_folder(part, folder)
+    point_latest(folder)
+    return Version(folder, recipe.mix, version, is_new=True)
+
+
+def file_names(tables: Tables) -> list[str]:
+    """The published name of each shard of SEQUENCES."""
+    n_files = len(tables["SEQUENCES"])
+    return [f"sequences-{i:05d}-of-{n_files:05d}.parquet" for i in range(n_files)]
+
+
+def write_pages(part: Path, recipe: Recipe, version: str, base: Manifest | None, tables: Tables, store: Store) -> None:
+    """Check the laws; write the catalog, the card and the report.
+
+    Raises:
+        LawError: the tables break a law.
+        DamagedError: a shard's bytes differ from its seal.
+    """
+    for shards in tables.values():
+        for shard in shards:
+            store.check(shard)
+    with store.scratch("duckdb") as spill, connect(store, tables, file_names(tables), spill.folder) as con:
+        check_laws(con, limits(recipe))
         facts = {
             "mix": recipe.mix,
             "version": version,
@@ -58,25 +96,6 @@ def run(recipe: Recipe, base: Manifest | None, tables: Tables, store: Store) -> 
         write_catalog(con, part / "catalog.duckdb", facts)
         (part / "README.md").write_text(card(con, recipe, version))
         (part / "report.html").write_text(report(con, recipe, version))
-    manifest = Manifest(
-        mix=recipe.mix,
-        version=version,
-        base=base.version if base else None,
-        recipe=recipe.identity(),
-        tables={name: [listed(shard, store) for shard in shards] for name, shards in tables.items()},
-        files={name: shard.content_hash for name, shard in zip(names, sequences, strict=True)},
-        built={
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "python": platform.python_version(),
-            **{name: installed(name) for name in LIBRARIES},
-        },
-    )
-    write_json(part / "manifest.json", manifest.model_dump(mode="json"))
-    shutil.rmtree(folder, ignore_errors=True)  # only a damaged one is ever here
-    os.replace(part, folder)
-    sync_folder(folder.parent)
-    point_latest(folder)
-    return Version(folder, recipe.mix, version, is_new=True)
 
 
 def limits(recipe: Recipe) -> dict[str, object]:
@@ -88,19 +107,14 @@ def limits(recipe: Recipe) -> dict[str, object]:
     }
 
 
-def link(shard: Path, path: Path) -> None:
-    """The same file under another name; a copy where the file system has no hard links."""
-    try:
-        os.link(shard, path)
-    except OSError:
-        shutil.copyfile(shard, path)
-
-
 def listed(shard: Shard, store: Store) -> ManifestShard:
+    """
+    Raises:
+        DamagedError: the shard's seal is missing.
+    """
+    seal = store.seal_of(shard)
+    if seal is None:
+        raise DamagedError(f"{shard.table}/{shard.content_hash}: its seal is missing; run the build again")
     return ManifestShard(
-        content_hash=shard.content_hash,
-        n_rows=shard.n_rows,
-        columns=shard.columns,
-        came_from=shard.came_from,
-        **seal(store.path(shard)),
+        content_hash=shard.content_hash, n_rows=shard.n_rows, columns=shard.columns, came_from=shard.came_from, **seal
     )

@@ -19,10 +19,9 @@ from pipelines.score.chunk_gain import Assembly, score_shard
 from pipelines.score.kept_pairs import Measured
 from pipelines.score.others import Also, AlsoParams
 from pipelines.shares import MICRO, Top
-from pipelines.stage import LOOK_UP, Read, Runner, actions_for, run_shards
+from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard, Store, name_of
 from pipelines.store.files import HashedFile
-from schemas.errors import NotMade
 from schemas.tables import BUDGET
 from scorers import lm
 from scorers.chunk_gain import MIN_CHUNKS
@@ -84,8 +83,7 @@ class Scoring:
     tokens: list[Shard]
     params: ScoreParams
     assembly: Assembly
-    store: Store
-    runner: Runner
+    engine: Engine
 
     def scores(self, budget: Sequence[Shard]) -> list[Shard]:
         """SCORES_CHUNK_GAIN for a budget, with what it needs measured first."""
@@ -93,21 +91,25 @@ class Scoring:
             (Read(text, ("content_hash",)), Read(ids, ("input_ids",)), Read(given, ("document_id", "n_pairs", "why")))
             for text, ids, given in zip(self.documents, self.tokens, budget, strict=True)
         )
-        actions = actions_for("score", VERSION, self.assembly, "SCORES_CHUNK_GAIN", each)
-        new = [self.store.find("score", action.name) is None for action in actions]
+        reads, store = list(each), self.engine.store
+        actions = SCORE.actions(self.assembly, reads)
+        new = [store.find("score", action.name) is None for action in actions]
         wanted = [
-            wanted_of(action.reads, self.params.chunk_tokens, self.store) if is_new else []
+            wanted_of(action.reads, self.params.chunk_tokens, store) if is_new else []
             for action, is_new in zip(actions, new, strict=True)
         ]
         work = list(zip(self.tokens, wanted, strict=True))
         measured = Measured(self.assembly.measured)
-        measure.run(work, self.params.model, self.params.chunk_tokens, measured, self.store, self.runner)
-        return run_shards(actions, score_shard, self.assembly, self.store, self.runner)
+        measure.run(work, self.params.model, self.params.chunk_tokens, measured, self.engine)
+        return self.engine.shards(SCORE, self.assembly, reads)
+
+
+SCORE = ShardStage("score", VERSION, "SCORES_CHUNK_GAIN", score_shard)
 
 
 def run(
     documents: list[Shard], tokens: list[Shard], cheap: list[Shard], tokenizer: HashedFile, params: ScoreParams,
-    store: Store, runner: Runner,
+    engine: Engine,
 ) -> dict[str, list[Shard]]:  # fmt: skip
     """BUDGET and SCORES_CHUNK_GAIN, a shard beside each shard of DOCUMENTS.
 
@@ -116,23 +118,21 @@ def run(
 
     Raises:
         RecipeError: the model can't be loaded.
-        NotMade: the runner is LOOK_UP.
+        NotMade: the engine only looks.
     """
-    fingerprint = lm.fingerprint(params.model)
+    fingerprint, store = lm.fingerprint(params.model), engine.store
     measured = measure.folder_of(store, params.model, params.chunk_tokens, tokenizer.hash)
     assembly = Assembly(
         fingerprint=fingerprint, chunk_tokens=params.chunk_tokens, tokenizer=tokenizer,
         calibration=params.calibration, measured=measured.folder,
     )  # fmt: skip
-    scoring = Scoring(documents, tokens, params, assembly, store, runner)
+    scoring = Scoring(documents, tokens, params, assembly, engine)
     reads = [Read(s, ("content_hash", "domain")) for s in documents]
     reads += [Read(s, ("document_id", "input_ids")) for s in tokens] + [Read(s, ("refused",)) for s in cheap]
     asked_for = params.model_copy(update={"also": ()})  # other scorers change no budget
     name = name_of("budget", VERSION, asked_for, list(fingerprint), tokenizer, [r.key() for r in reads])
-    budget = store.find("budget", name)
+    budget = engine.find("budget", name)
     if budget is None:
-        if runner.runner == LOOK_UP:
-            raise NotMade("score")
         columns = Columns(documents, tokens, cheap, store)
         first = first_round(
             columns.reasons(params), (columns.n_tokens - 1) // params.chunk_tokens, columns.n_tokens,
@@ -147,7 +147,7 @@ def run(
             scorer=scorer, model=params.model, fingerprint=fingerprint, tokenizer=tokenizer.hash,
             most_tokens=params.also_tokens,
         )  # fmt: skip
-        found[f"SCORES_{scorer.kind.upper()}"] = also.run(documents, tokens, budget, asked, store, runner)
+        found[f"SCORES_{scorer.kind.upper()}"] = also.run(documents, tokens, budget, asked, engine)
     return found
 
 

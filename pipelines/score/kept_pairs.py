@@ -8,12 +8,12 @@ what is known of the document. So a crash loses at most one block, and a refresh
 """
 
 import json
-import os
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.store import files
 from scorers.chunk_gain import MeasuredPair
 
 
@@ -48,16 +48,8 @@ class Measured:
 
     def add(self, content_hash: str, pairs: Iterable[MeasuredPair]) -> None:
         """Append pairs after those that are known."""
-        path = self.path(content_hash)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        n_bytes = self.whole(content_hash)[1]
-        with open(path, "r+b" if path.exists() else "xb", buffering=0) as stream:
-            stream.truncate(n_bytes)  # what a crash tore goes
-            stream.seek(n_bytes)
-            raw = b"".join(line_of(pair) for pair in pairs)
-            if stream.write(raw) != len(raw):
-                raise OSError(f"{path}: not written whole; is the disk full?")
-            os.fsync(stream.fileno())
+        lines = b"".join(line_of(pair) for pair in pairs)
+        files.append(self.path(content_hash), lines, n_valid=self.whole(content_hash)[1])
 
 
 def line_of(pair: MeasuredPair) -> bytes:

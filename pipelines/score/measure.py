@@ -7,13 +7,11 @@ before is never measured again: a build that was killed goes on behind the last 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import apache_beam as beam
 import numpy as np
 
 from pipelines.score.kept_pairs import Measured
-from pipelines.stage import LOOK_UP, Runner, pipeline
+from pipelines.stage import Engine, over_each
 from pipelines.store import Shard, Store, name_of
-from schemas.errors import NotMade
 from scorers import lm
 from scorers.chunk_gain import chunks_of, measure
 from scorers.chunks import Chunks
@@ -83,26 +81,18 @@ def measure_item(item: Item, model: lm.ModelParams, chunk_tokens: int, measured:
 
 def run(
     shards: Sequence[tuple[Shard, Sequence[Wanted]]], model: lm.ModelParams, chunk_tokens: int, measured: Measured,
-    store: Store, runner: Runner,
+    engine: Engine,
 ) -> None:  # fmt: skip
     """Have every wanted pair measured.
 
     Raises:
-        NotMade: the runner is LOOK_UP, and something is missing.
+        NotMade: the engine only looks, and something is missing.
         RecipeError, StageError: the model can't be loaded or run.
     """
     missing = [(shard, [w for w in wanted if len(measured.of(w.content_hash)) < w.n_pairs]) for shard, wanted in shards]
     todo = items(missing)
     if not todo:
         return
-    if runner.runner == LOOK_UP:
-        raise NotMade("score")
-    store.tell({"stage": "measure", "event": "begun", "shards": sum(len(item.wanted) for item in todo)})
-    with pipeline("measure", runner) as p:
-        _ = (
-            p
-            | "Items" >> beam.Create(todo, reshuffle=False)
-            | "Spread" >> beam.Reshuffle()
-            | "Measure" >> beam.Map(measure_item, model, chunk_tokens, measured, store)
-        )
-    store.tell({"stage": "measure", "event": "ended"})
+    engine.must_make("score")
+    with engine.reported("measure", sum(len(item.wanted) for item in todo)), engine.pipeline("measure") as p:
+        over_each(measure_item, model, chunk_tokens, measured, engine.store)(p, todo)

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from pipelines.stage import Read, Runner, actions_for, run_shards
+from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard, Store, name_of
 from pipelines.store.files import write_json
 from schemas.tables import TABLES
@@ -102,20 +102,19 @@ def kept(path: Path, ids: np.ndarray, params: AlsoParams, store: Store) -> dict[
     except (FileNotFoundError, ValueError):
         found = params.scorer.score(lm.load(params.model), np.array(ids))
         said: dict[str, object] = {"status": found.status, "reason": found.reason, **found.parts}
-        write_json(path, said, store.scratch("writing"))
+        write_json(path, said, store.parts())
         store.tell({"stage": params.scorer.kind, "event": "made", "documents": 1, "bytes": 0})
         return said
 
 
 def run(
-    documents: Sequence[Shard], tokens: Sequence[Shard], budget: Sequence[Shard], params: AlsoParams, store: Store,
-    runner: Runner,
-) -> list[Shard]:  # fmt: skip
+    documents: Sequence[Shard], tokens: Sequence[Shard], budget: Sequence[Shard], params: AlsoParams, engine: Engine
+) -> list[Shard]:
     """SCORES_<kind>, a shard beside each shard of DOCUMENTS."""
     reads = (
         (Read(text, ("content_hash",)), Read(ids, ("input_ids",)), Read(given, ("document_id", "n_pairs", "why")))
         for text, ids, given in zip(documents, tokens, budget, strict=True)
     )
     kind = params.scorer.kind
-    actions = actions_for(kind, VERSION, params, f"SCORES_{kind.upper()}", reads)
-    return run_shards(actions, partial(also_shard, store=store), params, store, runner)
+    stage = ShardStage(kind, VERSION, f"SCORES_{kind.upper()}", partial(also_shard, store=engine.store))
+    return engine.shards(stage, params, reads)

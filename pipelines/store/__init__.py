@@ -1,24 +1,27 @@
-"""Where tables lie: shards under the hash of what they hold, and actions that lead to the shards they made.
+"""Where tables are kept: shards under the hash of their content, and actions that lead to the shards they made.
 
     ROOT/shards/TOKENS/3f/3f09....parquet   a shard, under its content hash; its checksum in a .seal beside it
-    ROOT/actions/encode/a1/a1b2....json     what one action made; its name is a hash of all that went into it
-    ROOT/measured/                          what models said, by scorer, fingerprint and document; see measured.py
-    ROOT/scratch/                           what a running stage needs on disk; emptied when a build begins
+    ROOT/actions/encode/a1/a1b2....json     what one action made; its name is a hash of everything it depends on
+    ROOT/measured/                          values measured by models, by scorer, fingerprint and document
+    ROOT/raw_hashes.sqlite                  hashes of raw files, with the state of the file that each was taken of
+    ROOT/scratch/                           temporary files of a running stage; emptied when a build begins
     ROOT/datasets/MIX/VERSION/              what people and trainers open
-    ROOT/progress.jsonl                     a line for each action that was committed in this build
+    ROOT/progress.jsonl                     a line for each action committed in the current build
 
-A build asks for each action's result and makes those that are not there, so skipping, resuming and sharing work
-between versions need no further code. Every file is written under a temporary name, synced and renamed, and an
-action is written after its shards: whatever the moment of a crash, what has a name is whole.
+A build looks every action up and makes those that are missing, so skipping, resuming and sharing between versions need
+no further code. Every file is written under a temporary name, synced and renamed, and an action is written after its
+shards: after a crash at any moment, a file that has a name is complete.
 """
 
 import json
+import re
 import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -26,9 +29,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
+from pipelines.store import files
 from pipelines.store.content_hash import TableHash
-from pipelines.store.files import publish, seal, write_json
+from pipelines.store.files import Scratch
 from schemas.conform import conform
+from schemas.errors import DamagedError
 from schemas.tables import FEW_VALUES, TABLES
 
 ROW_GROUP_BYTES = 8 << 20  # in memory; 16 rows of 131,072 tokens
@@ -50,69 +55,141 @@ class Shard:
 
 @dataclass(frozen=True)
 class Store:
-    """The tables under one folder. Small enough to travel to every worker; holds nothing but the path."""
+    """The tables under one folder. Small enough to travel to every worker.
+
+    A shard's bytes are compared with its seal when a run reads it first. A shard that is only listed is compared by size.
+
+    Attributes:
+        run: names the run; a shard is verified once in each process of a run. None: reads verify nothing.
+        verify: a shard that is only listed is verified too.
+    """
 
     root: Path
+    run: str | None = ""
+    verify: bool = False
 
     def path(self, shard: Shard) -> Path:
         return self.root / "shards" / shard.table / shard.content_hash[:2] / f"{shard.content_hash}.parquet"
 
-    def scratch(self, name: str) -> Path:
-        """A folder for a stage's temporary files. The stage removes it; so does the next build."""
+    def seal_path(self, shard: Shard) -> Path:
+        return self.path(shard).with_suffix(".seal")
+
+    def begin(self) -> None:
+        """Empty the scratch folder and the progress file. Only for the process that holds the root's lock."""
+        shutil.rmtree(self.root / "scratch", ignore_errors=True)
+        (self.root / "scratch").mkdir()
+        (self.root / "progress.jsonl").write_bytes(b"")
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Scratch]:
+        """A folder for a stage's temporary files, empty at first and removed afterwards."""
         folder = self.root / "scratch" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield Scratch(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def parts(self) -> Path:
+        """The folder of files that are being written."""
+        folder = self.root / "scratch" / "writing"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     # -- shards
 
+    def open(self, shard: Shard) -> pq.ParquetFile:
+        """
+        Raises:
+            DamagedError: the shard's file is missing, or its bytes differ from its seal.
+        """
+        self.check(shard)
+        return pq.ParquetFile(self.path(shard))
+
     def read(self, shard: Shard, columns: Iterable[str] | None = None) -> pa.Table:
-        """The shard's rows, in the types of the contract."""
-        wanted = None if columns is None else list(columns)
-        table = pq.read_table(self.path(shard), columns=wanted, partitioning=None)
+        """The shard's rows, in the types of the contract.
+
+        Raises:
+            DamagedError: the shard's file is missing, or its bytes differ from its seal.
+        """
+        self.check(shard)
+        names = None if columns is None else list(columns)
+        table = pq.read_table(self.path(shard), columns=names, partitioning=None)
         schema = TABLES[shard.table]
-        return table.cast(schema if wanted is None else pa.schema([schema.field(name) for name in wanted]))
+        return table.cast(schema if names is None else pa.schema([schema.field(name) for name in names]))
+
+    def check(self, shard: Shard) -> None:
+        """Verify a shard that this run has not verified before.
+
+        Raises:
+            DamagedError: its file is missing, or its bytes differ from its seal.
+        """
+        if self.run is not None:
+            check_once(self, shard)
 
     def write(
-        self, name: str, tables: Iterable[pa.Table] | pa.Table, came_from: tuple[str, int] | None = None
+        self, table_name: str, tables: Iterable[pa.Table] | pa.Table, came_from: tuple[str, int] | None = None
     ) -> Shard:
-        """Write a shard of table `name`, piece by piece; memory is that of one piece.
+        """Write a shard piece by piece, in the memory of one piece. An undamaged file of the same content stays.
 
         Raises:
             SchemaError: a column is missing, not declared, of another type, or NULL where it may not be.
         """
-        schema = TABLES[name]
-        digest = TableHash(name, schema)
-        part = self.scratch("writing") / f"{uuid.uuid4().hex}.parquet"
+        schema = TABLES[table_name]
+        digest = TableHash(table_name, schema)
+        part = self.parts() / f"{uuid.uuid4().hex}.parquet"
         try:
             with pq.ParquetWriter(
                 part,
                 schema,
                 compression="zstd",
-                use_dictionary=[f for f in schema.names if f in FEW_VALUES],
+                use_dictionary=[name for name in schema.names if name in FEW_VALUES],
                 write_statistics=[f.name for f in schema if not pa.types.is_nested(f.type) and f.name != "text"],
             ) as writer:
                 for table in [tables] if isinstance(tables, pa.Table) else tables:
-                    checked = conform(table, schema, name)
+                    checked = conform(table, schema, table_name)
                     digest.update(checked)
                     rows = max(1, checked.num_rows * ROW_GROUP_BYTES // max(1, checked.nbytes))
                     writer.write_table(checked, row_group_size=rows)
-            shard = Shard(name, digest.content_hash(), digest.n_rows, digest.columns(), came_from)
-            if not self.is_whole(shard):  # the same rows may be there in another library's bytes: those stay
-                publish(part, self.path(shard))
-                write_json(self.seal_path(shard), seal(self.path(shard)), self.scratch("writing"))
+            shard = Shard(table_name, digest.content_hash(), digest.n_rows, digest.columns(), came_from)
+            if not self.is_whole(shard):  # another library may have written the same rows as other bytes: those stay
+                files.rename(part, self.path(shard))
+                files.write_json(self.seal_path(shard), files.seal(self.path(shard)), self.parts())
             return shard
         finally:
             part.unlink(missing_ok=True)
 
-    def seal_path(self, shard: Shard) -> Path:
-        return self.path(shard).with_suffix(".seal")
+    def seal_of(self, shard: Shard) -> files.Seal | None:
+        """The shard's seal; None where it is missing or unreadable."""
+        try:
+            return json.loads(self.seal_path(shard).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def is_listed(self, shard: Shard) -> bool:
+        """Whether the shard's file has the length that its seal says. Reads no byte of it."""
+        seal = self.seal_of(shard)
+        try:
+            return seal is not None and seal["n_bytes"] == self.path(shard).stat().st_size
+        except (OSError, KeyError, TypeError):
+            return False
 
     def is_whole(self, shard: Shard) -> bool:
-        """Whether the shard's file is there and undamaged. Reads the file once."""
+        """Whether the shard's file is undamaged. Reads all of it."""
         try:
-            return json.loads(self.seal_path(shard).read_bytes()) == seal(self.path(shard))
-        except (OSError, ValueError):
+            return self.is_listed(shard) and self.seal_of(shard) == files.seal(self.path(shard))
+        except OSError:
             return False
+
+    def discard(self, error: DamagedError) -> str:
+        """Remove the damaged shard that an error names, so that its action makes it again. Returns TABLE/HASH."""
+        name = DAMAGED.match(str(error))
+        if not name:
+            raise error
+        path = self.path(Shard(name["table"], name["content_hash"], 0, {}))
+        path.unlink(missing_ok=True)
+        return name[0]
 
     # -- actions
 
@@ -120,30 +197,39 @@ class Store:
         return self.root / "actions" / stage / name[:2] / f"{name}.json"
 
     def find(self, stage: str, name: str) -> list[Shard] | None:
-        """What the action made; None when it was never done or a shard of it is missing or damaged."""
-        path = self.action_path(stage, name)
+        """What the action made; None where it was never committed, or a shard of it is missing or damaged."""
         try:
-            shards = [load_shard(item) for item in json.loads(path.read_bytes())["shards"]]
+            record = json.loads(self.action_path(stage, name).read_bytes())
+            shards = [load_shard(item) for item in record["shards"]]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None  # never done, or its record is damaged: do it
-        damaged = [shard for shard in shards if not self.is_whole(shard)]
-        for shard in damaged:
-            self.path(shard).unlink(missing_ok=True)
-        return None if damaged else shards
+            return None  # never committed, or its record is damaged
+        is_there = self.is_whole if self.verify else self.is_listed
+        return shards if all(is_there(shard) for shard in shards) else None
 
     def commit(self, stage: str, name: str, shards: list[Shard], n_documents: int = 0, n_bytes: int = 0) -> list[Shard]:
-        """Record what an action made, after its shards; and say so to whoever follows the progress."""
-        record = {"stage": stage, "shards": [asdict(s) for s in shards]}
-        write_json(self.action_path(stage, name), record, self.scratch("writing"))
-        if n_documents or n_bytes:  # an action over others' shards makes nothing of its own
+        """Record what an action made, after its shards, and report its progress."""
+        record = {"stage": stage, "shards": [asdict(shard) for shard in shards]}
+        files.write_json(self.action_path(stage, name), record, self.parts())
+        if n_documents or n_bytes:  # an action that only lists shards of others has made nothing of its own
             self.tell({"stage": stage, "event": "made", "documents": n_documents, "bytes": n_bytes})
         return shards
 
     def tell(self, event: dict[str, object]) -> None:
-        """Append a line to progress.jsonl; one write, so that lines of several workers never mix."""
-        line = json.dumps({"time": round(time.time(), 3), **event}) + "\n"
-        with open(self.root / "progress.jsonl", "ab", buffering=0) as stream:
-            stream.write(line.encode())
+        """Append an event to progress.jsonl."""
+        files.append_line(self.root / "progress.jsonl", json.dumps({"time": round(time.time(), 3), **event}))
+
+
+DAMAGED = re.compile(r"(?P<table>[A-Z_]+)/(?P<content_hash>[0-9a-f]{32})")
+
+
+@cache
+def check_once(store: Store, shard: Shard) -> None:
+    """What raises is not cached: a shard that was made again is verified again."""
+    if not store.is_whole(shard):
+        raise DamagedError(
+            f"{shard.table}/{shard.content_hash}: the file is missing or differs from its seal; run the build again, "
+            "which makes it anew"
+        )
 
 
 def load_shard(item: dict) -> Shard:
@@ -151,23 +237,7 @@ def load_shard(item: dict) -> Shard:
     return Shard(**{**item, "came_from": tuple(came_from) if came_from else None})
 
 
-# -- files
-
-
-# -- names
-
-
 def name_of(*parts: object) -> str:
-    """A hash that leads to an action: blake2b-128 over the canonical JSON of all that it depends on."""
+    """The name of an action: blake2b-128 over the canonical JSON of everything that its result depends on."""
     plain = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts]
     return blake2b(json.dumps(plain, sort_keys=True, ensure_ascii=True).encode(), digest_size=16).hexdigest()
-
-
-@contextmanager
-def scratch_folder(store: Store, name: str) -> Iterator[Path]:
-    """A scratch folder that is gone afterwards."""
-    folder = store.scratch(name)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

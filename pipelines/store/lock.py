@@ -1,62 +1,56 @@
-"""The root's lock: one process at a time builds, calibrates or collects garbage under a root."""
+"""One process at a time builds, calibrates, collects garbage or gathers in a folder."""
 
-import fcntl
 import json
 import os
-import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines.store import Store
+from pipelines.store import files
 from schemas.errors import BusyError, RecipeError
+
+FILE = "lock"
 
 
 @contextmanager
-def held(store: Store, mix: str) -> Iterator[None]:
-    """Hold the root against a second build, and begin with an empty scratch folder and progress file.
+def locked(folder: Path, purpose: str, option: str) -> Iterator[None]:
+    """Lock a folder, made where it is missing. The kernel releases the lock when the process ends, however it ends.
 
-    The lock is the kernel's: it is gone with the process, however that ends.
+    Args:
+        purpose: what the message of a second process names, such as "a build of '128k'".
+        option: the command-line option that names another folder.
 
     Raises:
-        BusyError: names the build that holds it.
-        RecipeError: the root can't be written.
+        BusyError: another process holds the lock; the message names its purpose.
+        RecipeError: the folder cannot be written.
     """
+    path = folder / FILE
     try:
-        store.root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(store.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = files.lock(path)
     except OSError as error:
-        raise RecipeError(f"{store.root}: can't be written ({error.strerror}); choose another --root") from error
+        raise RecipeError(f"{folder}: can't be written ({error.strerror}); choose another {option}") from error
+    if descriptor is None:
+        raise BusyError(f"{folder}: {holder(path)}; wait for it or choose another {option}")
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(
-                f"{store.root}: {holder(store.root / 'lock')}; wait for it or choose another --root"
-            ) from None
-        os.ftruncate(handle, 0)
+        os.ftruncate(descriptor, 0)
         who = {
-            "mix": mix,
+            "purpose": purpose,
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        os.write(handle, json.dumps(who).encode())
-        shutil.rmtree(store.root / "scratch", ignore_errors=True)
-        (store.root / "scratch").mkdir()
-        (store.root / "progress.jsonl").write_bytes(b"")
-        store.tell({"event": "build", "mix": mix})
+        os.write(descriptor, json.dumps(who).encode())
         yield
-        shutil.rmtree(store.root / "scratch", ignore_errors=True)
     finally:
-        os.close(handle)
+        os.close(descriptor)
 
 
-def holder(lock: Path) -> str:
+def holder(path: Path) -> str:
     try:
-        who = json.loads(lock.read_text())
-        return f"a build of {who['mix']!r} holds it since {who['since']} (process {who['pid']} on {who['host']})"
+        who = json.loads(path.read_text())
+        return f"{who['purpose']} holds it since {who['since']} (process {who['pid']} on {who['host']})"
     except (OSError, ValueError, KeyError):
-        return "another build holds it"
+        return "another process holds it"
