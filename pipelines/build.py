@@ -50,8 +50,7 @@ def build(
         reader_of(recipe.score, recipe.encode)  # a model that does not fit is refused before the corpus is read
     store = Store(root.absolute(), run=uuid.uuid4().hex, verify=verify)
     engine = Engine(store, recipe.run)
-    with locked(store.root, f"a build of {recipe.mix!r}", "--root"):
-        store.begin()
+    with locked(store.root, f"a build of {recipe.mix!r}", "--root"), store.session():
         while True:
             try:
                 version = graph(recipe, engine, base, stage)

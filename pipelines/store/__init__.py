@@ -74,11 +74,14 @@ class Store:
     def seal_path(self, shard: Shard) -> Path:
         return self.path(shard).with_suffix(".seal")
 
-    def begin(self) -> None:
-        """Empty the scratch folder and the progress file. Only for the process that holds the root's lock."""
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Begin with an empty scratch folder and progress file. Only for the process that holds the root's lock."""
         shutil.rmtree(self.root / "scratch", ignore_errors=True)
         (self.root / "scratch").mkdir()
         (self.root / "progress.jsonl").write_bytes(b"")
+        yield
+        shutil.rmtree(self.root / "scratch", ignore_errors=True)
 
     @contextmanager
     def scratch(self, name: str) -> Iterator[Scratch]:
