@@ -2,7 +2,7 @@
 
 | score | measures | limits |
 | --- | --- | --- |
-| repeat_share | share of words in verbatim repeats of earlier text | misses pasted paragraphs with 1 word in 32 changed |
+| repeat_share | share of words in verbatim repeats of earlier text | misses pastes with one word in 32 changed |
 | recurrence | how often rare words recur far away | also high for repeats, lists and shuffled words: see the others |
 | order_z | whether neighbouring blocks are similar | high for stitched texts: the blocks of one piece are similar |
 | list_share | share of bytes in rows of equal shape | flags short repetitive code; misses lists with paragraphs |
