@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 import pipelines.gather as gather_module
-from pipelines.gather import DEFAULT_LOCK, fetching, gather, gathered, registries
+from pipelines.gather import DEFAULT_LOCK, Arguments, Lock, fetching, gather, gathered, registries
 from pipelines.gather.assembly import choose
 from pipelines.gather.catalogue import DOMAINS, KINDS, SOURCES, Source
 from pipelines.gather.extractors import html_pages, plain_files
@@ -89,11 +89,10 @@ class Run:
         self.lock.write_text(json.dumps(lock_of(served.pool) if lock is None else lock))
         self.said: list[str] = []
 
-    def __call__(self, **arguments):
+    def __call__(self, *, sources=TABLE, update_lock=False, **arguments):
         self.said.clear()
-        return gather(
-            self.out, self.cache, **{"lock": self.lock, "sources": TABLE, "report": self.said.append} | arguments
-        )
+        lock = Lock(arguments.pop("lock", self.lock), update_lock)
+        return gather(self.out, self.cache, Arguments(**arguments), lock, self.said.append, sources)
 
     def bytes(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in sorted(self.out.iterdir())}
@@ -158,7 +157,7 @@ def test_what_is_written(run):
         "documents": 2, "text_bytes": len(text(50)) + len(text(99)) + 2, "license": "Apache-2.0", "kind": "permissive",
     }  # fmt: skip
     assert [line for line in run.said if line.startswith("github/deb:delta: 2 documents, 0.00 MB")]
-    assert run.said[-1].endswith("s working")
+    assert run.said[-1].endswith("s processing")
     assert " s downloading, " in run.said[-1]
 
 
@@ -311,7 +310,7 @@ def test_a_locked_version_that_is_gone_leads_to_the_newest(run, served, name, re
     assert manifest.moved[key].model_dump() == {"locked": KEYS[old][1], "taken": taken}
     assert list(manifest.moved) == [key]
     assert manifest.packages[key].version == taken
-    assert run.heard(f"{key}: {KEYS[old][1]} is no longer there; took the newest, {taken}")
+    assert run.heard(f"{key}: {KEYS[old][1]} is no longer available; using the newest, {taken}")
     assert not manifest.failures
     served.calls()
     before = run.bytes()
@@ -337,7 +336,7 @@ def test_other_bytes_under_a_locked_version_are_left_out(run, served):
     lock = lock_of(served.pool, delta={"sha256": "0" * 64})
     run.lock.write_text(json.dumps(lock))
     manifest = run()
-    assert "the lock says 000000000000..." in manifest.failures["github/deb:delta"]
+    assert "the lock has 000000000000..." in manifest.failures["github/deb:delta"]
     assert list(manifest.failures) == ["github/deb:delta"]
     assert "deb:delta" not in manifest.packages
     assert manifest.domains["book"].documents == 11
@@ -405,18 +404,18 @@ def test_a_damaged_or_changed_package_is_left_out(run, served):
     (served.pool / "pypi" / "gamma-0.5-py3-none-any.whl").write_bytes(b"PK not a zip")
     manifest = run(lock=None)
     assert set(manifest.failures) == {"book/deb:alpha", "c4/deb:alpha", "github/deb:delta", "c4/pypi:gamma"}
-    assert "no document found" in manifest.failures["book/deb:alpha"]
+    assert "contains no document" in manifest.failures["book/deb:alpha"]
     assert "can't be read (EOFError" in manifest.failures["github/deb:delta"]
 
 
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from pipelines.gather import fetching, gather, registries
+from pipelines.gather import Arguments, Lock, fetching, gather, registries
 from tests.pipelines.gather.test_gather import TABLE
 registries.has_pip = lambda: False
 fetching.N_DOWNLOADS = 1
-gather(Path(sys.argv[1]), Path(sys.argv[2]), lock=Path(sys.argv[3]), sources=TABLE)
+gather(Path(sys.argv[1]), Path(sys.argv[2]), Arguments(), Lock(Path(sys.argv[3])), sources=TABLE)
 """
 
 
@@ -474,13 +473,13 @@ def test_update_lock_writes_what_a_later_run_finds(run, served, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"domains": ["boook"]}, "domains: no such value: 'boook'; did you mean book"),
-        ({"domains": []}, "domains: none is named"),
-        ({"allow": ["gpl"]}, "allow: no such value: 'gpl'; there are pd, permissive"),
+        ({"domains": ["boook"]}, "domains: unknown value 'boook'; did you mean book"),
+        ({"domains": []}, "domains: no value is given; choose from arxiv"),
+        ({"allow": ["gpl"]}, "allow: unknown value 'gpl'; choose from pd, permissive"),
         ({"max_mb": -1}, "max_mb: -1"),
         ({"max_mb": float("nan")}, "max_mb: nan"),
         ({"lock": Path("no/such.json")}, r"no/such.json: can't be read \(No such file"),
-        ({"lock": None, "update_lock": True}, "update_lock: there is no lock"),
+        ({"lock": None, "update_lock": True}, "update_lock: no lock file is given"),
     ],
 )
 def test_what_is_refused(run, arguments, words):
@@ -501,7 +500,7 @@ def test_a_folder_that_cannot_be_written(run, tmp_path):
     (tmp_path / "file").write_text("")
     for place in ("out", "cache"):
         setattr(run, place, tmp_path / "file" / place)
-        with pytest.raises(LongmixError, match="choose another (folder|--cache)"):
+        with pytest.raises(LongmixError, match=r"choose another (folder|--cache)"):
             run()
 
 
