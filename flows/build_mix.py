@@ -76,12 +76,12 @@ def reported(root: Path) -> Iterator[None]:
             done = 100.0 if stage.ended else min(99.0, 100 * stage.made / max(stage.shards, stage.made, 1))
             if stage.stage not in artifacts:
                 key = f"progress-{stage.stage.replace('_', '-')}"
-                artifacts[stage.stage] = create_progress_artifact(done, key=key, description=stage.told())
+                artifacts[stage.stage] = create_progress_artifact(done, key=key, description=stage.summary())
             else:
-                update_progress_artifact(artifacts[stage.stage], done, description=stage.told())
+                update_progress_artifact(artifacts[stage.stage], done, description=stage.summary())
             if stage.ended and stage.stage not in ended:
                 ended.add(stage.stage)
-                log.info("%s: %s in %.1f s", stage.stage, stage.told() or "done", stage.seconds)
+                log.info("%s: %s in %.1f s", stage.stage, stage.summary() or "done", stage.seconds)
 
     def attempt(changed: list[StageProgress]) -> None:
         try:
