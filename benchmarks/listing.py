@@ -50,23 +50,24 @@ def inflate_shard(path: Path, n_bytes: int) -> None:
     n_footer = int.from_bytes(raw[-8:-4], "little") + 8
     with open(path, "r+b") as stream:  # in place: the published name is another link to it
         stream.truncate(len(raw) - n_footer)
-        stream.seek(n_bytes - n_footer)
+        stream.seek(max(len(raw), n_bytes) - n_footer)
         stream.write(raw[-n_footer:])
 
 
 def inflate_root(root: Path, n_bytes: int) -> int:
     """Make all shards together `n_bytes`. Returns how many there are."""
     shards = sorted(root.glob("shards/*/*/*.parquet"))
-    each = n_bytes // len(shards)
+    each, sizes = n_bytes // len(shards), {}
     for path in shards:
         inflate_shard(path, each)
         old = json.loads(path.with_suffix(".seal").read_bytes())
-        path.with_suffix(".seal").write_text(json.dumps(old | {"n_bytes": path.stat().st_size}))
+        sizes[path.stem] = path.stat().st_size
+        path.with_suffix(".seal").write_text(json.dumps(old | {"n_bytes": sizes[path.stem]}))
     for path in root.glob("datasets/*/*/manifest.json"):
         manifest = json.loads(path.read_bytes())
         for tables in (manifest["tables"], manifest["kept"]):
             for shard in (shard for listed in tables.values() for shard in listed):
-                shard["n_bytes"] = each
+                shard["n_bytes"] = sizes[shard["content_hash"]]
         path.write_text(json.dumps(manifest))
     return len(shards)
 
