@@ -8,8 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.errors import RecipeError
-
-PATTERNS = ("*.safetensors", "config.json", "tokenizer.json", "*.safetensors.index.json")  # all that is ever read
+from scorers.model_files import PATTERNS, model_files
 
 
 class Weights(BaseModel):
@@ -48,15 +47,13 @@ class Weights(BaseModel):
     def of(cls, path: Path) -> Self:
         """
         Raises:
-            RecipeError: it holds no model, or can't be read.
+            RecipeError: it holds no model, one that is not safe to load, or can't be read.
         """
         if not path.exists():
             raise RecipeError(f"{path}: no such folder or file; `longmix model` fetches the default model")
         if path.is_file() and path.suffix != ".gguf":
             raise RecipeError(f"{path}: not a model; name a folder with safetensors, or a .gguf file")
-        files = [path] if path.is_file() else sorted({p for pattern in PATTERNS for p in path.glob(pattern)})
-        if path.is_dir() and not {".safetensors", "config.json"} <= {p.suffix for p in files} | {p.name for p in files}:
-            raise RecipeError(f"{path}: holds no model: config.json and *.safetensors are wanted (no pickled weights)")
+        files = [path] if path.is_file() else model_files(path)
         digest = blake2b(digest_size=16)
         try:
             for file in files:
