@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from schemas.errors import RecipeError
 from scorers.model_files import model_files, only
-from scorers.weights import Weights, anchor_of, converted_folder, window_of
+from scorers.weights import NamedWeights, Weights, anchor_of, converted_folder, window_of
 
 LOADING = Lock()
 HEAD_TOKENS = 128  # the head sees so many positions at a time: 25 MB of logits for a vocabulary of 49,152
@@ -32,7 +32,7 @@ class ModelParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    weights: Weights
+    weights: NamedWeights
     window_tokens: PositiveInt | None = None  # the longest pass; None: all that the model was made for
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"

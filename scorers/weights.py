@@ -3,11 +3,12 @@
 import math
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.errors import RecipeError
+from schemas.names import from_name, path_named
 from scorers.model_files import PATTERNS, model_files
 
 
@@ -26,22 +27,19 @@ class Weights(BaseModel):
         Raises:
             RecipeError: there is none, or it has no weights in the safetensors format.
         """
-        local = folder / Path(name).expanduser()
+        local = path_named(folder, name)
         if local.exists():
             return cls.of(local)
         if name.startswith((".", "/", "~")) or name.endswith(".gguf") or name.count("/") != 1:
-            raise RecipeError(
-                f"{local}: score.model.weights: no such folder or file; `longmix model` fetches the default one"
-            )
+            raise RecipeError(f"{local}: no such folder or file; `longmix model` fetches the default one")
         from huggingface_hub import snapshot_download  # slow to import, and rarely needed
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
         try:
-            return cls.of(Path(snapshot_download(name, allow_patterns=list(PATTERNS))))
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            raise RecipeError(
-                f"score.model.weights: {name} can't be had from the hub ({error}); name a local folder"
-            ) from error
+            path = Path(snapshot_download(name, allow_patterns=list(PATTERNS)))
+        except Exception as error:  # its client's too: httpx has errors of its own
+            line = " ".join(str(error).split())
+            raise RecipeError(f"{name} can't be had from the hub ({line}); name a local folder") from error
+        return cls.of(path)
 
     @classmethod
     def of(cls, path: Path) -> Self:
@@ -65,6 +63,9 @@ class Weights(BaseModel):
         except OSError as error:
             raise RecipeError(f"{file}: can't be read ({error.strerror}); mend the path or its permissions") from error
         return cls(path=str(path), hash=digest.hexdigest())
+
+
+NamedWeights = Annotated[Weights, from_name(Weights.named)]
 
 
 def converted_folder(weights: Weights) -> Path:
