@@ -6,6 +6,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipelines import encode, score
@@ -17,7 +18,7 @@ from pipelines.score import others as also
 from pipelines.score.budget import cost
 from pipelines.score.kept_pairs import Measured
 from pipelines.score.model import reader_of
-from pipelines.stage import LOOK_UP, Runner
+from pipelines.stage import Engine, Runner
 from pipelines.store import Store
 from pipelines.versions import shards_of
 from schemas.errors import NotMade, RecipeError, StageError
@@ -54,14 +55,14 @@ def again(made, tmp_path, **changes):
     for gone in ("measured", "actions/score", "actions/budget", "shards/BUDGET", "shards/SCORES_CHUNK_GAIN"):
         shutil.rmtree(tmp_path / "root" / gone)
     store = Store(tmp_path / "root")
-    (store.root / "scratch").mkdir()
     tables = shards_of(Manifest.of(version.folder))
     reader = reader_of(recipe.score, recipe.encode)
-    read = encode.run(tables["DOCUMENTS"], tables["DUPLICATES"], reader, store, ONE)
+    read = encode.run(tables["DOCUMENTS"], tables["DUPLICATES"], reader, Engine(store, ONE))
     params = recipe.score.model_copy(update=changes)
 
-    def run(runner=ONE):
-        return score.run(tables["DOCUMENTS"], read, tables["SCORES_CHEAP"], reader.tokenizer, params, store, runner)
+    def run(workers=1, engine=None):
+        engine = engine or Engine(store, Runner(workers=workers))
+        return score.run(tables["DOCUMENTS"], read, tables["SCORES_CHEAP"], reader.tokenizer, params, engine)
 
     return run, store, read
 
@@ -124,7 +125,7 @@ def test_a_second_build_makes_nothing(made):
 def test_the_same_scores_for_any_number_of_workers(made, tmp_path):
     run, _, _ = again(made, tmp_path)
     _, _, version = made
-    found = run(Runner(workers=3))
+    found = run(workers=3)
     tables = shards_of(Manifest.of(version.folder))
     assert hashes(found) == {name: [s.content_hash for s in tables[name]] for name in found}
 
@@ -160,7 +161,7 @@ def test_a_build_that_is_broken_off_goes_on_behind_the_last_pair_that_it_kept(ma
 def test_looking_up_makes_nothing(made, tmp_path):
     run, store, _ = again(made, tmp_path)
     with pytest.raises(NotMade):
-        run(Runner(runner=LOOK_UP))
+        run(engine=Engine.looking(store.root))
     assert not (store.root / "measured").exists()
 
 
@@ -252,12 +253,10 @@ def test_a_folder_of_values_depends_on_the_model_and_the_chunks(made):
 
 
 def test_what_the_cheap_tier_refuses_says_so_at_any_length():
-    columns = SimpleNamespace(
-        n_tokens=np.array([0, 0, 50, 50, 5_000, 5_000, 50_000, 50_000]),
-        refused=np.array(["", "repeats"] * 4, object),
-    )
+    n_tokens = np.array([0, 0, 50, 50, 5_000, 5_000, 50_000, 50_000])
+    refused = pa.chunked_array([pa.array([None, "repeats"] * 4)])
     params = SimpleNamespace(chunk_tokens=32, min_tokens=30_000)
-    found = score.Columns.reasons(columns, params).tolist()
+    found = score.reasons(SimpleNamespace(n_tokens=n_tokens), refused, params).tolist()
     assert found == ["dropped", "dropped", "too_short", "repeats", "short", "repeats", "", "repeats"]
 
 
