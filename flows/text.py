@@ -1,7 +1,10 @@
 """All wording for people: what a recipe will do, what the corpus could not supply, what changed."""
 
+from pathlib import Path
+
 import numpy as np
 
+from pipelines.check import Checked
 from pipelines.forecast import Asked, Forecast, shortest
 from pipelines.plan import PlanParams
 from pipelines.recipe import Recipe
@@ -96,3 +99,12 @@ def notes(found: Forecast, params: PlanParams) -> list[str]:
     elif params.select:
         lines.append(f"Left out by plan.select, by {params.select.by}: {found.not_chosen:,} tokens")
     return lines
+
+
+def check_report(results: list[Checked], root: Path) -> str:
+    """What `longmix check` found: one line a fault, and a line with the totals."""
+    faults = [result.fault for result in results if result.fault]
+    lines = [f"{fault.path}: {fault.finding}; repair: {fault.remedy}" for fault in faults]
+    n_bytes = sum(result.n_bytes for result in results)
+    verdict = f"{len(faults):,} damaged or missing" if faults else "all undamaged"
+    return "\n".join([*lines, f"{root}: {len(results):,} files, {n_bytes / 1e6:,.1f} MB read, {verdict}"])

@@ -63,8 +63,7 @@ def calibrate(recipe: Recipe, root: Path, n_documents: int, report: Callable[[st
     engine = Engine(Store(root), recipe.run)
     params = recipe.score.model_copy(update={"calibration": None})
     reader_of(params, recipe.encode)  # a model that does not fit is refused before the lock is taken
-    with locked(root, f"a calibration for {recipe.mix!r}", "--root"):
-        engine.store.begin()
+    with locked(root, f"a calibration for {recipe.mix!r}", "--root"), engine.store.session():
         return fitted(
             measured_pool(recipe, params, n_documents, engine, report),
             Path(params.model.weights.path).name,
