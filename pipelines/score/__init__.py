@@ -1,8 +1,12 @@
-"""TOKENS -> BUDGET and SCORES_CHUNK_GAIN: how far documents depend on what stands long before.
+"""TOKENS -> BUDGET and SCORES_CHUNK_GAIN: how much a document's chunks depend on chunks far before them.
 
-The guard and the gate of the cheap tier come first; then the model reads one near and one far pair of every document
-that is left and long enough; then what remains of the budget goes where it changes the plan most. All decisions look
-at small columns in one process; the model runs document by document, and what it said is kept by content.
+    first_budget    one near and one far pair of every document that is long enough and that the cheap tier accepts
+    scores          the model measures those pairs
+    budget          the rest of the budget goes to the documents where it changes the plan most
+    scores          the model measures their further pairs
+
+Budgets are decided in one process from small columns. The model runs document by document, and its values are kept by
+content.
 """
 
 from collections.abc import Sequence
@@ -21,7 +25,7 @@ from pipelines.score.kept_pairs import Measured
 from pipelines.score.others import Also, AlsoParams
 from pipelines.shares import Top
 from pipelines.stage import Engine, Read, ShardStage
-from pipelines.store import Shard, name_of
+from pipelines.store import Shard, Store, name_of
 from pipelines.store.files import HashedFile
 from schemas.tables import BUDGET
 from scorers import lm
@@ -68,11 +72,59 @@ def reasons(documents: Documents, refused: pa.ChunkedArray, params: ScoreParams)
     return np.where(n_tokens == 0, "dropped", np.where(of_cheap == "", by_length, of_cheap))
 
 
-def budget_of(documents: Documents, budget: Budgeted, n_rows: Sequence[int]) -> list[pa.Table]:
-    """BUDGET, divided into shards of `n_rows` rows."""
+def written(documents: Documents, budget: Budgeted, n_rows: Sequence[int], store: Store) -> list[Shard]:
+    """BUDGET, in shards of `n_rows` rows."""
     columns = [documents.document_id, pa.array(budget.n_pairs, pa.int32()), pa.array(budget.why, pa.string())]
     table = pa.table(columns, schema=BUDGET)
-    return [table.slice(stop - n, n) for stop, n in zip(np.cumsum(n_rows).tolist(), n_rows, strict=True)]
+    stops = np.cumsum(n_rows, dtype=np.int64).tolist()
+    return [store.write("BUDGET", table.slice(stop - n, n)) for stop, n in zip(stops, n_rows, strict=True)]
+
+
+def first_budget(columns: list[tuple[Read, ...]], params: ScoreParams, engine: Engine) -> list[Shard]:
+    """BUDGET of the first round.
+
+    columns: for each shard content_hash and domain, document_id and n_tokens, and the cheap tier's `refused`.
+    """
+    sizes = params.min_tokens, params.chunk_tokens, params.budget_tokens
+    name = name_of("first_budget", VERSION, sizes, keys_of(columns))
+
+    def make() -> list[Shard]:
+        table = side_by_side(columns, engine.store)
+        documents = Documents.of(table)
+        budget = first_round(documents, reasons(documents, table["refused"], params), params.limits)
+        return written(documents, budget, [own.shard.n_rows for own, *_ in columns], engine.store)
+
+    return engine.once("first_budget", name, make)
+
+
+def final_budget(
+    columns: list[tuple[Read, ...]], first: list[Shard], scores: list[Shard], params: ScoreParams, engine: Engine
+) -> list[Shard]:
+    """BUDGET after the second round.
+
+    Args:
+        columns: see first_budget.
+        first, scores: BUDGET of the first round, and SCORES_CHUNK_GAIN from it.
+    """
+    reads = [
+        (*own, Read(budget, ("n_pairs", "why")), Read(score, ("score",)))
+        for own, budget, score in zip(columns, first, scores, strict=True)
+    ]
+    own_params = params.model_dump(mode="json", exclude={"also", "also_tokens"})  # other scorers change no budget
+    name = name_of("budget", VERSION, own_params, keys_of(reads))
+
+    def make() -> list[Shard]:
+        table = side_by_side(reads, engine.store)
+        documents = Documents.of(table)
+        before = Budgeted(table["n_pairs"].to_numpy(), table["why"].to_numpy(zero_copy_only=False))
+        budget = spend(documents, before, table["score"], params.aim_share, params.variance, params.limits)
+        return written(documents, budget, [shard.n_rows for shard in first], engine.store)
+
+    return engine.once("budget", name, make)
+
+
+def keys_of(reads: list[tuple[Read, ...]]) -> list[list[list[object]]]:
+    return [[read.key() for read in each] for each in reads]
 
 
 @dataclass(frozen=True)
@@ -115,7 +167,7 @@ def run(
     documents: list[Shard], tokens: list[Shard], cheap: list[Shard], tokenizer: HashedFile, params: ScoreParams,
     engine: Engine,
 ) -> dict[str, list[Shard]]:  # fmt: skip
-    """BUDGET and SCORES_CHUNK_GAIN, a shard beside each shard of DOCUMENTS.
+    """BUDGET and SCORES_<kind>, a shard beside each shard of DOCUMENTS; and those of the first round, for a refresh.
 
     Args:
         tokens: of the model's own tokenizer.
@@ -124,41 +176,30 @@ def run(
         RecipeError: the model can't be loaded.
         NotMade: the engine only looks.
     """
-    fingerprint, store = lm.fingerprint(params.model), engine.store
-    measured = measure.folder_of(store, params.model, params.chunk_tokens, tokenizer.hash)
+    fingerprint = lm.fingerprint(params.model)
+    measured = measure.folder_of(engine.store, params.model, params.chunk_tokens, tokenizer.hash)
     assembly = Assembly(
         fingerprint=fingerprint, chunk_tokens=params.chunk_tokens, tokenizer=tokenizer,
         calibration=params.calibration, measured=measured.folder,
     )  # fmt: skip
     scoring = Scoring(documents, tokens, params, assembly, engine)
-    reads = [Read(s, ("content_hash", "domain")) for s in documents]
-    reads += [Read(s, ("document_id", "input_ids")) for s in tokens] + [Read(s, ("refused",)) for s in cheap]
-    asked_for = params.model_copy(update={"also": ()})  # other scorers change no budget
-    name = name_of("budget", VERSION, asked_for, list(fingerprint), tokenizer, [r.key() for r in reads])
-    budget = engine.find("budget", name)
-    if budget is None:
-        columns = side_by_side(
-            [
-                (
-                    Read(text, ("content_hash", "domain")),
-                    Read(ids, ("document_id", "n_tokens")),
-                    Read(own, ("refused",)),
-                )
-                for text, ids, own in zip(documents, tokens, cheap, strict=True)
-            ],
-            store,
-        )
-        small, n_rows = Documents.of(columns), [s.n_rows for s in documents]
-        first = first_round(small, reasons(small, columns["refused"], params), params.limits)
-        seen = scoring.scores([store.write("BUDGET", table) for table in budget_of(small, first, n_rows)])
-        score = side_by_side([(Read(s, ("score",)),) for s in seen], store)["score"]
-        final = spend(small, first, score, params.aim_share, params.variance, params.limits)
-        budget = store.commit("budget", name, [store.write("BUDGET", t) for t in budget_of(small, final, n_rows)])
-    found = {"BUDGET": budget, "SCORES_CHUNK_GAIN": scoring.scores(budget)}
+    columns: list[tuple[Read, ...]] = [
+        (Read(text, ("content_hash", "domain")), Read(ids, ("document_id", "n_tokens")), Read(own, ("refused",)))
+        for text, ids, own in zip(documents, tokens, cheap, strict=True)
+    ]
+    first = first_budget(columns, params, engine)
+    first_scores = scoring.scores(first)
+    budget = final_budget(columns, first, first_scores, params, engine)
+    tables = {
+        "FIRST_BUDGET": first,
+        "FIRST_SCORES": first_scores,
+        "BUDGET": budget,
+        "SCORES_CHUNK_GAIN": scoring.scores(budget),
+    }
     for scorer in params.also:
         asked = AlsoParams(
             scorer=scorer, model=params.model, fingerprint=fingerprint, tokenizer=tokenizer.hash,
             most_tokens=params.also_tokens,
         )  # fmt: skip
-        found[f"SCORES_{scorer.kind.upper()}"] = also.run(documents, tokens, budget, asked, engine)
-    return found
+        tables[f"SCORES_{scorer.kind.upper()}"] = also.run(documents, tokens, budget, asked, engine)
+    return tables
