@@ -11,6 +11,7 @@ from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams
 from pipelines.score.budget import FIRST
 from schemas.lengths import BUCKETS
+from scorers.chunk_gain.pairs import price
 
 
 def told(found: Forecast, recipe: Recipe) -> str:
@@ -36,7 +37,7 @@ def scoring(asked: Asked, params: ScoreParams) -> str:
     """What the model will be asked to do."""
     about = "" if asked.is_exact else "about "
     before = "" if asked.is_screened else ", before the cheap tier refuses some"
-    first = asked.n_documents * (FIRST * (params.chunk_tokens - 1) + 2 * FIRST * (params.chunk_tokens + 1))
+    first = asked.n_documents * price(FIRST, 2 * FIRST, params.chunk_tokens)
     enough = (
         "the rest goes where it tells most"
         if first <= params.budget_tokens

@@ -59,7 +59,7 @@ def cheap(texts: pa.Array, domains: Sequence[str], background: Background) -> pa
 
 
 @njit(nogil=True)  # no cache: numba would not see that a file changed which is called from here
-def measure(
+def measure(  # noqa: PLR0913, PLR0917 numba: arrays one by one
     data: np.ndarray,
     starts: np.ndarray,
     rows: np.ndarray,
