@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from pipelines.gather import DEFAULT_LOCK, fetching, gather, registries
-from pipelines.gather import gather as gather_module
-from pipelines.gather import manifest as manifest_module
+import pipelines.gather as gather_module
+from pipelines.gather import DEFAULT_LOCK, fetching, gather, gathered, registries
 from pipelines.gather.assembly import choose
 from pipelines.gather.catalogue import DOMAINS, KINDS, SOURCES, Source
 from pipelines.gather.extractors import html_pages, plain_files
-from pipelines.gather.fetching import CorpusError, Locked, Package, held
+from pipelines.gather.fetching import CorpusError, Locked, Package
 from pipelines.gather.gathered import read_lock
 from pipelines.gather.registries import apt_settings, first_error, version_of
+from pipelines.store.lock import locked
 from schemas.errors import BusyError, LongmixError
 from tests.clients import Registries
 
@@ -251,7 +251,7 @@ def test_what_makes_it_gather_again(run, served, clean, monkeypatch):
         assert run.heard("nothing to do"), arguments
     assert not fetches(served)  # all of that out of the cache
     run()
-    monkeypatch.setattr(manifest_module, "VERSION", 10**6)
+    monkeypatch.setattr(gathered, "VERSION", 10**6)
     monkeypatch.setattr(gather_module, "VERSION", 10**6)
     run()
     assert not run.heard("nothing to do")
@@ -412,11 +412,10 @@ def test_a_damaged_or_changed_package_is_left_out(run, served):
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from pipelines.corpus import fetching, registries
-from tests.pipelines.test_corpus import TABLE
+from pipelines.gather import fetching, gather, registries
+from tests.pipelines.gather.test_gather import TABLE
 registries.has_pip = lambda: False
 fetching.N_DOWNLOADS = 1
-from pipelines.corpus.gather import gather
 gather(Path(sys.argv[1]), Path(sys.argv[2]), lock=Path(sys.argv[3]), sources=TABLE)
 """
 
@@ -502,12 +501,12 @@ def test_a_folder_that_cannot_be_written(run, tmp_path):
     (tmp_path / "file").write_text("")
     for place in ("out", "cache"):
         setattr(run, place, tmp_path / "file" / place)
-        with pytest.raises(LongmixError, match="choose another folder"):
+        with pytest.raises(LongmixError, match="choose another (folder|--cache)"):
             run()
 
 
 def test_a_second_gather_on_a_cache_is_refused(run):
-    with held(run.cache), pytest.raises(BusyError, match="another gather is using it"):
+    with locked(run.cache, "a gathering", "--cache"), pytest.raises(BusyError, match="a gathering holds it"):
         run()
     run()
 
