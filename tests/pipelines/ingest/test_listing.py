@@ -1,12 +1,15 @@
 """Which files a source names: sorted, none hidden, and globs are those of the standard library."""
 
+import errno
 import glob
 import os
 
+import pyarrow as pa
 import pytest
 
-from pipelines.ingest.listing import find_files, translate
-from tests.pipelines.inputs import line_of, source, write_jsonl
+from pipelines.ingest.listing import check, find_files, refused, translate
+from schemas.errors import RecipeError
+from tests.pipelines.inputs import line_of, source, write_jsonl, write_rows
 
 
 def slow_names(root) -> list[str]:
@@ -83,3 +86,67 @@ def test_the_suffixes_of_texts_are_the_sources(tree):
         "notes.md",
     ]
     assert [f.name for f in find_files(source(tree / "*.py", format="text"))[1]] == ["a.py"]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["a.JSONL.GZ"], "jsonl"), (["a.ndjson.zstd"], "jsonl"), (["a.pq"], "parquet"), (["a.txt.zst"], "text"),
+        (["a.jsonl", "notes.md"], "jsonl"), (["a.parquet.gz"], None), (["a.csv"], None), (["a.jsonl", "b.pq"], None),
+    ],
+)  # fmt: skip
+def test_the_format_follows_from_the_names(tmp_path, names, expected):
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    if expected is None:
+        with pytest.raises(RecipeError, match=r"^sources\.s: .*(format|there is)"):
+            find_files(source(tmp_path))
+    else:
+        kind, files = find_files(source(tmp_path))
+        assert kind == expected
+        assert [f.name for f in files] == names[:1]
+
+
+def test_a_file_that_the_recipe_names_is_read_whatever_its_name(tmp_path):
+    (tmp_path / "data.log").write_bytes(b"{}")
+    assert [f.name for f in find_files(source(tmp_path / "data.log", format="jsonl"))[1]] == ["data.log"]
+    assert [f.name for f in find_files(source(tmp_path / "*.log", format="jsonl"))[1]] == ["data.log"]
+    with pytest.raises(RecipeError, match=r"no jsonl file; there is \.log \(1\)"):
+        find_files(source(tmp_path, format="jsonl"))
+
+
+def test_faults_of_files_are_listed_beside_the_good_ones(tmp_path):
+    write_jsonl(tmp_path / "a.jsonl", [line_of(1)])
+    (tmp_path / "b.jsonl").symlink_to("nothing")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "loop").symlink_to(tmp_path)
+    (tmp_path / "c.jsonl").symlink_to("/etc/passwd")
+    _, files = find_files(source(tmp_path))
+    assert [(f.name, f.fault and f.fault[0]) for f in files] == [
+        ("a.jsonl", None), ("b.jsonl", "symlink_broken"), ("c.jsonl", "symlink_outside"), ("sub/loop", "symlink_loop"),
+    ]  # fmt: skip
+    assert files[0].n_bytes == (tmp_path / "a.jsonl").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("error", "is_link", "expected"),
+    [
+        (OSError(errno.ENOENT, ""), False, ("vanished_file", "listed, and then gone")),
+        (OSError(errno.ENOENT, ""), True, ("symlink_broken", "leads to nothing")),
+        (OSError(errno.ELOOP, ""), True, ("symlink_loop", "leads back to itself")),
+        (OSError(errno.EACCES, ""), False, ("unreadable_file", "EACCES")),
+        (OSError("no number"), False, ("unreadable_file", "OSError")),
+    ],
+)
+def test_what_the_system_refuses_has_a_reason(error, is_link, expected):
+    assert refused(error, is_link) == expected
+
+
+def test_a_source_of_which_no_file_has_the_column_is_refused_by_the_first(tmp_path):
+    write_rows(tmp_path / "a.parquet", {"content": pa.array(["a"])})
+    write_rows(tmp_path / "b.parquet", {"body": pa.array(["a"])})
+    one = source(tmp_path)
+    kind, files = find_files(one)
+    with pytest.raises(RecipeError, match=r"^sources.s: a.parquet: no column 'text'; there are content; set the sour"):
+        check(one, kind, files)
+    check(source(tmp_path, text="body"), kind, files)  # one file that fits will do: the others are rejected by name

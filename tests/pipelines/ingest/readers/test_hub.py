@@ -2,15 +2,18 @@
 
 import os
 
+import msgspec
 import pyarrow as pa
 import pytest
 
 from pipelines.ingest.listing import find_files
 from pipelines.ingest.raw_hashes import with_hashes
 from pipelines.ingest.readers import READERS, hub
+from pipelines.ingest.readers.hub import Place
+from pipelines.ingest.readers.record import File
 from pipelines.ingest.source import Source
 from pipelines.store import Store
-from schemas.errors import StageError
+from schemas.errors import RecipeError, StageError
 from tests.pipelines.inputs import WANTED, engine_of, text_of
 
 
@@ -71,3 +74,60 @@ def test_without_a_network_the_hub_says_so_in_one_line(monkeypatch):
     with pytest.raises(StageError, match=r"org/set: the hub can't be reached \(offline mode is on\); or save") as error:
         hub.parts("org/set", None, "train", None)
     assert "\n" not in str(error.value)
+
+
+class Breaking(FakeStream):
+    def iter(self, batch_size):
+        yield pa.Table.from_pylist(self.rows[:batch_size])
+        raise OSError("connection reset\nby somebody")
+
+
+def file_of(**changes) -> File:
+    place = Place("org/set", "en", "train", "c0ffee", 0, 1)._replace(**changes)
+    return File("en/train-00000-of-00001", msgspec.json.encode(place).decode())
+
+
+def test_a_stream_that_breaks_off_is_an_error_with_the_last_row(monkeypatch):
+    """Not a short dataset: what came would be taken for all of it."""
+    rows = [{"text": text_of(i), "id": str(i)} for i in range(hub.BATCH_ROWS + 1)]
+    monkeypatch.setattr(hub, "streamed", lambda _: Breaking(rows))
+    taken = []
+    with pytest.raises(StageError, match=r"^org/set: en/train-.* broke off after row 64 \(connection reset\); run it"):
+        taken.extend(READERS["hub"].records(file_of(), WANTED))
+    assert [r.at for r in taken] == list(range(hub.BATCH_ROWS))
+
+
+def test_a_dataset_without_the_column_is_refused(monkeypatch):
+    monkeypatch.setattr(hub, "streamed", lambda _: FakeStream([{"content": "a"}]))
+    with pytest.raises(RecipeError, match=r"^org/set: no column 'text'; there are content; set the source's text$"):
+        list(READERS["hub"].records(file_of(), WANTED))
+    monkeypatch.setattr(FakeStream, "column_names", ["content"])
+    why = READERS["hub"].misfit(file_of(), WANTED)
+    assert (why.reason, why.detail) == ("text_missing", "no column 'text'; there are content")
+    monkeypatch.setattr(FakeStream, "column_names", None)
+    assert READERS["hub"].misfit(file_of(), WANTED) is None
+
+
+def test_a_name_that_the_hub_does_not_have_is_the_recipes_fault(monkeypatch):
+    import huggingface_hub
+
+    def refuse(*_, **__):
+        raise huggingface_hub.errors.HFValidationError("Repo id must be so\nand so")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", refuse)
+    with pytest.raises(RecipeError, match=r"^org/set: not on the hub as asked for \(Repo id must be so\); mend hub"):
+        hub.parts("org/set", None, "train", None)
+
+
+def test_a_commit_config_split_or_part_is_another_file(monkeypatch):
+    import huggingface_hub
+
+    class Info:
+        sha = "c0ffee"
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *_, **__: Info)
+    monkeypatch.setattr(hub, "streamed", lambda _: FakeStream([]))
+    hashes = [f.hash for config, split in ((None, "train"), ("en", "train"), ("en", "test")) for f in hub.parts("org/set", config, split, None)]  # fmt: skip
+    Info.sha = "decaf"
+    hashes += [f.hash for f in hub.parts("org/set", None, "train", None)]
+    assert len(set(hashes)) == len(hashes) == 8
