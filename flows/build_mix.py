@@ -20,7 +20,7 @@ from flows.progress import Follower, StageProgress, polling
 from flows.summary import by_length, catalog
 from flows.text import notes, shortfalls
 from pipelines.build import build
-from pipelines.forecast import of_tables
+from pipelines.forecast import from_tables
 from pipelines.recipe import Recipe, load
 from pipelines.store import Store
 from pipelines.versions import Version, shards_of
@@ -96,7 +96,7 @@ def reported(root: Path) -> Iterator[None]:
 def unmet(version: Version, recipe: Recipe, root: Path) -> list[str]:
     """What the recipe asks for and the corpus can't give, line by line."""
     tables, params = shards_of(Manifest.of(version.folder)), recipe.plan
-    found = of_tables(tables, params, Store(root))
+    found = from_tables(tables, params, Store(root))
     return [*shortfalls(found, params), *notes(found, params)]
 
 

@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.catalog import connect
+from pipelines.catalog import connect, variables_of
 from pipelines.store import Store
 from pipelines.versions import find_version, shards_of
 from schemas.errors import RecipeError
@@ -29,7 +29,11 @@ def opened(root: Path, mix: str | None, version: str) -> Iterator[tuple[duckdb.D
     manifest = Manifest.of(folder)
     store = Store(folder.parents[2], run=None)
     tables, names = shards_of(manifest), list(manifest.files)
-    with TemporaryDirectory(prefix="longmix-query-") as spill, connect(store, tables, names, Path(spill)) as con:
+    variables = variables_of(manifest.recipe)
+    with (
+        TemporaryDirectory(prefix="longmix-query-") as spill,
+        connect(store, tables, names, Path(spill), variables) as con,
+    ):
         yield con, manifest, folder
 
 

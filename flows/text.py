@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.forecast import Asked, Forecast, shortest
+from pipelines.forecast import Forecast, ScoringForecast, shortest
 from pipelines.plan import PlanParams
 from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams
@@ -23,13 +23,13 @@ def told(found: Forecast, recipe: Recipe) -> str:
     before = found.before.tokens.sum(axis=1)
     lines += ["", "Tokens there are, by domain and length of the document", *grid(found.before.domains, before)]
     lines += ["", "Tokens in the mix", *grid(found.before.domains, found.after)]
-    lines += ["", "Rates: how often a document is drawn (1 = once)", *rates(found, params)]
-    if found.asked and recipe.score:
-        lines += ["", scoring(found.asked, recipe.score)]
+    lines += ["", "Rates: how often a document is drawn (1 = once)", *rates(found)]
+    if found.scoring and recipe.score:
+        lines += ["", scoring(found.scoring, recipe.score)]
     return "\n".join([*lines, "", *shortfalls(found, params), *notes(found, params)])
 
 
-def scoring(asked: Asked, params: ScoreParams) -> str:
+def scoring(asked: ScoringForecast, params: ScoreParams) -> str:
     """What the model will be asked to do."""
     about = "" if asked.is_exact else "about "
     before = "" if asked.is_screened else ", before the cheap tier refuses some"
@@ -52,46 +52,52 @@ def grid(domains: tuple[str, ...], tokens: np.ndarray) -> list[str]:
     return [head, *(f"  {name:14}" + "".join(f"{n:>12,}" for n in (*row, row.sum())) for name, row in rows)]
 
 
-def rates(found: Forecast, params: PlanParams) -> list[str]:
+def rates(found: Forecast) -> list[str]:
     lines = [f"  {'':14}{'share':>10}{'long':>10}{'short':>10}{'largest document':>20}"]
-    for d, domain in enumerate(found.before.domains):
-        rate, held = found.targets.rates[d], int(found.before.tokens[d].sum())
-        largest = f"{found.before.largest[d] / held:.1%}" if held else "-"
-        lines.append(
-            f"  {domain:14}{found.targets.shares[d]:>10.2%}{rate:>10.3f}{rate * params.short_rate:>10.3f}{largest:>20}"
-        )
+    rows = found.targets.to_pylist()
+    budget = sum(row["target_tokens"] for row in rows)
+    for d, (short, long) in enumerate(zip(rows[::2], rows[1::2], strict=True)):
+        tokens = int(found.before.tokens[d].sum())
+        largest = f"{found.before.largest[d] / tokens:.1%}" if tokens else "-"
+        share = (short["target_tokens"] + long["target_tokens"]) / budget
+        figures = "".join(f"{'-' if row['rate'] is None else format(row['rate'], '.3f'):>10}" for row in (long, short))
+        lines.append(f"  {short['domain']:14}{share:>10.2%}{figures}{largest:>20}")
     return lines
 
 
 def shortfalls(found: Forecast, params: PlanParams) -> list[str]:
-    if not found.targets.shortfalls:
+    rows = found.targets.to_pylist()
+    missing = sum(row["target_tokens"] - row["drawn_tokens"] for row in rows)
+    if not missing:
         return [f"The budget can be met; no document is drawn more than {params.max_epochs} times."]
-    missing = sum(s.missing for s in found.targets.shortfalls)
-    lines = [f"Can't be met: {missing:,} of {params.budget_tokens:,} tokens are missing, and nothing fills in."]
-    epochs = f"in {params.max_epochs} epochs"
-    lines += [
-        f"  {s.domain}, {s.length}: wants {s.wanted:,}, has {s.available:,} {epochs}, {s.missing:,} missing"
-        for s in found.targets.shortfalls
+    return [
+        f"Shortfall: {missing:,} of {params.budget_tokens:,} tokens cannot be supplied and are not substituted.",
+        *(
+            f"  {row['domain']}, {row['kind']}: {row['target_tokens']:,} of {row['available_tokens']:,} available"
+            for row in rows
+            if row["target_tokens"] > row["drawn_tokens"]
+        ),
     ]
-    return lines
 
 
 def notes(found: Forecast, params: PlanParams) -> list[str]:
-    """What a reader should know: lengths that a domain has nothing of, and what was left out."""
+    """Lengths of which a domain has no document, and what was left out."""
     lines = []
-    tokens = found.before.tokens.sum(axis=1)
+    tokens, rows = found.before.tokens.sum(axis=1), found.targets.to_pylist()
+    asked = {row["domain"] for row in rows if row["target_tokens"]}
     for d, domain in enumerate(found.before.domains):
         empty = [bucket for bucket, n in zip(BUCKETS[5:], tokens[d, 5:], strict=True) if n == 0]
-        if empty and found.targets.shares[d]:
+        if empty and domain in asked:
             lines.append(f"  {domain}: no document of {', '.join(empty)} tokens; its share comes from shorter ones")
     if lines:
         lines = ["Lengths that are not there:", *lines]
-    if found.left_out:
-        lines.append(f"Left out by max_document_share = {params.max_document_share:g}: {found.left_out:,} tokens")
-    if params.select and found.not_chosen is None:
+    over, not_selected = (sum(row[name] for row in rows) for name in ("over_share_tokens", "not_selected_tokens"))
+    if over:
+        lines.append(f"Left out by max_document_share = {params.max_document_share:g}: {over:,} tokens")
+    if params.select and not found.is_selected:
         lines.append(
             f"The scores that plan.select goes by ({params.select.by}) are not made yet: nothing is left out here."
         )
     elif params.select:
-        lines.append(f"Left out by plan.select, by {params.select.by}: {found.not_chosen:,} tokens")
+        lines.append(f"Left out by plan.select, by {params.select.by}: {not_selected:,} tokens")
     return lines

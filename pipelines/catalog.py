@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -27,12 +28,15 @@ SETTINGS = {
 
 
 @contextmanager
-def connect(store: Store, tables: Tables, published: Sequence[str], spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(
+    store: Store, tables: Tables, published: Sequence[str], spill: Path, variables: Mapping[str, object]
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection in memory with a view for each table and those of views.sql.
 
     Args:
         published: the names of the version's Parquet files, in order.
         spill: a folder for what does not fit into memory.
+        variables: those that views.sql and laws.sql name, see `variables_of`.
     """
     con = duckdb.connect(config={**SETTINGS, "temp_directory": str(spill)})
     try:
@@ -44,11 +48,22 @@ def connect(store: Store, tables: Tables, published: Sequence[str], spill: Path)
             if rows:
                 con.executemany("INSERT INTO shards VALUES (?, ?, ?, ?, ?)", rows)
             con.execute(view_of(name, [row[2] for row in rows]))
-        con.execute(f"SET VARIABLE published = {literal(list(published))}")
+        for name, value in {"published": list(published), **variables}.items():
+            con.execute(f"SET VARIABLE {name} = {literal(value)}")
         con.execute(files("schemas").joinpath("views.sql").read_text())
         yield con
     finally:
         con.close()
+
+
+def variables_of(recipe: Mapping[str, Any]) -> dict[str, object]:
+    """The figures of a recipe that views and laws compare tables with. recipe: Recipe.identity(), as in a manifest."""
+    plan = recipe["plan"]
+    return {
+        "threshold": recipe["dedup"]["threshold"],
+        "sequence_tokens": recipe["pack"]["sequence_tokens"],
+        **{name: plan[name] for name in ("budget_tokens", "long_tokens", "max_epochs")},
+    }
 
 
 def view_of(name: str, paths: list[str]) -> str:
@@ -67,7 +82,7 @@ def view_of(name: str, paths: list[str]) -> str:
 
 
 def literal(value: object) -> str:
-    """A value as SQL text: a prepared statement can't stand in a view."""
+    """A value as SQL text: a view takes no parameters."""
     if isinstance(value, list):
         return "[" + ", ".join(literal(item) for item in value) + "]" + ("" if value else "::VARCHAR[]")
     if isinstance(value, str):
@@ -77,23 +92,19 @@ def literal(value: object) -> str:
 
 def laws() -> dict[str, str]:
     """Each law of laws.sql: what it says -> the query for what breaks it."""
-    found = {}
+    queries = {}
     for part in files("schemas").joinpath("laws.sql").read_text().split("-- law: ")[1:]:
         title, _, query = part.partition("\n")
-        found[title] = query.strip().rstrip(";")
-    return found
+        queries[title] = query.strip().rstrip(";")
+    return queries
 
 
-def check_laws(con: duckdb.DuckDBPyConnection, limits: Mapping[str, object]) -> None:
+def check_laws(con: duckdb.DuckDBPyConnection) -> None:
     """Run every law.
-
-    limits: the variables that laws.sql names.
 
     Raises:
         LawError: one is broken; with its first rows.
     """
-    for key, value in limits.items():
-        con.execute(f"SET VARIABLE {key} = {literal(value)}")
     for title, query in laws().items():
         broken = con.execute(f"{query} LIMIT 3").fetchall()
         if broken:

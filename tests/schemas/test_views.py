@@ -6,7 +6,7 @@ from pipelines.catalog import connect
 from pipelines.store import Store
 from schemas.lengths import BUCKETS, bucket_of
 from schemas.tables import TABLES
-from tests.schemas.test_laws import document, opened, sound
+from tests.schemas.test_laws import VARIABLES, document, opened, sound
 
 
 def test_buckets_are_those_of_the_plan(tmp_path):
@@ -15,8 +15,8 @@ def test_buckets_are_those_of_the_plan(tmp_path):
     )
     with opened(sound(), tmp_path) as con:
         for n in lengths:
-            ((found,),) = con.execute("SELECT bucket_of(?)::VARCHAR", [n]).fetchall()
-            assert found == BUCKETS[int(bucket_of(n))], n
+            ((bucket,),) = con.execute("SELECT bucket_of(?)::VARCHAR", [n]).fetchall()
+            assert bucket == BUCKETS[int(bucket_of(n))], n
 
 
 def test_lengths_and_shares_count_what_was_kept_and_what_was_drawn(tmp_path):
@@ -52,7 +52,7 @@ def test_contained(tmp_path, small, large, expected):
 
 
 def test_tables_that_are_empty_are_there(tmp_path):
-    with connect(Store(tmp_path), {}) as con:
+    with connect(Store(tmp_path), {}, [], tmp_path, VARIABLES) as con:
         for name in (
             *(f"tables.{t}" for t in TABLES),
             "documents",
@@ -71,5 +71,5 @@ def test_rows_are_joined_by_place_where_an_id_stands_twice(tmp_path):
     tables["DOCUMENTS"][0][1] = document("a", "xx", 1)
     tables["DUPLICATES"][0][1]["document_id"] = tables["TOKENS"][0][1]["document_id"] = "a"
     with opened(tables, tmp_path) as con:
-        found = con.execute("SELECT record, verdict FROM documents WHERE document_id = 'a' ORDER BY record").fetchall()
-    assert found == [(0, "kept"), (1, "exact")]
+        rows = con.execute("SELECT record, verdict FROM documents WHERE document_id = 'a' ORDER BY record").fetchall()
+    assert rows == [(0, "kept"), (1, "exact")]
