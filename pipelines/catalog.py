@@ -1,4 +1,4 @@
-"""DuckDB over the tables of a version: the views of views.sql, the laws of laws.sql, and catalog.duckdb."""
+"""DuckDB over the tables of a version: the views of schemas, the laws of laws.sql, and catalog.duckdb."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
 from pipelines.store import Shard, Store
 from schemas.errors import LawError
+from schemas.lengths import BUCKETS
 from schemas.tables import TABLES
+from schemas.views import comments, views
 
 Tables = Mapping[str, Sequence[Shard]]
 
-MATERIALISED = (
-    "documents", "rejected", "scores", "scores_by_length", "not_scored", "draws", "sequences", "segments", "lengths",
-    "shares", "contained",
-)  # fmt: skip
-STORAGE = "v1.0.0"  # the oldest DuckDB that shall open a catalog
+NOT_MATERIALISED = {"judged"}  # a row for each document and table: laws alone need it
+STORAGE = "v1.0.0"  # the oldest DuckDB that can open a catalog
 SETTINGS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -31,7 +31,7 @@ SETTINGS = {
 def connect(
     store: Store, tables: Tables, published: Sequence[str], spill: Path, variables: Mapping[str, object]
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection in memory with a view for each table and those of views.sql.
+    """A connection in memory with a view for each table, and the views of views.sql.
 
     Args:
         published: the names of the version's Parquet files, in order.
@@ -50,7 +50,9 @@ def connect(
             con.execute(view_of(name, [row[2] for row in rows]))
         for name, value in {"published": list(published), **variables}.items():
             con.execute(f"SET VARIABLE {name} = {literal(value)}")
-        con.execute(files("schemas").joinpath("views.sql").read_text())
+        con.execute(views())
+        for view, comment in comments().items():
+            con.execute(f"COMMENT ON VIEW {view} IS {literal(comment)}")
         yield con
     finally:
         con.close()
@@ -113,11 +115,30 @@ def check_laws(con: duckdb.DuckDBPyConnection) -> None:
             )
 
 
+def rows_of(con: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+    """The answer to a query, a dict for each row."""
+    answer = con.execute(query)
+    columns = [column[0] for column in answer.description or []]
+    return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
+
+
+def by_length(con: duckdb.DuckDBPyConnection, column: str) -> tuple[tuple[str, ...], np.ndarray]:
+    """Domains, ascending, and a column of the view `lengths` as [d, 9] int64 by domain and length bucket."""
+    cells = con.execute(f"SELECT domain, length_bucket::VARCHAR, {column} FROM lengths").fetchall()
+    domains = tuple(sorted({domain for domain, _, _ in cells}))
+    figures = np.zeros((len(domains), len(BUCKETS)), np.int64)
+    for domain, bucket, n in cells:
+        figures[domains.index(domain), BUCKETS.index(bucket)] = n
+    return domains, figures
+
+
 def write_catalog(con: duckdb.DuckDBPyConnection, path: Path, facts: Mapping[str, object]) -> None:
     """The statistics as tables of a DuckDB file of its own: no text, no tokens, no path of this machine."""
     con.execute(f"ATTACH {literal(str(path))} AS catalog (STORAGE_VERSION '{STORAGE}')")
-    for name in MATERIALISED:
-        con.execute(f"CREATE TABLE catalog.{name} AS FROM {name}")
+    for view, comment in comments().items():
+        if view not in NOT_MATERIALISED:
+            con.execute(f"CREATE TABLE catalog.{view} AS FROM {view}")
+            con.execute(f"COMMENT ON TABLE catalog.{view} IS {literal(comment)}")
     con.execute("CREATE TABLE catalog.build (key VARCHAR, value VARCHAR)")
     con.executemany(
         "INSERT INTO catalog.build VALUES (?, ?)",
