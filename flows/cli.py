@@ -1,4 +1,4 @@
-"""The command line: `longmix build|refresh|plan|query|show|corpus|gc`. Heavy imports wait until a command needs them."""
+"""The command line: `longmix build|refresh|plan|query|show|diff|corpus|model|calibrate|gc`. Heavy imports wait until a command needs them."""
 
 import logging
 import sys
@@ -59,8 +59,9 @@ def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify 
     """Build on the newest version as base: compute what is new, drop what is gone, say what changed."""
     from flows.progress import following
     from flows.summary import summary
+    from flows.text import difference
     from pipelines.build import build as build_mix
-    from pipelines.diff import changes, told
+    from pipelines.diff import changes
     from pipelines.recipe import load
     from pipelines.versions import latest
 
@@ -71,18 +72,18 @@ def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify 
         version = build_mix(loaded, root, base=base, verify=verify)
     typer.echo(summary(version, root, time.monotonic() - began))
     if base and version.is_new:
-        typer.echo(told(changes(base, version.folder), base.name, version.version))
+        typer.echo(difference(changes(base, version.folder), base.name, version.version))
 
 
 @app.command()
 def plan(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
-    """Say what a build of the recipe will do: tokens by domain and length, epochs, and what can't be met."""
-    from flows.text import told
+    """Forecast a build: tokens by domain and length, epochs, and what the corpus cannot supply."""
+    from flows.text import forecast_text
     from pipelines.forecast import forecast
     from pipelines.recipe import load
 
     loaded = load(recipe)
-    typer.echo(told(forecast(loaded, root), loaded))
+    typer.echo(forecast_text(forecast(loaded, root), loaded))
 
 
 @app.command()
@@ -111,6 +112,21 @@ def show(
     from flows.query import show_sequence
 
     typer.echo(show_sequence(root, sequence, mix, version, chars))
+
+
+@app.command()
+def diff(
+    root: RootArgument,
+    before: Annotated[str | None, typer.Argument(help="A version; by default the base of AFTER.")] = None,
+    after: Annotated[str | None, typer.Argument(help="A version; by default the newest.")] = None,
+    mix: Mix = None,
+) -> None:
+    """Compare two versions of a mix: documents and tokens that came in and went out, by domain."""
+    from flows.text import difference
+    from pipelines.diff import changes, two_versions
+
+    older, newer = two_versions(root, before, after, mix)
+    typer.echo(difference(changes(older, newer), older.name, newer.name))
 
 
 @app.command()

@@ -1,5 +1,5 @@
 -- What must be true of the tables. Each query returns the rows that break its law; a build with any such row fails.
--- Variables: threshold (of dedup), sequence_tokens (of pack), budget_tokens (of plan).
+-- Variables: threshold (of dedup), sequence_tokens (of pack), budget_tokens, long_tokens and max_epochs (of plan).
 
 -- law: SIGNATURES, DUPLICATES and TOKENS have a row for each row of DOCUMENTS
 SELECT d.shard, count(*) AS documents, any_value(u.n) AS duplicates, any_value(t.n) AS tokens
@@ -83,6 +83,32 @@ HAVING count(*) <> count(DISTINCT epoch) OR max(epoch) <> count(*) - 1 OR min(ep
 
 -- law: the mix is never over its budget
 SELECT sum(drawn_tokens) AS drawn, getvariable('budget_tokens') AS budget FROM draws HAVING sum(drawn_tokens) > getvariable('budget_tokens');
+
+-- law: TARGETS has a row for each domain and kind
+SELECT domain, list(kind ORDER BY kind) AS kinds FROM tables.targets GROUP BY domain HAVING kinds <> ['long', 'short']
+UNION ALL
+SELECT DISTINCT domain, [] FROM documents ANTI JOIN tables.targets USING (domain) WHERE verdict = 'kept' AND n_tokens > 0;
+
+-- law: the targets sum to the budget
+SELECT sum(target_tokens) AS target_tokens, getvariable('budget_tokens') AS budget_tokens FROM tables.targets
+HAVING sum(target_tokens) IS DISTINCT FROM getvariable('budget_tokens');
+
+-- law: available_tokens is max_epochs times the tokens of a cell's kept documents that nothing leaves out
+SELECT domain, kind, available_tokens, over_share_tokens, not_selected_tokens, kept.tokens
+FROM tables.targets LEFT JOIN (
+    SELECT domain, CASE WHEN n_tokens >= getvariable('long_tokens') THEN 'long' ELSE 'short' END AS kind, sum(n_tokens) AS tokens
+    FROM documents WHERE verdict = 'kept' GROUP BY ALL
+) kept USING (domain, kind)
+WHERE available_tokens <> getvariable('max_epochs') * (coalesce(kept.tokens, 0) - over_share_tokens - not_selected_tokens);
+
+-- law: a cell draws the smaller of target_tokens and available_tokens, and DRAWS holds so many tokens of it
+SELECT domain, kind, target_tokens, available_tokens, t.drawn_tokens, drawn.tokens
+FROM tables.targets t FULL JOIN (
+    SELECT domain, CASE WHEN n_tokens >= getvariable('long_tokens') THEN 'long' ELSE 'short' END AS kind, sum(drawn_tokens) AS tokens
+    FROM draws GROUP BY ALL
+) drawn USING (domain, kind)
+WHERE t.drawn_tokens IS DISTINCT FROM least(target_tokens, available_tokens)
+    OR coalesce(t.drawn_tokens, 0) <> coalesce(drawn.tokens, 0);
 
 -- law: sequence ids count from 0 in the order of the files
 SELECT shard, row, sequence_id FROM (SELECT *, row_number() OVER (ORDER BY shard, row) - 1 AS place FROM tables.sequences)

@@ -229,6 +229,24 @@ DRAWS = pa.schema(
     ]
 )
 
+TARGETS = pa.schema(
+    [
+        column("domain", pa.string(), "as in DOCUMENTS, or named by the recipe's shares alone"),
+        column("kind", pa.string(), "short or long; a long document has at least plan.long_tokens tokens"),
+        column("target_tokens", pa.int64(), "tokens that the plan asks of this domain and kind"),
+        column("available_tokens", pa.int64(), "max_epochs times the tokens of the documents that may be drawn"),
+        column("drawn_tokens", pa.int64(), "tokens in DRAWS: the smaller of target_tokens and available_tokens"),
+        column(
+            "rate",
+            pa.float64(),
+            "epochs that meet the target, before max_epochs limits them; NULL where the domain has nothing to draw",
+            nullable=True,
+        ),
+        column("over_share_tokens", pa.int64(), "tokens of the documents that plan.max_document_share leaves out"),
+        column("not_selected_tokens", pa.int64(), "tokens of the other documents that plan.select leaves out"),
+    ]
+)
+
 SEGMENT = pa.struct(
     [
         column("document_id", pa.string(), "as in DOCUMENTS"),
@@ -268,6 +286,7 @@ TABLES = {
     "SCORES_INFOGAIN": SCORES_INFOGAIN,
     "SCORES_LONGATTN": SCORES_LONGATTN,
     "DRAWS": DRAWS,
+    "TARGETS": TARGETS,
     "SEQUENCES": SEQUENCES,
 }
 

@@ -96,6 +96,8 @@ def run(
         sources: their names in the recipe's order.
         base: the shards of the version whose kept documents come first; empty where there is none.
     """
+    if not documents:
+        return [], [], []
     sign = SignParams.of(params)
     reads = ((Read(shard, ("text",)),) for shard in documents)
     signed = engine.shards(SIGN, sign, reads)

@@ -6,7 +6,7 @@ is compared with another, so duplicates count as if they stayed.
 """
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -106,7 +106,7 @@ def bytes_per_token(texts: list[str], encode: EncodeParams) -> float:
     return sum(len(t.encode()) for t in texts) / n if n else 4.0
 
 
-def estimated(samples: list[Sample], long_tokens: int) -> Cells:
+def estimated(samples: Sequence[Sample], long_tokens: int) -> Cells:
     """Cells as if each source were its sample, repeated until it is whole."""
     domains = tuple(sorted({s.domain for s in samples}))
     parts = []

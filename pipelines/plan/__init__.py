@@ -1,4 +1,4 @@
-"""TOKENS, DOCUMENTS, SCORES -> DRAWS: which copies of which documents are in the mix.
+"""TOKENS, DOCUMENTS, SCORES -> DRAWS, TARGETS: which copies of which documents are in the mix.
 
 The whole plan is arrays in one process: hash, domain and length of each kept document, about 150 bytes of it. No text
 and no token is read. The draws are divided into groups, each a shard of DRAWS and later a published file, by a hash of
@@ -14,20 +14,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator
 
-from pipelines.keys import contents, keyed, salt
+from pipelines.documents import Documents, side_by_side
+from pipelines.keys import keyed, salt
 from pipelines.plan.cells import KINDS, Cells, cells_of, kind_of
 from pipelines.plan.selection import Judged, SelectParams, chosen
 from pipelines.plan.upsample import Draws, Targets, draw, over_share, solve
-from pipelines.shares import MICRO, Top
+from pipelines.shares import Top
 from pipelines.stage import Engine, Read
 from pipelines.store import Shard, Store, name_of
 from schemas.errors import RecipeError
+from schemas.tables import TARGETS
 
-VERSION = 2  # raise when the same params would give other rows
+VERSION = 3  # raise when the same params would give other rows
 
 GROUP_TOKENS = 1 << 27  # the most a group is meant to hold: a published file of about 500 MB
-
-SAME = {"recurrence": "score", "refused": "reason"}  # of SCORES_CHEAP -> what they stand for here
 
 
 class PlanParams(BaseModel):
@@ -52,27 +52,6 @@ class PlanParams(BaseModel):
         return shares
 
 
-@dataclass(frozen=True)
-class Kept:
-    """The documents that dedup kept and that have a token, shard after shard.
-
-    Attributes:
-        document_id, content_hash: [n] strings.
-        content: [n, 2] the same hash as numbers.
-        domains: ascending; `domain` [n] is a place among them.
-        n_tokens: [n] int64.
-        judged: by the score that the plan selects by; None where it selects nothing.
-    """
-
-    document_id: pa.ChunkedArray
-    content_hash: pa.ChunkedArray
-    content: np.ndarray
-    domains: tuple[str, ...]
-    domain: np.ndarray
-    n_tokens: np.ndarray
-    judged: Judged | None = None
-
-
 def reads_of(
     documents: Sequence[Shard], tokens: Sequence[Shard], scores: Sequence[Shard], params: PlanParams
 ) -> list[tuple[Read, ...]]:
@@ -86,8 +65,7 @@ def reads_of(
     ]
     if not params.select:
         return list(own)
-    columns = ("recurrence", "refused") if params.select.by == "recurrence" else ("score", "reason")
-    return [(*both, Read(s, columns)) for both, s in zip(own, scores, strict=True)]
+    return [(*both, Read(s, score_columns(params.select))) for both, s in zip(own, scores, strict=True)]
 
 
 def score_table(select: SelectParams | None) -> str:
@@ -95,53 +73,43 @@ def score_table(select: SelectParams | None) -> str:
     return "SCORES_CHEAP" if select and select.by == "recurrence" else "SCORES_CHUNK_GAIN"
 
 
-def read_kept(reads: Sequence[tuple[Read, ...]], store: Store, named: Sequence[str] = ()) -> Kept:
-    """The small columns of all shards. `named`: domains to list though no document may have them."""
-    pieces = []
-    for each in reads:
-        columns = {
-            name: column for r in each for name, column in zip(r.columns, store.read(r.shard, r.columns), strict=True)
-        }
-        together = pa.table({SAME.get(name, name): column for name, column in columns.items()})
-        pieces.append(together.filter(pc.greater(together["n_tokens"], 0)))
-    kept = pa.concat_tables(pieces)
-    domains = sorted({*kept["domain"].unique().to_pylist(), *named})
-    judged = None
-    if "score" in kept.column_names:
-        score = np.rint(kept["score"].fill_null(0).to_numpy() * MICRO).astype(np.int64)
-        reason = np.array([reason or "" for reason in kept["reason"].to_pylist()], object)
-        has_score = kept["score"].is_valid().to_numpy() & (reason == "")  # what is refused recurs, but not for that
-        judged = Judged(score, has_score, reason)
-    return Kept(
-        kept["document_id"],
-        kept["content_hash"],
-        contents(kept["content_hash"]),
-        tuple(domains),
-        pc.index_in(kept["domain"], value_set=pa.array(domains, pa.string())).to_numpy().astype(np.int64),
-        kept["n_tokens"].to_numpy().astype(np.int64),
-        judged,
-    )
+def score_columns(select: SelectParams) -> tuple[str, str]:
+    return ("recurrence", "refused") if select.by == "recurrence" else ("score", "reason")
+
+
+def read_kept(reads: Sequence[tuple[Read, ...]], params: PlanParams, store: Store) -> tuple[Documents, Judged | None]:
+    """The documents that dedup kept and that have a token, and the scores that the plan selects by."""
+    table = side_by_side(reads, store)
+    table = table.filter(pc.greater(table["n_tokens"], 0))
+    documents = Documents.of(table, sorted(params.shares or {}))
+    if not params.select:
+        return documents, None
+    score, reason = score_columns(params.select)
+    return documents, Judged.of(table[score], table[reason])
 
 
 @dataclass(frozen=True)
 class Mix:
-    """A plan, and all that there is to say about it.
+    """A plan and its figures.
 
     Attributes:
-        before, after: what there is and what is drawn; documents that are left out are in neither.
-        left_out: [k] places of documents over max_document_share.
-        not_chosen: [k] places of documents that the scores keep out.
+        before, after: the documents to draw from, and their copies in the mix.
+        over_share: [d, 2] int64 tokens of documents over max_document_share.
+        not_selected: [d, 2] int64 tokens of the other documents that `select` leaves out.
     """
 
     before: Cells
     after: Cells
     targets: Targets
     draws: Draws
-    left_out: np.ndarray
-    not_chosen: np.ndarray
+    over_share: np.ndarray
+    not_selected: np.ndarray
+
+    def table(self) -> pa.Table:
+        return targets_table(self.targets, self.over_share, self.not_selected)
 
 
-def plan(kept: Kept, params: PlanParams) -> Mix:
+def plan(kept: Documents, params: PlanParams, judged: Judged | None = None) -> Mix:
     """Solve for the budget and draw.
 
     Raises:
@@ -150,27 +118,31 @@ def plan(kept: Kept, params: PlanParams) -> Mix:
     over = np.zeros(len(kept.domain), bool)
     if params.max_document_share is not None:
         over = over_share(kept.domain, kept.n_tokens, params.max_document_share)
-    not_chosen = np.zeros(len(over), bool)
-    if params.select and kept.judged:
-        arguments = (kept.judged, kept.domains, kept.domain, kept.n_tokens, kept.content)
-        not_chosen = ~chosen(*arguments, params.select, params.seed)
-    out = over | not_chosen
-    count = (kept.domains, kept.domain[~out], kept.n_tokens[~out], kept.n_tokens[~out], params.long_tokens)
-    before = cells_of(*count)
-    shares = params.shares or own_shares(kept, over)  # what the scores keep out still counts in its domain's share
+    not_selected = np.zeros(len(over), bool)
+    if params.select and judged:
+        not_selected = ~chosen(kept, judged, params.select, params.seed) & ~over
+    out = over | not_selected
+    before = cells_where(~out, kept, params)
+    shares = params.shares or own_shares(kept, over)  # what the scores leave out still counts in its domain's share
     targets = solve(before, params.budget_tokens, shares, params.short_rate, params.max_epochs)
-    if not targets.tokens.any():
+    if not targets.drawn.any():
         raise RecipeError(
             "plan: not one token can be drawn: no document of a domain with a share was kept; see sources and shares"
         )
     cell = np.where(out, -1, kept.domain * len(KINDS) + kind_of(kept.n_tokens, params.long_tokens))
-    draws = draw(kept.n_tokens, cell, targets.tokens, kept.content, params.seed)
-    whole = kept.n_tokens[draws.document]
-    after = cells_of(kept.domains, kept.domain[draws.document], whole, draws.n_tokens, params.long_tokens)
-    return Mix(before, after, targets, draws, np.flatnonzero(over), np.flatnonzero(not_chosen))
+    draws = draw(kept.n_tokens, cell, targets.drawn, kept.content, params.seed)
+    of_document = kept.n_tokens[draws.document]
+    after = cells_of(kept.domains, kept.domain[draws.document], of_document, draws.n_tokens, params.long_tokens)
+    left_out = [cells_where(mask, kept, params).tokens.sum(axis=2) for mask in (over, not_selected)]
+    return Mix(before, after, targets, draws, *left_out)
 
 
-def own_shares(kept: Kept, over: np.ndarray) -> dict[str, int]:
+def cells_where(mask: np.ndarray, kept: Documents, params: PlanParams) -> Cells:
+    n_tokens = kept.n_tokens[mask]
+    return cells_of(kept.domains, kept.domain[mask], n_tokens, n_tokens, params.long_tokens)
+
+
+def own_shares(kept: Documents, over: np.ndarray) -> dict[str, int]:
     """The corpus's own: tokens of each domain, but for documents over max_document_share."""
     tokens = np.zeros(len(kept.domains), np.int64)
     np.add.at(tokens, kept.domain[~over], kept.n_tokens[~over])
@@ -186,7 +158,7 @@ def groups(draws: Draws, content: np.ndarray) -> np.ndarray:
     return (keyed(content[draws.document], epochs[draws.epoch]) % np.uint64(n_groups)).astype(np.int64)
 
 
-def table_of(kept: Kept, draws: Draws, chosen: np.ndarray) -> pa.Table:
+def table_of(kept: Documents, draws: Draws, chosen: np.ndarray) -> pa.Table:
     """DRAWS of one group, in the order of content_hash and epoch."""
     content = kept.content[draws.document[chosen]]
     chosen = chosen[np.lexsort((draws.epoch[chosen], content[:, 1], content[:, 0]))]
@@ -207,10 +179,32 @@ def table_of(kept: Kept, draws: Draws, chosen: np.ndarray) -> pa.Table:
     )
 
 
+def targets_table(targets: Targets, over_share: np.ndarray, not_selected: np.ndarray) -> pa.Table:
+    """TARGETS: a row for each domain and kind.
+
+    Args:
+        over_share, not_selected: [d, 2] int64 tokens left out.
+    """
+    n_domains, n_kinds = targets.target.shape
+    return pa.table(
+        {
+            "domain": pa.array(np.repeat(np.array(targets.domains, object), n_kinds), pa.string()),
+            "kind": pa.array(KINDS * n_domains, pa.string()),
+            "target_tokens": targets.target.reshape(-1),
+            "available_tokens": targets.available.reshape(-1),
+            "drawn_tokens": targets.drawn.reshape(-1),
+            "rate": pa.array(targets.rates.reshape(-1), mask=np.isnan(targets.rates).reshape(-1)),
+            "over_share_tokens": over_share.reshape(-1),
+            "not_selected_tokens": not_selected.reshape(-1),
+        },
+        schema=TARGETS,
+    )
+
+
 def run(
     documents: list[Shard], tokens: list[Shard], scores: list[Shard], params: PlanParams, engine: Engine
-) -> list[Shard]:
-    """DRAWS, a shard for each group.
+) -> tuple[list[Shard], list[Shard]]:
+    """DRAWS, a shard for each group, and TARGETS, one shard.
 
     Args:
         scores: of the table that the plan selects by; not read where it selects nothing.
@@ -223,10 +217,12 @@ def run(
     name = name_of("plan", VERSION, params, [[read.key() for read in each] for each in reads])
 
     def make() -> list[Shard]:
-        kept = read_kept(reads, engine.store, sorted(params.shares or {}))
-        mix = plan(kept, params)
+        kept, judged = read_kept(reads, params, engine.store)
+        mix = plan(kept, params, judged)
         group = groups(mix.draws, kept.content)
         members = [np.flatnonzero(group == g) for g in range(int(group.max()) + 1)]
-        return [engine.store.write("DRAWS", table_of(kept, mix.draws, m)) for m in members if len(m)]
+        draws = [engine.store.write("DRAWS", table_of(kept, mix.draws, m)) for m in members if len(m)]
+        return [*draws, engine.store.write("TARGETS", mix.table())]
 
-    return engine.once("plan", name, make, sum(shard.n_rows for shard in documents))
+    *draws, targets = engine.once("plan", name, make, sum(shard.n_rows for shard in documents))
+    return draws, [targets]

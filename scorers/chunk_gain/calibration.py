@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from schemas.errors import RecipeError
+from schemas.names import from_name, path_named
 from scorers.chunk_gain.overlap import FEATURES
 from scorers.chunk_gain.pairs import spread
 
@@ -76,6 +77,11 @@ class Calibration(BaseModel):
         return self
 
     @classmethod
+    def named(cls, folder: Path, name: str) -> Self:
+        """The calibration that a recipe in `folder` names."""
+        return cls.read(path_named(folder, name))
+
+    @classmethod
     def read(cls, path: Path) -> Self:
         """
         Raises:
@@ -95,6 +101,9 @@ class Calibration(BaseModel):
 
     def text(self) -> str:
         return json.dumps(self.model_dump(), indent=1) + "\n"
+
+
+NamedCalibration = Annotated[Calibration, from_name(Calibration.named)]
 
 
 COUNTS = (4, 8, 16, 32)  # numbers of pairs at which evenness is estimated

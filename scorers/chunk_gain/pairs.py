@@ -38,6 +38,14 @@ def n_far(s: int) -> int:
     return n_pairs(s, FAR, s)
 
 
+def price(n_pairs: int, n_read: int, chunk_tokens: int) -> int:
+    """Model tokens of measuring pairs: all but the last token of each target, and each chunk read with its anchor.
+
+    n_read: chunks that are read alone: contexts, and targets that are no context.
+    """
+    return n_pairs * (chunk_tokens - 1) + n_read * (chunk_tokens + 1)
+
+
 def first_pairs(s: int, content_hash: str, n: int) -> list[Pair]:
     """The first n pairs of a document of `s` chunks; all of them where it has fewer."""
     return list(islice(sequence(s, content_hash), n))
