@@ -7,7 +7,7 @@ from pathlib import Path
 
 import zstandard
 
-from pipelines.gather import gather
+from pipelines.gather import Arguments, Lock, gather
 from pipelines.gather.catalogue import Source
 from pipelines.gather.extractors import html_pages, plain_files
 from pipelines.gather.fetching import Package
@@ -70,11 +70,10 @@ class Run:
         self.lock.write_text(json.dumps(lock_of(served.pool) if lock is None else lock))
         self.reported: list[str] = []
 
-    def __call__(self, **arguments):
+    def __call__(self, *, sources=TABLE, update_lock=False, **arguments):
         self.reported.clear()
-        return gather(
-            self.out, self.cache, **{"lock": self.lock, "sources": TABLE, "report": self.reported.append} | arguments
-        )
+        lock = Lock(arguments.pop("lock", self.lock), update_lock)
+        return gather(self.out, self.cache, Arguments(**arguments), lock, self.reported.append, sources)
 
     def bytes(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in sorted(self.out.iterdir())}

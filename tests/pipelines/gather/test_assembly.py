@@ -53,7 +53,7 @@ def test_texts_lie_in_the_spool_where_their_places_say(tmp_path):
     files = {"a.txt": b"caf\xc3\xa9 au lait", "b.txt": b"short", "c.txt": b"\xf0\x9f\x90\xb3 a whale"}
     spooled = spool(source("*.txt"), package(tmp_path, files), tmp_path / "spool", 9)
     raw = (tmp_path / "spool").read_bytes()
-    texts = {name: raw[start : start + size].decode() for name, (start, size) in spooled.places.items()}
+    texts = {name: raw[start : start + size].decode() for name, (start, size) in spooled.spans.items()}
     assert texts == {"book/alpha/a.txt": "café au lait\n", "book/alpha/c.txt": "🐳 a whale\n"}
     assert spooled.facts().model_dump() == {
         "documents": 2, "text_bytes": len(raw), "license": "MIT", "kind": "permissive",
@@ -77,7 +77,7 @@ def test_of_a_path_that_lies_twice_in_a_package_the_later_counts(tmp_path):
 def test_a_package_without_a_document_or_with_a_fault_is_named(tmp_path):
     path = package(tmp_path, {"a.txt": b"short"})
     with pytest.raises(
-        PackageError, match=r"^alpha_1_all\.deb: no document found in it; its layout must have changed$"
+        PackageError, match=r"^alpha_1_all\.deb: contains no document; the layout of the package must have changed$"
     ):
         spool(source("*.txt"), path, tmp_path / "spool", 100)
     path.write_bytes(path.read_bytes()[:-30])

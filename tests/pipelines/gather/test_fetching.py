@@ -59,7 +59,7 @@ def test_a_locked_version_that_is_gone_leads_to_the_newest(run, served, name, re
     assert manifest.moved[key].model_dump() == {"locked": KEYS[old][1], "taken": taken}
     assert list(manifest.moved) == [key]
     assert manifest.packages[key].version == taken
-    assert run.reports(f"{key}: {KEYS[old][1]} is no longer there; took the newest, {taken}")
+    assert run.reports(f"{key}: {KEYS[old][1]} is no longer available; using the newest, {taken}")
     assert not manifest.failures
     served.calls()
     before = run.bytes()
@@ -85,7 +85,7 @@ def test_other_bytes_under_a_locked_version_are_left_out(run, served):
     lock = lock_of(served.pool, delta={"sha256": "0" * 64})
     run.lock.write_text(json.dumps(lock))
     manifest = run()
-    assert "the lock says 000000000000..." in manifest.failures["github/deb:delta"]
+    assert "the lock has 000000000000..." in manifest.failures["github/deb:delta"]
     assert list(manifest.failures) == ["github/deb:delta"]
     assert "deb:delta" not in manifest.packages
     assert manifest.domains["book"].documents == 11
@@ -129,11 +129,11 @@ def test_no_network_is_not_waited_for_at_every_package(run, served, monkeypatch)
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from pipelines.gather import fetching, gather, registries
+from pipelines.gather import Arguments, Lock, fetching, gather, registries
 from tests.pipelines.gather.small import TABLE
 registries.has_pip = lambda: False
 fetching.N_DOWNLOADS = 1
-gather(Path(sys.argv[1]), Path(sys.argv[2]), lock=Path(sys.argv[3]), sources=TABLE)
+gather(Path(sys.argv[1]), Path(sys.argv[2]), Arguments(), Lock(Path(sys.argv[3])), sources=TABLE)
 """
 
 

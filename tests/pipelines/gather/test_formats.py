@@ -82,7 +82,7 @@ def test_character_vectors_are_named_by_their_first_lines():
 
 @pytest.mark.parametrize("letter", [b"2", b"Z"])
 def test_another_compression_is_refused(letter):
-    with pytest.raises(PackageError, match=r"p/data/Rdata\.rdb is compressed by bzip2 or xz"):
+    with pytest.raises(PackageError, match=r"p/data/Rdata\.rdb: compressed by bzip2 or xz"):
         list(r_character_vectors(members({"p/data/Rdata.rdb": struct.pack(">i", 3) + letter + b"abc"})))
 
 

@@ -49,7 +49,7 @@ def test_what_is_written(run):
         "documents": 2, "text_bytes": len(text(50)) + len(text(99)) + 2, "license": "Apache-2.0", "kind": "permissive",
     }  # fmt: skip
     assert [line for line in run.reported if line.startswith("github/deb:delta: 2 documents, 0.00 MB")]
-    assert run.reported[-1].endswith("s working")
+    assert run.reported[-1].endswith("s processing")
     assert " s downloading, " in run.reported[-1]
 
 
@@ -153,7 +153,7 @@ def test_a_damaged_or_changed_package_is_left_out(run, served):
     (served.pool / "pypi" / "gamma-0.5-py3-none-any.whl").write_bytes(b"PK not a zip")
     manifest = run(lock=None)
     assert set(manifest.failures) == {"book/deb:alpha", "c4/deb:alpha", "github/deb:delta", "c4/pypi:gamma"}
-    assert "no document found" in manifest.failures["book/deb:alpha"]
+    assert "contains no document" in manifest.failures["book/deb:alpha"]
     assert "can't be read (EOFError" in manifest.failures["github/deb:delta"]
 
 
@@ -173,13 +173,13 @@ def test_an_end_before_the_manifest_leaves_none(run, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"domains": ["boook"]}, "domains: no such value: 'boook'; did you mean book"),
-        ({"domains": []}, "domains: none is named"),
-        ({"allow": ["gpl"]}, "allow: no such value: 'gpl'; there are pd, permissive"),
+        ({"domains": ["boook"]}, "domains: unknown value 'boook'; did you mean book"),
+        ({"domains": []}, "domains: no value is given; choose from arxiv"),
+        ({"allow": ["gpl"]}, "allow: unknown value 'gpl'; choose from pd, permissive"),
         ({"max_mb": -1}, "max_mb: -1"),
         ({"max_mb": float("nan")}, "max_mb: nan"),
         ({"lock": Path("no/such.json")}, r"no/such.json: can't be read \(No such file"),
-        ({"lock": None, "update_lock": True}, "update_lock: there is no lock"),
+        ({"lock": None, "update_lock": True}, "update_lock: no lock file is given"),
     ],
 )
 def test_what_is_refused(run, arguments, words):

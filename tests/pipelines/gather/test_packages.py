@@ -46,11 +46,11 @@ def test_links_folders_and_devices_are_no_files(tmp_path):
     ("data", "message"),
     [
         (b"no archive", "a.deb: not a Debian package"),
-        (b"!<arch>\n", "a.deb: no data archive in it"),
-        (deb_of(b"", "").replace(b"data.tar", b"else.tar"), "a.deb: no data archive in it"),
+        (b"!<arch>\n", "a.deb: contains no data archive"),
+        (deb_of(b"", "").replace(b"data.tar", b"else.tar"), "a.deb: contains no data archive"),
         (
             deb_of(b"", "").replace(b"data.tar ", b"data.tar.br "[:9]),
-            "a.deb: the data archive ends in '.', which is none",
+            "a.deb: the data archive ends in '.'; only",
         ),
     ],
 )
@@ -67,11 +67,11 @@ def test_a_package_that_unfolds_into_too_much_is_refused(tmp_path, monkeypatch, 
     path.write_bytes(package_of(file, {"a": b"\0" * 300_000, "b": b"\0" * 300_000}))
     assert path.stat().st_size < 10_000
     monkeypatch.setattr(packages, "MAX_PACKAGE_BYTES", 599_999 if file == "a.whl" else 500_000)
-    with pytest.raises(PackageError, match=rf"^{file}: unfolds into more than "):
+    with pytest.raises(PackageError, match=rf"^{file}: more than .* bytes uncompressed"):
         read(path)
     monkeypatch.setattr(packages, "MAX_PACKAGE_BYTES", 2 << 30)
     monkeypatch.setattr(packages, "MAX_MEMBER_BYTES", 299_999)
-    with pytest.raises(PackageError, match=rf"^{file}: a holds 300,000 bytes, more than 299,999$"):
+    with pytest.raises(PackageError, match=rf"^{file}: a has 300,000 bytes, more than the limit of 299,999$"):
         read(path)
     monkeypatch.setattr(packages, "MAX_MEMBER_BYTES", 300_000)
     assert len(read(path)) == 2
@@ -84,9 +84,9 @@ def test_streams_inside_a_package_have_a_limit(monkeypatch):
         stream = zlib.compress(b"x" * n)
         assert inflate(stream + b"more") == (b"x" * n, len(stream))
     for unfold, stream in ((gunzip, gzip.compress(b"x" * 1_001)), (inflate, zlib.compress(b"x" * 1_001))):
-        with pytest.raises(PackageError, match="unfolds into more than 1,000 bytes"):
+        with pytest.raises(PackageError, match="more than 1,000 bytes uncompressed"):
             unfold(stream)
-    with pytest.raises(PackageError, match="cut short"):
+    with pytest.raises(PackageError, match="truncated"):
         inflate(zlib.compress(b"x" * 100)[:-5])
 
 
@@ -97,7 +97,7 @@ def test_a_window_ends_where_it_was_said_to():
     assert [window.read(2), window.read(), window.read(1)] == [b"23", b"456", b""]
     bounded = Bounded(io.BytesIO(b"0123456789"), 5, "a.deb")
     assert bounded.read(5) == b"01234"
-    with pytest.raises(PackageError, match=r"^a\.deb: unfolds into more than 5 bytes$"):
+    with pytest.raises(PackageError, match=r"^a\.deb: more than 5 bytes uncompressed$"):
         bounded.read(1)
 
 

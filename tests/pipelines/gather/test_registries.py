@@ -80,13 +80,13 @@ def test_a_client_leaves_one_file(tmp_path, files, message):
 
 
 def test_a_client_that_fails_or_is_not_there_is_a_fetch_error(tmp_path):
-    with pytest.raises(FetchError, match=r"^none could not be run to its end: "):
+    with pytest.raises(FetchError, match=r"^none did not complete: "):
         run_client(["/no/such/none"], tmp_path)
     failing = ["sh", "-c", "echo out; echo 'E: no https://a.example.com/x' >&2; exit 3"]
     with pytest.raises(FetchError, match=r"^E: no URL$") as error:
         run_client(failing, tmp_path)
-    assert error.value.said == "E: no https://a.example.com/x\n"
-    assert run_client(failing, tmp_path, must_find=False) == "out\n"
+    assert error.value.stderr == "E: no https://a.example.com/x\n"
+    assert run_client(failing, tmp_path, check=False) == "out\n"
     with pytest.raises(FetchError, match=r"^exit status 4$"):
         run_client(["sh", "-c", "exit 4"], tmp_path)
 
