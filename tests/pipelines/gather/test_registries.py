@@ -52,9 +52,7 @@ def test_apt_keeps_to_its_own_folder(tmp_path):
     settings = tmp_path / "with a space" / "apt.conf"
     settings.parent.mkdir()
     settings.write_text(apt_settings(settings.parent))
-    done = subprocess.run(
-        ["apt-config", "-c", str(settings), "dump"], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run(["apt-config", "-c", str(settings), "dump"], check=True, capture_output=True, text=True)
     found = dict(line.rstrip(";").split(" ", 1) for line in done.stdout.splitlines())
     assert found["Dir::State"] == found["Dir::State::status"].replace("/status", "") == f'"{settings.parent}"'
     assert found["Dir::Cache"] == f'"{settings.parent}/cache"'
