@@ -20,7 +20,7 @@ def main() -> None:
 
     gguf, out = map(Path, sys.argv[1:])
     with tempfile.TemporaryDirectory() as folder:
-        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False).save_pretrained(folder)
         raw = (Path(folder) / "tokenizer.json").read_bytes()
     found = hashlib.sha256(raw).hexdigest()
     if found != SHA256:

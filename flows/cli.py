@@ -20,6 +20,9 @@ RecipePath = Annotated[Path, typer.Argument(help="A recipe, such as mixes/tiny.t
 Root = Annotated[Path, typer.Option(help="The folder that holds the tables and the datasets.")]
 RootArgument = Annotated[Path, typer.Argument(help="The --root of a build, or the folder of one version.")]
 Mix = Annotated[str | None, typer.Option(help="Which mix, where the root holds several.")]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Hash every raw file and shard again, not only those that are read.")
+]
 VersionName = Annotated[str, typer.Option("--version", help="Which version of it.")]
 
 
@@ -34,6 +37,7 @@ def build(
     recipe: RecipePath,
     root: Root = Path("data/mixes"),
     workers: Annotated[int | None, typer.Option(min=1, help="Workers, in place of the recipe's [run].")] = None,
+    verify: Verify = False,
 ) -> None:
     """Build a recipe's mix, making only what is not there yet."""
     from flows.progress import following
@@ -46,12 +50,12 @@ def build(
         loaded = loaded.model_copy(update={"run": loaded.run.model_copy(update={"workers": workers})})
     began = time.monotonic()
     with following(root.absolute()):
-        version = build_mix(loaded, root)
+        version = build_mix(loaded, root, verify=verify)
     typer.echo(summary(version, root, time.monotonic() - began))
 
 
 @app.command()
-def refresh(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
+def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify = False) -> None:
     """Build on the newest version as base: compute what is new, drop what is gone, say what changed."""
     from flows.progress import following
     from flows.summary import summary
@@ -64,7 +68,7 @@ def refresh(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
     base = latest(root, loaded.mix)
     began = time.monotonic()
     with following(root.absolute()):
-        version = build_mix(loaded, root, base=base)
+        version = build_mix(loaded, root, base=base, verify=verify)
     typer.echo(summary(version, root, time.monotonic() - began))
     if base and version.is_new:
         typer.echo(told(changes(base, version.folder), base.name, version.version))
@@ -156,6 +160,20 @@ def calibrate(
         found = fit(loaded, root, documents, report=typer.echo)
     out.write_text(found.text())
     typer.echo(f"{out}: fitted to {found.n_documents} documents, {found.n_pairs:,} pairs; name it as score.calibration")
+
+
+@app.command()
+def check(root: Annotated[Path, typer.Argument(help="The --root of a build.")] = Path("data/mixes")) -> None:
+    """Read every file under a root, compare it with its checksum, and say which command repairs what is damaged."""
+    from flows.progress import counting
+    from flows.text import check_report
+    from pipelines.check import check as check_root
+
+    with counting() as count:
+        results = [count(result) for result in check_root(root)]
+    typer.echo(check_report(results, root))
+    if any(result.fault for result in results):
+        raise typer.Exit(1)
 
 
 @app.command()

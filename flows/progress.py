@@ -13,7 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from pipelines.check import Checked
 
 POLL_SECONDS = 0.2
 LINE_SECONDS = 15  # between two lines of a stage in a log
@@ -185,3 +195,20 @@ def lines(follower: Follower) -> Callable[[list[StageProgress]], None]:
                 print(f"{stage.stage}: {stage.made} of {of} shards, {stage.told()}", file=sys.stderr, flush=True)
 
     return show
+
+
+@contextmanager
+def counting() -> Iterator[Callable[[Checked], Checked]]:
+    """Count the files and bytes of a check on standard error, where that is a terminal."""
+    console = Console(stderr=True)
+    columns = SpinnerColumn(), TextColumn("{task.fields[n_files]:,} files"), DownloadColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task, n_files = bar.add_task("", total=None, n_files=0), 0
+
+        def count(result: Checked) -> Checked:
+            nonlocal n_files
+            n_files += 1
+            bar.update(task, advance=result.n_bytes, n_files=n_files)
+            return result
+
+        yield count

@@ -1,13 +1,17 @@
 """All wording for people: what a recipe will do, what the corpus could not supply, what changed."""
 
+from pathlib import Path
+
 import numpy as np
 
+from pipelines.check import Checked
 from pipelines.forecast import Asked, Forecast, shortest
 from pipelines.plan import PlanParams
 from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams
 from pipelines.score.budget import FIRST
 from schemas.lengths import BUCKETS
+from scorers.chunk_gain.pairs import price
 
 
 def told(found: Forecast, recipe: Recipe) -> str:
@@ -33,7 +37,7 @@ def scoring(asked: Asked, params: ScoreParams) -> str:
     """What the model will be asked to do."""
     about = "" if asked.is_exact else "about "
     before = "" if asked.is_screened else ", before the cheap tier refuses some"
-    first = asked.n_documents * (FIRST * (params.chunk_tokens - 1) + 2 * FIRST * (params.chunk_tokens + 1))
+    first = asked.n_documents * price(FIRST, 2 * FIRST, params.chunk_tokens)
     enough = (
         "the rest goes where it tells most"
         if first <= params.budget_tokens
@@ -95,3 +99,12 @@ def notes(found: Forecast, params: PlanParams) -> list[str]:
     elif params.select:
         lines.append(f"Left out by plan.select, by {params.select.by}: {found.not_chosen:,} tokens")
     return lines
+
+
+def check_report(results: list[Checked], root: Path) -> str:
+    """What `longmix check` found: one line a fault, and a line with the totals."""
+    faults = [result.fault for result in results if result.fault]
+    lines = [f"{fault.path}: {fault.finding}; repair: {fault.remedy}" for fault in faults]
+    n_bytes = sum(result.n_bytes for result in results)
+    verdict = f"{len(faults):,} damaged or missing" if faults else "all undamaged"
+    return "\n".join([*lines, f"{root}: {len(results):,} files, {n_bytes / 1e6:,.1f} MB read, {verdict}"])

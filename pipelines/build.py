@@ -50,18 +50,15 @@ def build(
         reader_of(recipe.score, recipe.encode)  # a model that does not fit is refused before the corpus is read
     store = Store(root.absolute(), run=uuid.uuid4().hex, verify=verify)
     engine = Engine(store, recipe.run)
-    discarded: list[str] = []
-    with locked(store.root, f"a build of {recipe.mix!r}", "--root"):
-        store.begin()
+    with locked(store.root, f"a build of {recipe.mix!r}", "--root"), store.session():
         while True:
             try:
                 version = graph(recipe, engine, base, stage)
-                return replace(version, mended=tuple(discarded))
+                return replace(version, mended=tuple(dict.fromkeys(engine.damaged)))
             except DamagedError as error:
-                if len(discarded) == MAX_DAMAGED:
+                if len(engine.damaged) >= MAX_DAMAGED:
                     raise
-                discarded.append(store.discard(error))
-                store.tell({"event": "damaged", "shard": discarded[-1]})
+                store.discard(error)
 
 
 def graph(recipe: Recipe, engine: Engine, base: Path | None, stage: Stage = plain) -> Version:

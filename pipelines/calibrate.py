@@ -1,6 +1,6 @@
-"""`longmix calibrate`: fit what cheap features say of a pair's gain, for one model and chunk size.
+"""`longmix calibrate`: fit the gain of a pair to cheap features of its chunks, for one model and chunk size.
 
-All pairs of a pool of documents are measured, which is long work: it is kept pair by pair and goes on where it was.
+All pairs of a pool of documents are measured. That takes long, so each pair is kept and a second run resumes.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,12 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from pipelines import build
+from pipelines.documents import Documents, n_chunks, side_by_side, without_eos
 from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams, measure
 from pipelines.score.model import reader_of
-from pipelines.stage import Engine
+from pipelines.stage import Engine, Read
 from pipelines.store import Shard, Store
 from pipelines.store.lock import locked
 from pipelines.versions import possible_bases, tables_of
@@ -21,16 +23,16 @@ from schemas.errors import NotMade, RecipeError
 from scorers.chunk_gain import MeasuredPair, chunks_of
 from scorers.chunk_gain.calibration import Calibration, evenness, fit
 from scorers.chunk_gain.overlap import bags, features
-from scorers.chunk_gain.pairs import FAR, n_far, n_near
+from scorers.chunk_gain.pairs import FAR, n_far, n_near, price
 
 CHUNKS = 34  # of each document: 561 pairs, 76,000 model tokens
 
 
 def check_out(path: Path) -> None:
-    """Make sure that a calibration can be written, before the work that it takes. Leaves what is there as it is.
+    """Check that a calibration can be written, before the work that it takes. An existing file is left unchanged.
 
     Raises:
-        RecipeError: it can't.
+        RecipeError: it can't be written.
     """
     is_new = not path.exists()
     try:
@@ -61,8 +63,7 @@ def calibrate(recipe: Recipe, root: Path, n_documents: int, report: Callable[[st
     engine = Engine(Store(root), recipe.run)
     params = recipe.score.model_copy(update={"calibration": None})
     reader_of(params, recipe.encode)  # a model that does not fit is refused before the lock is taken
-    with locked(root, f"a calibration for {recipe.mix!r}", "--root"):
-        engine.store.begin()
+    with locked(root, f"a calibration for {recipe.mix!r}", "--root"), engine.store.session():
         return fitted(
             measured_pool(recipe, params, n_documents, engine, report),
             Path(params.model.weights.path).name,
@@ -76,18 +77,18 @@ def measured_pool(
     """All pairs of each document of the pool, and its chunks."""
     store, reader = engine.store, reader_of(params, recipe.encode)
     documents, tokens = tables(recipe.model_copy(update={"score": params}), engine)
-    wanted = pool(documents, tokens, n_documents, params.chunk_tokens, store)
-    n_pairs = sum(w.n_pairs for _, each in wanted for w in each)
-    report(f"{sum(len(each) for _, each in wanted)} documents, {n_pairs:,} pairs, resumed where it was stopped")
+    chosen = pool(documents, tokens, n_documents, params.chunk_tokens, store)
+    n_pairs = sum(reading.n_pairs for _, readings in chosen for reading in readings)
+    report(f"{n_documents} documents, {n_pairs:,} pairs, resumed where it was stopped")
     measured = measure.folder_of(store, params.model, params.chunk_tokens, reader.tokenizer.hash, use="calibration")
-    measure.run(wanted, params.model, params.chunk_tokens, measured, engine)
-    found: list[tuple[Sequence[MeasuredPair], np.ndarray]] = []
-    for shard, each in wanted:
+    measure.run(chosen, params.model, params.chunk_tokens, measured, engine)
+    pairs: list[tuple[Sequence[MeasuredPair], np.ndarray]] = []
+    for shard, readings in chosen:
         ids = store.read(shard, ["input_ids"])["input_ids"]
-        for one in each:
-            chunks = chunks_of(ids[one.row].values.to_numpy()[:-1], params.chunk_tokens)[: one.n_chunks]
-            found.append((measured.of(one.content_hash), chunks))
-    return found
+        for reading in readings:
+            chunks = chunks_of(without_eos(ids, reading.row), params.chunk_tokens)[: reading.n_chunks]
+            pairs.append((measured.of(reading.content_hash), chunks))
+    return pairs
 
 
 def fitted(pool: Sequence[tuple[Sequence[MeasuredPair], np.ndarray]], model: str, weights: str) -> Calibration:
@@ -96,15 +97,15 @@ def fitted(pool: Sequence[tuple[Sequence[MeasuredPair], np.ndarray]], model: str
     for pairs, chunks in pool:
         places = np.array([(p.target, p.context) for p in pairs], np.int32)
         gain = np.array([p.alone - p.after for p in pairs])
-        of_features = features(bags(chunks), places)
+        cheap = features(bags(chunks), places)
         near = places[:, 0] - places[:, 1] < FAR
         for kind, mine in ((True, near), (False, ~near)):
-            kinds[kind].append((places[mine], gain[mine], of_features[mine]))
+            kinds[kind].append((places[mine], gain[mine], cheap[mine]))
     fits = []
     for kind, low, high in ((True, 1, FAR), (False, FAR, 1 << 30)):
-        places, gains, said = zip(*kinds[kind], strict=True)
-        found = fit(places, gains, said)
-        fits.append(found.model_copy(update={"evenness": evenness(places, gains, said, found, low, high)}))
+        places, gains, cheap = zip(*kinds[kind], strict=True)
+        line = fit(places, gains, cheap)
+        fits.append(line.model_copy(update={"evenness": evenness(places, gains, cheap, line, low, high)}))
     return Calibration(
         model=model, weights=weights, chunk_tokens=pool[0][1].shape[1], n_documents=len(pool),
         n_pairs=sum(len(pairs) for pairs, _ in pool), near=fits[0], far=fits[1],
@@ -128,24 +129,30 @@ def tables(recipe: Recipe, engine: Engine) -> tuple[list[Shard], list[Shard]]:
 
 def pool(
     documents: Sequence[Shard], tokens: Sequence[Shard], n_documents: int, chunk_tokens: int, store: Store
-) -> list[tuple[Shard, list[measure.Wanted]]]:
-    """The documents to measure, by shard of TOKENS: from each domain in turn the one of lowest content hash."""
-    by_domain: dict[str, list[tuple[str, int, int]]] = {}
-    for place, (text, ids) in enumerate(zip(documents, tokens, strict=True)):
-        table = store.read(text, ("content_hash", "domain"))
-        n_tokens = store.read(ids, ("n_tokens",))["n_tokens"].fill_null(0).to_numpy()
-        for row in np.flatnonzero(n_tokens > CHUNKS * chunk_tokens):
-            found = by_domain.setdefault(table["domain"][int(row)].as_py(), [])
-            found.append((table["content_hash"][int(row)].as_py(), place, int(row)))
-    queues = [sorted(found) for _, found in sorted(by_domain.items())]
-    turns = [each[k] for k in range(max(map(len, queues), default=0)) for each in queues if k < len(each)][:n_documents]
-    if len(turns) < n_documents:
+) -> list[tuple[Shard, list[measure.Reading]]]:
+    """The documents to measure, by shard of TOKENS: from each domain in turn the one of lowest content hash.
+
+    Raises:
+        RecipeError: too few documents have CHUNKS chunks.
+    """
+    columns = ("content_hash", "domain"), ("document_id", "n_tokens")
+    reads = [(Read(s, columns[0]), Read(t, columns[1])) for s, t in zip(documents, tokens, strict=True)]
+    every = Documents.of(side_by_side(reads, store))
+    is_long = n_chunks(every.n_tokens, chunk_tokens) >= CHUNKS
+    places, long = np.flatnonzero(is_long), every.take(is_long)
+    by_hash = np.lexsort((long.content[:, 1], long.content[:, 0], long.domain))
+    turn = np.empty(len(long), np.int64)
+    turn[by_hash] = np.arange(len(long)) - np.searchsorted(long.domain[by_hash], long.domain[by_hash])
+    chosen = np.lexsort((long.domain, turn))[:n_documents]
+    if len(chosen) < n_documents:
         raise RecipeError(
-            f"calibrate: {len(turns)} documents have {CHUNKS} chunks of {chunk_tokens} tokens; ask for fewer"
+            f"calibrate: {len(chosen)} documents have {CHUNKS} chunks of {chunk_tokens} tokens; ask for fewer"
         )
     many = n_near(CHUNKS) + n_far(CHUNKS)
-    price = many * (chunk_tokens - 1) + CHUNKS * (chunk_tokens + 1)
-    return [
-        (shard, [measure.Wanted(row, content, CHUNKS, many, price) for content, at, row in turns if at == place])
-        for place, shard in enumerate(tokens)
-    ]
+    content_hash, stops = long.content_hash.take(pa.array(chosen)).to_pylist(), np.cumsum([s.n_rows for s in tokens])
+    readings: list[list[measure.Reading]] = [[] for _ in tokens]
+    for place, text in zip(places[chosen].tolist(), content_hash, strict=True):
+        k = int(np.searchsorted(stops, place, side="right"))
+        row = place - int(stops[k]) + tokens[k].n_rows
+        readings[k].append(measure.Reading(row, text, CHUNKS, many, price(many, CHUNKS, chunk_tokens)))
+    return list(zip(tokens, readings, strict=True))

@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import cpu_count
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -118,6 +118,7 @@ class Engine:
     store: Store
     runner: Runner
     looks_only: bool = False
+    damaged: list[str] = field(default_factory=list, compare=False)  # TABLE/HASH of shards that are made again
 
     @classmethod
     def looking(cls, root: Path) -> "Engine":
@@ -137,6 +138,7 @@ class Engine:
         shards = self.store.find(stage, name)
         if shards is None:
             self.must_make(stage)
+            self.damaged.extend(self.store.damaged(stage, name))
         return shards
 
     def must_make(self, stage: str) -> None:

@@ -35,6 +35,56 @@ def test_a_module_keeps_the_rules(path):
             assert node.end_lineno - node.lineno < 60, node.name
 
 
+SCRIPTS = sorted(path for folder in ("benchmarks", "examples") for path in (ROOT / folder).rglob("*.py"))
+
+
+def runs_no_code(node: ast.AST) -> bool:
+    """Whether a node is a call of from_pretrained that refuses code in words."""
+    return isinstance(node, ast.Call) and any(
+        word.arg == "trust_remote_code" and isinstance(word.value, ast.Constant) and word.value.value is False
+        for word in node.keywords
+    )
+
+
+def uses(tree: ast.AST, name: str) -> list[ast.AST]:
+    """Where an attribute or a name occurs: the call of it, or itself where it is not called."""
+    called = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    found = [node for node in ast.walk(tree) if name in (getattr(node, "attr", None), getattr(node, "id", None))]
+    return [called.get(id(node), node) for node in found]
+
+
+def test_a_model_is_read_without_its_code():
+    """Without the argument, transformers asks at the terminal whether to run code from the model's folder."""
+    loads = {path: uses(ast.parse(path.read_text()), "from_pretrained") for path in FILES + SCRIPTS}
+    for path, nodes in loads.items():
+        assert all(map(runs_no_code, nodes)), path
+    assert {path.name for path, nodes in loads.items() if nodes} >= {
+        "lm.py",
+        "model.py",
+        "speed.py",
+        "make_tokenizer.py",
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "safe"),
+    [
+        ("A.from_pretrained(x, trust_remote_code=False)", [True]),
+        ("A.from_pretrained(x)", [False]),
+        ("A.from_pretrained(x, trust_remote_code=True)", [False]),
+        ("A.from_pretrained(x, trust_remote_code=None)", [False]),
+        ("A.from_pretrained(x, trust_remote_code=0)", [False]),
+        ("A.from_pretrained(x, **{'trust_remote_code': False})", [False]),
+        ("f = A.from_pretrained", [False]),
+        ("partial(A.from_pretrained, trust_remote_code=False)", [False]),
+        ("from_pretrained(x)", [False]),
+        ("from_config(x)", []),
+    ],
+)
+def test_what_counts_as_reading_a_model_without_its_code(code, safe):
+    assert [runs_no_code(node) for node in uses(ast.parse(code), "from_pretrained")] == safe
+
+
 def test_no_module_bears_the_name_of_one_in_the_standard_library():
     names = {path.stem for path in FILES} | {path.parent.name for path in FILES}
     assert not (names - {"__init__", "__main__"}) & set(sys.stdlib_module_names)
@@ -48,3 +98,99 @@ def test_the_wheel_holds_the_four_packages_and_no_test():
 def test_there_is_something_to_look_at():
     assert len(FILES) > 50
     assert {path.relative_to(ROOT).parts[0] for path in FILES} == set(FLOORS)
+
+
+STAGE_FOLDERS = {path.parent.name for path in (ROOT / "pipelines").glob("*/__init__.py")} - {"store"}
+INSIDE = {  # modules that import the inside of another stage's folder: this list only shrinks
+    "flows/cli.py": {"pipelines.gather.model"},
+    "flows/summary.py": {"pipelines.publish.report"},
+    "flows/text.py": {"pipelines.score.budget"},
+    "pipelines/build.py": {"pipelines.score.model"},
+    "pipelines/calibrate.py": {"pipelines.score.measure", "pipelines.score.model"},
+    "pipelines/forecast/__init__.py": {"pipelines.plan.cells", "pipelines.plan.upsample"},
+    "pipelines/forecast/estimate.py": {
+        "pipelines.ingest.listing", "pipelines.ingest.readers", "pipelines.ingest.readers.record",
+        "pipelines.ingest.source", "pipelines.plan.cells",
+    },
+    "pipelines/recipe.py": {"pipelines.ingest.source"},
+}  # fmt: skip
+
+
+def modules_imported(path: Path) -> set[str]:
+    """Every module that a file imports, `from package import module` included."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name for name in names if is_module(name)}
+
+
+def is_module(name: str) -> bool:
+    path = ROOT / name.replace(".", "/")
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def stage_of(path: Path) -> str:
+    """The stage that a module belongs to: its folder below pipelines/, or its own name."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[1] if parts[0] == "pipelines" else parts[0]
+
+
+def test_nobody_imports_the_inside_of_another_stage():
+    inside = {}
+    for path in FILES:
+        others = {
+            name
+            for name in modules_imported(path)
+            if name.startswith("pipelines.") and name.count(".") > 1
+            and name.split(".")[1] in STAGE_FOLDERS and name.split(".")[1] != stage_of(path)
+        }  # fmt: skip
+        if others:
+            inside[path.relative_to(ROOT).as_posix()] = others
+    assert inside == INSIDE
+
+
+def test_the_gatherer_is_step_zero():
+    """Only the command line imports it: a build knows raw files, not packages."""
+    importers = {
+        path.relative_to(ROOT).as_posix()
+        for path in FILES
+        if any(name.startswith("pipelines.gather") for name in modules_imported(path))
+    }
+    assert {name for name in importers if not name.startswith("pipelines/gather/")} == {"flows/cli.py"}
+
+
+DOOR = {
+    "fsync",
+    "replace",
+    "rename",
+    "flock",
+    "pwrite",
+    "memmap",
+    "link",
+    "symlink_to",
+}  # of files: store/files.py alone
+
+
+def test_one_door_to_files():
+    for path in FILES:
+        name = path.relative_to(ROOT).as_posix()
+        if name == "pipelines/store/files.py" or not name.startswith("pipelines/"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in DOOR:
+                module = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
+                assert module not in ("os", "fcntl", "np", "shutil") or node.func.attr == "copyfile", (
+                    name,
+                    node.func.attr,
+                )
+
+
+def test_the_map_names_every_stage_and_folder():
+    text = (ROOT / "pipelines" / "__init__.py").read_text()
+    modules = {path.stem for path in (ROOT / "pipelines").glob("*.py")} | {
+        p.name for p in (ROOT / "pipelines").iterdir() if p.is_dir()
+    }
+    assert [name for name in sorted(modules - {"__init__", "__pycache__"}) if name not in text] == []

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from all_pairs import OUT as ANCHORED
 from all_pairs import lines_of
@@ -20,7 +21,8 @@ from junk import OUT as JUNK
 from junk import POOL
 from separation import background_of, cheap_scores
 
-from pipelines.score.budget import cost, cuts, first_round, second_round
+from pipelines.documents import Documents
+from pipelines.score.budget import Limits, cost, cuts, first_round, second_round
 from pipelines.score.kept_pairs import Measured
 from pipelines.shares import MICRO
 from scorers.cheap.lists import MAX_LIST_SHARE
@@ -68,18 +70,17 @@ class Text:
 
 def budgeted(pool: list[Text], n_pairs: int, part: float) -> np.ndarray:
     """Scores where the build's two rounds gave a pair, -inf elsewhere."""
-    names, s = [t.name for t in pool], np.full(len(pool), 34)
-    tokens, refused = s * 128, np.array([t.refused for t in pool], object)
-    whole = sum(cost(34, name, n_pairs, 128) for name in names)
-    first = first_round(refused, s, tokens, names, int(part * whole), 128)
-    seen = np.flatnonzero(first.n_pairs)
-    micro = np.zeros(len(pool), np.int64)
-    micro[seen] = [round(pool[k].score(2) * MICRO) for k in seen]
+    names = pa.chunked_array([pa.array([t.name for t in pool], pa.string())])
+    documents = Documents(names, names, ("all",), np.zeros(len(pool), np.int64), np.full(len(pool), 34 * 128 + 1))
+    whole = sum(cost(34, t.name, n_pairs, 128) for t in pool)
+    limits = Limits(int(part * whole), 128, n_pairs)
+    first = first_round(documents, np.array([t.refused for t in pool], object), limits)
+    read = first.n_pairs > 0
     gap = np.zeros(len(pool), np.int64)
-    everywhere = np.array(["all"] * len(seen), object)
-    gap[seen] = micro[seen] - cuts(micro[seen], tokens[seen], everywhere, [names[k] for k in seen], lambda _: 2 * TOP)
+    gap[read] = [round(t.score(2) * MICRO) for t, is_read in zip(pool, read, strict=True) if is_read]
+    gap[read] -= cuts(documents.take(read), gap[read], lambda _: 2 * TOP)
     variance = np.full(len(pool), round(np.mean(MADE_FOR.far.residual_variance) * MICRO**2), np.int64)
-    final = second_round(first, s, tokens, names, int(part * whole), 128, n_pairs, gap, variance)
+    final = second_round(documents, first, gap, variance, limits)
     return np.array([t.score(int(n)) if n else -np.inf for t, n in zip(pool, final.n_pairs, strict=True)])
 
 

@@ -12,11 +12,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.stats import spearmanr
 from strict import lds
 
-from pipelines.score.budget import cuts, first_round, second_round
+from pipelines.documents import Documents
+from pipelines.score.budget import Limits, cuts, first_round, second_round
 from pipelines.shares import MICRO
 from scorers.chunk_gain import corrected
 from scorers.chunk_gain.calibration import Kind, evenness, fit
@@ -157,17 +159,20 @@ def budgeted(
 ) -> tuple[np.ndarray, np.ndarray]:
     """[seeds, documents] pairs of each document, and how many of its errors its score is off."""
     n_pairs, z = np.empty((N_SEEDS, len(documents)), int), np.empty((N_SEEDS, len(documents)))
-    s, tokens = np.array([d.s for d in documents]), np.array([d.s * 128 for d in documents])
-    domain, none = np.array([d.domain for d in documents], object), np.array([""] * len(documents), object)
+    none = np.array([""] * len(documents), object)
     one = [round(np.mean(fitted[d.name, "far"].residual_variance) * MICRO**2) for d in documents]
     for seed in range(N_SEEDS):
-        hashes = [f"{d.name}{seed}" for d in documents]
-        first = first_round(none, s, tokens, hashes, 10**9, 128)
+        rows = [
+            {"document_id": d.name, "content_hash": f"{d.name}{seed}", "domain": d.domain, "n_tokens": d.s * 128 + 1}
+            for d in documents
+        ]
+        small = Documents.of(pa.Table.from_pylist(rows))
+        first = first_round(small, none, Limits(10**9, 128, 64))
         score = [d.estimate("far", d.pairs("far", seed, 2), fitted[d.name, "far"])[0] for d in documents]
         micro = np.rint(np.array(score) * MICRO).astype(np.int64)
-        gap = micro - cuts(micro, tokens, domain, hashes, lambda _: share)
-        whole = tokens_each * len(documents)
-        n_pairs[seed] = second_round(first, s, tokens, hashes, whole, 128, 64, gap, np.array(one)).n_pairs
+        gap = micro - cuts(small, micro, lambda _: share)
+        limits = Limits(tokens_each * len(documents), 128, 64)
+        n_pairs[seed] = second_round(small, first, gap, np.array(one), limits).n_pairs
         for k, d in enumerate(documents):
             value, error = d.estimate("far", d.pairs("far", seed, int(n_pairs[seed, k])), fitted[d.name, "far"])
             z[seed, k] = (value - d.truth["far"]) / error

@@ -109,7 +109,7 @@ def lower_words() -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def shingle_all(
+def shingle_all(  # noqa: PLR0913, PLR0917 numba: arrays one by one
     data: np.ndarray,
     starts: np.ndarray,
     lower_words: np.ndarray,

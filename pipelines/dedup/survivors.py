@@ -32,7 +32,7 @@ def survivors(
 
 
 @njit(cache=True, nogil=True)
-def judge(
+def judge(  # noqa: PLR0913, PLR0917 numba: arrays one by one
     buckets: np.ndarray,
     n_buckets: int,
     signed: np.ndarray,

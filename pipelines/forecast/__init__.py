@@ -99,8 +99,8 @@ def exact(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -> Fo
 def of_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: Store, judged: bool = True) -> Forecast:
     """The plan of tables that exist. judged: whether the scores that it selects by are among them."""
     reads = reads_of(tables["DOCUMENTS"], tables["TOKENS"], tables.get(score_table(params.select), []), params)
-    kept = read_kept(reads, store, sorted(params.shares or {}))
-    mix = plan(kept, params)
+    kept, judgements = read_kept(reads, params, store)
+    mix = plan(kept, params, judgements)
     left_out, not_chosen = (int(kept.n_tokens[places].sum()) for places in (mix.left_out, mix.not_chosen))
     return Forecast(
         mix.before, mix.after.tokens.sum(axis=1), mix.targets, {}, left_out, not_chosen if judged else None, None

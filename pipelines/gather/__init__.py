@@ -24,7 +24,7 @@ from pipelines.gather.catalogue import DOMAINS, FREE, KINDS, SOURCES, Source
 from pipelines.gather.fetching import CorpusError, Fetched, Locked, Report, fetch_all
 from pipelines.gather.gathered import VERSION, Arguments, Manifest, Moved, current, read_lock, zstd_version
 from pipelines.gather.packages import PackageError
-from pipelines.gather.registries import Registry, missing_tool, registries
+from pipelines.gather.registries import Registry, missing_tool, registry_clients
 from pipelines.store.files import write_json
 from pipelines.store.lock import locked
 
@@ -63,7 +63,7 @@ def gather(
     if update_lock and lock is None:
         raise CorpusError("update_lock: there is no lock to write; name one")
     locks = {} if lock is None or update_lock else read_lock(lock)
-    clients = registries(cache)
+    clients = registry_clients(cache)
     left_out = left_out_of(sources, arguments, clients, report)
     wanted = [s for s in sources if s.domain in arguments.domains and s.label not in left_out]
     keys = {source.key for source in wanted}

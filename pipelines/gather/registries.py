@@ -144,7 +144,7 @@ class Npm:
         return only_file(folder)
 
 
-def registries(cache: Path) -> dict[str, Registry]:
+def registry_clients(cache: Path) -> dict[str, Registry]:
     return {"deb": Apt(cache / ".apt"), "npm": Npm(), "pypi": Pip()}
 
 

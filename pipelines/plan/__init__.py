@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator
 
-from pipelines.keys import contents, keyed, salt
+from pipelines.documents import Documents, side_by_side
+from pipelines.keys import keyed, salt
 from pipelines.plan.cells import KINDS, Cells, cells_of, kind_of
 from pipelines.plan.selection import Judged, SelectParams, chosen
 from pipelines.plan.upsample import Draws, Targets, draw, over_share, solve
-from pipelines.shares import MICRO, Top
+from pipelines.shares import Top
 from pipelines.stage import Engine, Read
 from pipelines.store import Shard, Store, name_of
 from schemas.errors import RecipeError
@@ -26,8 +27,6 @@ from schemas.errors import RecipeError
 VERSION = 2  # raise when the same params would give other rows
 
 GROUP_TOKENS = 1 << 27  # the most a group is meant to hold: a published file of about 500 MB
-
-SAME = {"recurrence": "score", "refused": "reason"}  # of SCORES_CHEAP -> what they stand for here
 
 
 class PlanParams(BaseModel):
@@ -52,27 +51,6 @@ class PlanParams(BaseModel):
         return shares
 
 
-@dataclass(frozen=True)
-class Kept:
-    """The documents that dedup kept and that have a token, shard after shard.
-
-    Attributes:
-        document_id, content_hash: [n] strings.
-        content: [n, 2] the same hash as numbers.
-        domains: ascending; `domain` [n] is a place among them.
-        n_tokens: [n] int64.
-        judged: by the score that the plan selects by; None where it selects nothing.
-    """
-
-    document_id: pa.ChunkedArray
-    content_hash: pa.ChunkedArray
-    content: np.ndarray
-    domains: tuple[str, ...]
-    domain: np.ndarray
-    n_tokens: np.ndarray
-    judged: Judged | None = None
-
-
 def reads_of(
     documents: Sequence[Shard], tokens: Sequence[Shard], scores: Sequence[Shard], params: PlanParams
 ) -> list[tuple[Read, ...]]:
@@ -86,8 +64,7 @@ def reads_of(
     ]
     if not params.select:
         return list(own)
-    columns = ("recurrence", "refused") if params.select.by == "recurrence" else ("score", "reason")
-    return [(*both, Read(s, columns)) for both, s in zip(own, scores, strict=True)]
+    return [(*both, Read(s, score_columns(params.select))) for both, s in zip(own, scores, strict=True)]
 
 
 def score_table(select: SelectParams | None) -> str:
@@ -95,32 +72,19 @@ def score_table(select: SelectParams | None) -> str:
     return "SCORES_CHEAP" if select and select.by == "recurrence" else "SCORES_CHUNK_GAIN"
 
 
-def read_kept(reads: Sequence[tuple[Read, ...]], store: Store, named: Sequence[str] = ()) -> Kept:
-    """The small columns of all shards. `named`: domains to list though no document may have them."""
-    pieces = []
-    for each in reads:
-        columns = {
-            name: column for r in each for name, column in zip(r.columns, store.read(r.shard, r.columns), strict=True)
-        }
-        together = pa.table({SAME.get(name, name): column for name, column in columns.items()})
-        pieces.append(together.filter(pc.greater(together["n_tokens"], 0)))
-    kept = pa.concat_tables(pieces)
-    domains = sorted({*kept["domain"].unique().to_pylist(), *named})
-    judged = None
-    if "score" in kept.column_names:
-        score = np.rint(kept["score"].fill_null(0).to_numpy() * MICRO).astype(np.int64)
-        reason = np.array([reason or "" for reason in kept["reason"].to_pylist()], object)
-        has_score = kept["score"].is_valid().to_numpy() & (reason == "")  # what is refused recurs, but not for that
-        judged = Judged(score, has_score, reason)
-    return Kept(
-        kept["document_id"],
-        kept["content_hash"],
-        contents(kept["content_hash"]),
-        tuple(domains),
-        pc.index_in(kept["domain"], value_set=pa.array(domains, pa.string())).to_numpy().astype(np.int64),
-        kept["n_tokens"].to_numpy().astype(np.int64),
-        judged,
-    )
+def score_columns(select: SelectParams) -> tuple[str, str]:
+    return ("recurrence", "refused") if select.by == "recurrence" else ("score", "reason")
+
+
+def read_kept(reads: Sequence[tuple[Read, ...]], params: PlanParams, store: Store) -> tuple[Documents, Judged | None]:
+    """The documents that dedup kept and that have a token, and the scores that the plan selects by."""
+    table = side_by_side(reads, store)
+    table = table.filter(pc.greater(table["n_tokens"], 0))
+    documents = Documents.of(table, sorted(params.shares or {}))
+    if not params.select:
+        return documents, None
+    score, reason = score_columns(params.select)
+    return documents, Judged.of(table[score], table[reason])
 
 
 @dataclass(frozen=True)
@@ -141,7 +105,7 @@ class Mix:
     not_chosen: np.ndarray
 
 
-def plan(kept: Kept, params: PlanParams) -> Mix:
+def plan(kept: Documents, params: PlanParams, judged: Judged | None = None) -> Mix:
     """Solve for the budget and draw.
 
     Raises:
@@ -151,9 +115,8 @@ def plan(kept: Kept, params: PlanParams) -> Mix:
     if params.max_document_share is not None:
         over = over_share(kept.domain, kept.n_tokens, params.max_document_share)
     not_chosen = np.zeros(len(over), bool)
-    if params.select and kept.judged:
-        arguments = (kept.judged, kept.domains, kept.domain, kept.n_tokens, kept.content)
-        not_chosen = ~chosen(*arguments, params.select, params.seed)
+    if params.select and judged:
+        not_chosen = ~chosen(kept, judged, params.select, params.seed)
     out = over | not_chosen
     count = (kept.domains, kept.domain[~out], kept.n_tokens[~out], kept.n_tokens[~out], params.long_tokens)
     before = cells_of(*count)
@@ -170,7 +133,7 @@ def plan(kept: Kept, params: PlanParams) -> Mix:
     return Mix(before, after, targets, draws, np.flatnonzero(over), np.flatnonzero(not_chosen))
 
 
-def own_shares(kept: Kept, over: np.ndarray) -> dict[str, int]:
+def own_shares(kept: Documents, over: np.ndarray) -> dict[str, int]:
     """The corpus's own: tokens of each domain, but for documents over max_document_share."""
     tokens = np.zeros(len(kept.domains), np.int64)
     np.add.at(tokens, kept.domain[~over], kept.n_tokens[~over])
@@ -186,7 +149,7 @@ def groups(draws: Draws, content: np.ndarray) -> np.ndarray:
     return (keyed(content[draws.document], epochs[draws.epoch]) % np.uint64(n_groups)).astype(np.int64)
 
 
-def table_of(kept: Kept, draws: Draws, chosen: np.ndarray) -> pa.Table:
+def table_of(kept: Documents, draws: Draws, chosen: np.ndarray) -> pa.Table:
     """DRAWS of one group, in the order of content_hash and epoch."""
     content = kept.content[draws.document[chosen]]
     chosen = chosen[np.lexsort((draws.epoch[chosen], content[:, 1], content[:, 0]))]
@@ -223,8 +186,8 @@ def run(
     name = name_of("plan", VERSION, params, [[read.key() for read in each] for each in reads])
 
     def make() -> list[Shard]:
-        kept = read_kept(reads, engine.store, sorted(params.shares or {}))
-        mix = plan(kept, params)
+        kept, judged = read_kept(reads, params, engine.store)
+        mix = plan(kept, params, judged)
         group = groups(mix.draws, kept.content)
         members = [np.flatnonzero(group == g) for g in range(int(group.max()) + 1)]
         return [engine.store.write("DRAWS", table_of(kept, mix.draws, m)) for m in members if len(m)]

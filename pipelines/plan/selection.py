@@ -4,15 +4,16 @@ A document without a score is not judged by one: it stays, unless the recipe nam
 controls choose the same number of tokens without looking at the score.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipelines.documents import Documents
 from pipelines.keys import ascending, keyed, salt
-from pipelines.shares import Top, share_of
+from pipelines.shares import MICRO, Top, share_of
 from schemas.lengths import bucket_of
 
 Reason = Literal["repeats", "list", "stitched", "short", "too_short", "budget"]
@@ -34,32 +35,32 @@ class SelectParams(BaseModel):
 
 @dataclass(frozen=True)
 class Judged:
-    """What is known of each document.
+    """The scores of documents.
 
     Attributes:
-        score: [n] int64 millionths; `has_score` [n] bool tells where it is one.
-        reason: [n] object, why there is none, or "".
+        score: [n] int64 millionths, valid where `has_score` [n] bool.
+        reason: [n] object, why a document has no score, or "".
     """
 
     score: np.ndarray
     has_score: np.ndarray
     reason: np.ndarray
 
+    @classmethod
+    def of(cls, score: pa.ChunkedArray, reason: pa.ChunkedArray) -> Self:
+        """The columns of a table of scores. A document with a reason is not ranked, even where it has a score."""
+        reasons = reason.fill_null("").to_numpy(zero_copy_only=False)
+        micro = np.rint(score.fill_null(0).to_numpy() * MICRO).astype(np.int64)
+        return cls(micro, score.is_valid().to_numpy() & (reasons == ""), reasons)
 
-def chosen(
-    judged: Judged, domains: Sequence[str], domain: np.ndarray, n_tokens: np.ndarray, content: np.ndarray,
-    params: SelectParams, seed: int,
-) -> np.ndarray:  # fmt: skip
-    """[n] bool: the documents that a plan may draw.
 
-    Args:
-        domain: [n] place in `domains`.
-        content: [n, 2] uint64, content hashes as numbers: ties go to the lower.
-    """
+def chosen(documents: Documents, judged: Judged, params: SelectParams, seed: int) -> np.ndarray:
+    """[n] bool: the documents that a plan may draw. Of equal scores the lower content hash comes first."""
+    n_tokens, content = documents.n_tokens, documents.content
     stays = ~np.isin(judged.reason, params.drop) & ~judged.has_score
     noise = keyed(content, salt("select", seed))
-    for d, name in enumerate(domains):
-        here = np.flatnonzero((domain == d) & judged.has_score)
+    for d, name in enumerate(documents.domains):
+        here = np.flatnonzero((documents.domain == d) & judged.has_score)
         share = params.share(name)
         by_score = here[np.lexsort((content[here, 1], content[here, 0], -judged.score[here]))]
         at_random = here[ascending(noise[here], content[here])]
@@ -78,12 +79,12 @@ def top(order: np.ndarray, n_tokens: np.ndarray, share: float) -> np.ndarray:
     return order[before < share_of(int(n_tokens[order].sum()), share)]
 
 
-def matched(wanted: np.ndarray, order: np.ndarray, n_tokens: np.ndarray) -> np.ndarray:
-    """In the given order, and in each length bucket, as many tokens as the wanted documents have there."""
-    found = []
-    for bucket in np.unique(bucket_of(n_tokens[wanted])):
-        tokens = int(n_tokens[wanted][bucket_of(n_tokens[wanted]) == bucket].sum())
+def matched(best: np.ndarray, order: np.ndarray, n_tokens: np.ndarray) -> np.ndarray:
+    """The first of the order in each length bucket, with as many tokens as the best documents have there."""
+    places = [np.empty(0, np.int64)]
+    for bucket in np.unique(bucket_of(n_tokens[best])):
+        tokens = int(n_tokens[best][bucket_of(n_tokens[best]) == bucket].sum())
         here = order[bucket_of(n_tokens[order]) == bucket]
         before = np.cumsum(n_tokens[here]) - n_tokens[here]
-        found.append(here[before < tokens])
-    return np.concatenate([np.empty(0, np.int64), *found])
+        places.append(here[before < tokens])
+    return np.concatenate(places)

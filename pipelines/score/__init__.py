@@ -1,8 +1,12 @@
-"""TOKENS -> BUDGET and SCORES_CHUNK_GAIN: how far documents depend on what stands long before.
+"""TOKENS -> BUDGET and SCORES_CHUNK_GAIN: how much a document's chunks depend on chunks far before them.
 
-The guard and the gate of the cheap tier come first; then the model reads one near and one far pair of every document
-that is left and long enough; then what remains of the budget goes where it changes the plan most. All decisions look
-at small columns in one process; the model runs document by document, and what it said is kept by content.
+    first_budget    one near and one far pair of every document that is long enough and that the cheap tier accepts
+    scores          the model measures those pairs
+    budget          the rest of the budget goes to the documents where it changes the plan most
+    scores          the model measures their further pairs
+
+Budgets are decided in one process from small columns. The model runs document by document, and its values are kept by
+content.
 """
 
 from collections.abc import Sequence
@@ -12,20 +16,21 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
+from pipelines.documents import Documents, n_chunks, side_by_side
 from pipelines.score import measure
 from pipelines.score import others as also
-from pipelines.score.budget import Budgeted, cost, cuts, first_round, second_round
+from pipelines.score.budget import Budgeted, Limits, first_round, spend
 from pipelines.score.chunk_gain import Assembly, score_shard
 from pipelines.score.kept_pairs import Measured
 from pipelines.score.others import Also, AlsoParams
-from pipelines.shares import MICRO, Top
+from pipelines.shares import Top
 from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard, Store, name_of
 from pipelines.store.files import HashedFile
 from schemas.tables import BUDGET
 from scorers import lm
 from scorers.chunk_gain import MIN_CHUNKS
-from scorers.chunk_gain.calibration import Calibration
+from scorers.chunk_gain.calibration import NamedCalibration
 
 VERSION = 2  # raise when the same params would give other rows
 
@@ -41,43 +46,90 @@ class ScoreParams(BaseModel):
     chunk_tokens: PositiveInt = 128
     most_pairs: PositiveInt = 64  # of a document
     aim_share: Top | None = None  # the second round aims at this cut: the top of each domain's tokens; None: at no cut
-    calibration: Calibration | None = None  # None: no correction
+    calibration: NamedCalibration | None = None  # None: no correction
     also: tuple[Also, ...] = ()  # other scorers of the documents that the model looks at
     also_tokens: PositiveInt = 65_536  # of a document, its first, that these read
 
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.budget_tokens, self.chunk_tokens, self.most_pairs)
 
-class Columns:
-    """What is decided from: the small columns of all documents, shard after shard."""
+    @property
+    def variance(self) -> float:
+        """Of one far pair's gain, in nats squared."""
+        return float(np.mean(self.calibration.far.residual_variance)) if self.calibration else UNKNOWN_VARIANCE
 
-    def __init__(self, documents: Sequence[Shard], tokens: Sequence[Shard], cheap: Sequence[Shard], store: Store):
-        text = pa.concat_tables([store.read(s, ("content_hash", "domain")) for s in documents])
-        ids = pa.concat_tables([store.read(s, ("document_id", "n_tokens")) for s in tokens])
-        screened = pa.concat_tables([store.read(s, ("refused",)) for s in cheap])
-        self.n_rows = [s.n_rows for s in documents]
-        self.document_id, self.content_hash = ids["document_id"], text["content_hash"].to_pylist()
-        self.domain = np.array(text["domain"].to_pylist(), object)
-        self.n_tokens = ids["n_tokens"].fill_null(0).to_numpy().astype(np.int64)
-        self.refused = np.array([reason or "" for reason in screened["refused"].to_pylist()], object)
 
-    def reasons(self, params: ScoreParams) -> np.ndarray:
-        """[n] why the model does not look at a document, or "". What the cheap tier refuses says so at any length."""
-        too_short = (self.n_tokens - 1) // params.chunk_tokens < MIN_CHUNKS
-        by_length = np.where(too_short, "too_short", np.where(self.n_tokens < params.min_tokens, "short", ""))
-        reasons = np.where(self.refused == "", by_length, self.refused).astype(object)
-        reasons[self.n_tokens == 0] = "dropped"
-        return reasons
+def reasons(documents: Documents, refused: pa.ChunkedArray, params: ScoreParams) -> np.ndarray:
+    """[n] object, why the model does not read a document, or "". The cheap tier's reason comes first, at any length.
 
-    def tables(self, budget: Budgeted) -> list[pa.Table]:
-        """BUDGET, shard by shard."""
-        columns = [self.document_id, pa.array(budget.n_pairs, pa.int32()), pa.array(budget.why.tolist(), pa.string())]
-        whole = pa.table(columns, schema=BUDGET)
-        starts = np.concatenate([[0], np.cumsum(self.n_rows)])
-        return [whole.slice(int(start), n) for start, n in zip(starts, self.n_rows, strict=False)]
+    refused: [n] of SCORES_CHEAP.
+    """
+    n_tokens = documents.n_tokens
+    too_short = n_chunks(n_tokens, params.chunk_tokens) < MIN_CHUNKS
+    by_length = np.where(too_short, "too_short", np.where(n_tokens < params.min_tokens, "short", ""))
+    of_cheap = refused.fill_null("").to_numpy(zero_copy_only=False)
+    return np.where(n_tokens == 0, "dropped", np.where(of_cheap == "", by_length, of_cheap))
+
+
+def written(documents: Documents, budget: Budgeted, n_rows: Sequence[int], store: Store) -> list[Shard]:
+    """BUDGET, in shards of `n_rows` rows."""
+    columns = [documents.document_id, pa.array(budget.n_pairs, pa.int32()), pa.array(budget.why, pa.string())]
+    table = pa.table(columns, schema=BUDGET)
+    stops = np.cumsum(n_rows, dtype=np.int64).tolist()
+    return [store.write("BUDGET", table.slice(stop - n, n)) for stop, n in zip(stops, n_rows, strict=True)]
+
+
+def first_budget(columns: list[tuple[Read, ...]], params: ScoreParams, engine: Engine) -> list[Shard]:
+    """BUDGET of the first round.
+
+    columns: for each shard content_hash and domain, document_id and n_tokens, and the cheap tier's `refused`.
+    """
+    sizes = params.min_tokens, params.chunk_tokens, params.budget_tokens
+    name = name_of("first_budget", VERSION, sizes, keys_of(columns))
+
+    def make() -> list[Shard]:
+        table = side_by_side(columns, engine.store)
+        documents = Documents.of(table)
+        budget = first_round(documents, reasons(documents, table["refused"], params), params.limits)
+        return written(documents, budget, [own.shard.n_rows for own, *_ in columns], engine.store)
+
+    return engine.once("first_budget", name, make)
+
+
+def final_budget(
+    columns: list[tuple[Read, ...]], first: list[Shard], scores: list[Shard], params: ScoreParams, engine: Engine
+) -> list[Shard]:
+    """BUDGET after the second round.
+
+    Args:
+        columns: see first_budget.
+        first, scores: BUDGET of the first round, and SCORES_CHUNK_GAIN from it.
+    """
+    reads = [
+        (*own, Read(budget, ("n_pairs", "why")), Read(score, ("score",)))
+        for own, budget, score in zip(columns, first, scores, strict=True)
+    ]
+    own_params = params.model_dump(mode="json", exclude={"also", "also_tokens"})  # other scorers change no budget
+    name = name_of("budget", VERSION, own_params, keys_of(reads))
+
+    def make() -> list[Shard]:
+        table = side_by_side(reads, engine.store)
+        documents = Documents.of(table)
+        before = Budgeted(table["n_pairs"].to_numpy(), table["why"].to_numpy(zero_copy_only=False))
+        budget = spend(documents, before, table["score"], params.aim_share, params.variance, params.limits)
+        return written(documents, budget, [shard.n_rows for shard in first], engine.store)
+
+    return engine.once("budget", name, make)
+
+
+def keys_of(reads: list[tuple[Read, ...]]) -> list[list[list[object]]]:
+    return [[read.key() for read in each] for each in reads]
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """A run of this stage: what it reads, and where its values lie. shards[k] of each table stand side by side."""
+    """A run of this stage: the tables it reads, whose shards are parallel, and where its values are kept."""
 
     documents: list[Shard]
     tokens: list[Shard]
@@ -86,22 +138,26 @@ class Scoring:
     engine: Engine
 
     def scores(self, budget: Sequence[Shard]) -> list[Shard]:
-        """SCORES_CHUNK_GAIN for a budget, with what it needs measured first."""
-        each = (
+        """SCORES_CHUNK_GAIN for a budget; what it needs is measured first."""
+        reads = [
             (Read(text, ("content_hash",)), Read(ids, ("input_ids",)), Read(given, ("document_id", "n_pairs", "why")))
             for text, ids, given in zip(self.documents, self.tokens, budget, strict=True)
-        )
-        reads, store = list(each), self.engine.store
-        actions = SCORE.actions(self.assembly, reads)
-        new = [store.find("score", action.name) is None for action in actions]
-        wanted = [
-            wanted_of(action.reads, self.params.chunk_tokens, store) if is_new else []
-            for action, is_new in zip(actions, new, strict=True)
         ]
-        work = list(zip(self.tokens, wanted, strict=True))
+        actions = SCORE.actions(self.assembly, reads)
+        missing = [k for k, action in enumerate(actions) if self.engine.store.find("score", action.name) is None]
+        work = [(self.tokens[k], self.readings(k, budget[k])) for k in missing]
         measured = Measured(self.assembly.measured)
         measure.run(work, self.params.model, self.params.chunk_tokens, measured, self.engine)
         return self.engine.shards(SCORE, self.assembly, reads)
+
+    def readings(self, k: int, budget: Shard) -> list[measure.Reading]:
+        """What the model reads of the k-th shard."""
+        reads = (
+            Read(self.documents[k], ("content_hash",)),
+            Read(self.tokens[k], ("n_tokens",)),
+            Read(budget, ("n_pairs",)),
+        )
+        return measure.readings_of(side_by_side([reads], self.engine.store), self.params.chunk_tokens)
 
 
 SCORE = ShardStage("score", VERSION, "SCORES_CHUNK_GAIN", score_shard)
@@ -111,7 +167,7 @@ def run(
     documents: list[Shard], tokens: list[Shard], cheap: list[Shard], tokenizer: HashedFile, params: ScoreParams,
     engine: Engine,
 ) -> dict[str, list[Shard]]:  # fmt: skip
-    """BUDGET and SCORES_CHUNK_GAIN, a shard beside each shard of DOCUMENTS.
+    """BUDGET and SCORES_<kind>, a shard beside each shard of DOCUMENTS; and those of the first round, for a refresh.
 
     Args:
         tokens: of the model's own tokenizer.
@@ -120,82 +176,30 @@ def run(
         RecipeError: the model can't be loaded.
         NotMade: the engine only looks.
     """
-    fingerprint, store = lm.fingerprint(params.model), engine.store
-    measured = measure.folder_of(store, params.model, params.chunk_tokens, tokenizer.hash)
+    fingerprint = lm.fingerprint(params.model)
+    measured = measure.folder_of(engine.store, params.model, params.chunk_tokens, tokenizer.hash)
     assembly = Assembly(
         fingerprint=fingerprint, chunk_tokens=params.chunk_tokens, tokenizer=tokenizer,
         calibration=params.calibration, measured=measured.folder,
     )  # fmt: skip
     scoring = Scoring(documents, tokens, params, assembly, engine)
-    reads = [Read(s, ("content_hash", "domain")) for s in documents]
-    reads += [Read(s, ("document_id", "input_ids")) for s in tokens] + [Read(s, ("refused",)) for s in cheap]
-    asked_for = params.model_copy(update={"also": ()})  # other scorers change no budget
-    name = name_of("budget", VERSION, asked_for, list(fingerprint), tokenizer, [r.key() for r in reads])
-    budget = engine.find("budget", name)
-    if budget is None:
-        columns = Columns(documents, tokens, cheap, store)
-        first = first_round(
-            columns.reasons(params), (columns.n_tokens - 1) // params.chunk_tokens, columns.n_tokens,
-            columns.content_hash, params.budget_tokens, params.chunk_tokens,
-        )  # fmt: skip
-        seen = scoring.scores([store.write("BUDGET", table) for table in columns.tables(first)])
-        final = spend(columns, first, seen, params, store)
-        budget = store.commit("budget", name, [store.write("BUDGET", table) for table in columns.tables(final)])
-    found = {"BUDGET": budget, "SCORES_CHUNK_GAIN": scoring.scores(budget)}
+    columns: list[tuple[Read, ...]] = [
+        (Read(text, ("content_hash", "domain")), Read(ids, ("document_id", "n_tokens")), Read(own, ("refused",)))
+        for text, ids, own in zip(documents, tokens, cheap, strict=True)
+    ]
+    first = first_budget(columns, params, engine)
+    first_scores = scoring.scores(first)
+    budget = final_budget(columns, first, first_scores, params, engine)
+    tables = {
+        "FIRST_BUDGET": first,
+        "FIRST_SCORES": first_scores,
+        "BUDGET": budget,
+        "SCORES_CHUNK_GAIN": scoring.scores(budget),
+    }
     for scorer in params.also:
         asked = AlsoParams(
             scorer=scorer, model=params.model, fingerprint=fingerprint, tokenizer=tokenizer.hash,
             most_tokens=params.also_tokens,
         )  # fmt: skip
-        found[f"SCORES_{scorer.kind.upper()}"] = also.run(documents, tokens, budget, asked, engine)
-    return found
-
-
-def wanted_of(reads: Sequence[Read], chunk_tokens: int, store: Store) -> list[measure.Wanted]:
-    """The documents of a shard that the model is to look at."""
-    text, ids, given = (read.shard for read in reads)
-    content_hash = store.read(text, ["content_hash"])["content_hash"].to_pylist()
-    n_tokens = store.read(ids, ["n_tokens"])["n_tokens"].fill_null(0).to_numpy()
-    n_pairs = store.read(given, ["n_pairs"])["n_pairs"].to_numpy()
-    found = []
-    for k in np.flatnonzero(n_pairs):
-        s, n = int(n_tokens[k] - 1) // chunk_tokens, int(n_pairs[k])
-        price = cost(s, content_hash[k], n, chunk_tokens)
-        found.append(measure.Wanted(int(k), content_hash[k], s, n, price))
-    return found
-
-
-def spend(
-    columns: Columns,
-    first: Budgeted,
-    seen: Sequence[Shard],
-    params: ScoreParams,
-    store: Store,
-) -> Budgeted:
-    """The second round, from what the first one found."""
-    found = pa.concat_tables([store.read(s, ("score",)) for s in seen])["score"]
-    known = found.is_valid().to_numpy()
-    score = np.rint(found.fill_null(0).to_numpy() * MICRO).astype(np.int64)
-    gap = None
-    if params.aim_share is not None and known.any():
-        aim: float = params.aim_share
-        cut = np.zeros(len(score), np.int64)
-        hashes = np.array(columns.content_hash, object)
-        cut[known] = cuts(score[known], columns.n_tokens[known], columns.domain[known], hashes[known], lambda _: aim)
-        gap = score - cut
-    one = params.calibration.far.residual_variance if params.calibration else (UNKNOWN_VARIANCE,)
-    variance = np.full(len(score), round(float(np.mean(one)) * MICRO * MICRO), np.int64)
-    rest = known | (first.n_pairs == 0)  # what came out as no number gets no second look
-    n_chunks, hashes = (columns.n_tokens - 1) // params.chunk_tokens, np.array(columns.content_hash, object)
-    lost = sum(
-        cost(int(n_chunks[k]), hashes[k], int(first.n_pairs[k]), params.chunk_tokens)
-        for k in np.flatnonzero(~rest).tolist()
-    )
-    found_for = second_round(
-        Budgeted(first.n_pairs[rest], first.why[rest]), n_chunks[rest], columns.n_tokens[rest], hashes[rest].tolist(),
-        params.budget_tokens - lost, params.chunk_tokens, params.most_pairs, None if gap is None else gap[rest],
-        variance[rest],
-    )  # fmt: skip
-    n_pairs, why = first.n_pairs.copy(), first.why.copy()
-    n_pairs[rest], why[rest] = found_for.n_pairs, found_for.why
-    return Budgeted(n_pairs, why)
+        tables[f"SCORES_{scorer.kind.upper()}"] = also.run(documents, tokens, budget, asked, engine)
+    return tables

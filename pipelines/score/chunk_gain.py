@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipelines.documents import without_eos
 from pipelines.score.kept_pairs import Measured
 from pipelines.store.files import HashedFile
 from schemas.errors import NotMade
@@ -39,7 +40,7 @@ def score_shard(documents: pa.Table, tokens: pa.Table, budget: pa.Table, params:
         pairs = [MeasuredPair(*values) for values in measured.of(content)[:n]]
         if len(pairs) < n:
             raise NotMade(f"{content}: {len(pairs)} of {n} pairs were measured")
-        chunks = chunks_of(tokens["input_ids"][k].values.to_numpy()[:-1], params.chunk_tokens)
+        chunks = chunks_of(without_eos(tokens["input_ids"], k), params.chunk_tokens)
         found = parts(pairs, chunks, content, params.calibration)
         rows.append(scored(budget["document_id"][k].as_py(), found, pairs))
     return pa.Table.from_pylist(rows, schema=SCORES_CHUNK_GAIN)

@@ -1,14 +1,17 @@
-"""Run the model on documents, spread over the workers; what it says is kept document by document, as it comes.
+"""Run the model on documents, spread over the workers; its values are kept document by document, as they come.
 
-An element of the pipeline is some rows of one shard of TOKENS, of about ITEM_TOKENS model tokens. What was measured
-before is never measured again: a build that was killed goes on behind the last pair that it kept.
+An element of the pipeline is some rows of one shard of TOKENS, of about ITEM_TOKENS model tokens. A pair is measured
+once: a build that was killed resumes after the last pair that it kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
+from pipelines.documents import n_chunks, without_eos
+from pipelines.score.budget import cost
 from pipelines.score.kept_pairs import Measured
 from pipelines.stage import Engine, over_each
 from pipelines.store import Shard, Store, name_of
@@ -22,8 +25,8 @@ ITEM_TOKENS = 16_000  # of model passes: half a minute of a core
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A document to look at: its row in a shard of TOKENS, and how many of its pairs."""
+class Reading:
+    """A document that the model reads: its row in a shard of TOKENS, and how many of its pairs."""
 
     row: int
     content_hash: str
@@ -35,64 +38,77 @@ class Wanted:
 @dataclass(frozen=True)
 class Item:
     tokens: Shard
-    wanted: tuple[Wanted, ...]
+    readings: tuple[Reading, ...]
+
+    @property
+    def price(self) -> int:
+        return sum(reading.price for reading in self.readings)
 
 
 def folder_of(
     store: Store, params: lm.ModelParams, chunk_tokens: int, tokenizer: str, use: str = "chunk_gain"
 ) -> Measured:
-    """Where the values of a model live: under a hash of all that they depend on but the text."""
+    """Where the values of a model are kept: under a hash of all that they depend on except the text."""
     name = name_of(use, VERSION, lm.fingerprint(params), chunk_tokens, tokenizer)
     return Measured(store.root / "measured" / use / name)
 
 
-def items(shards: Sequence[tuple[Shard, Sequence[Wanted]]]) -> list[Item]:
-    """Work of about equal size: neighbours in a shard go together."""
-    found = []
-    for shard, wanted in shards:
-        batch: list[Wanted] = []
-        for one in wanted:
-            if batch and sum(w.price for w in batch) + one.price > ITEM_TOKENS:
-                found.append(Item(shard, tuple(batch)))
-                batch = []
-            batch.append(one)
-        if batch:
-            found.append(Item(shard, tuple(batch)))
-    return sorted(
-        found, key=lambda item: -sum(w.price for w in item.wanted)
-    )  # the largest first: none is left at the end
+def readings_of(columns: pa.Table, chunk_tokens: int) -> list[Reading]:
+    """What the model reads of a shard. columns: content_hash, n_tokens and the n_pairs of its budget."""
+    n_pairs = columns["n_pairs"].to_numpy()
+    rows = np.flatnonzero(n_pairs)
+    mine = columns.take(rows)
+    chunks = n_chunks(mine["n_tokens"].to_numpy(), chunk_tokens)
+    each = zip(rows.tolist(), mine["content_hash"].to_pylist(), chunks.tolist(), n_pairs[rows].tolist(), strict=True)
+    return [
+        Reading(row, content_hash, s, n, cost(s, content_hash, n, chunk_tokens)) for row, content_hash, s, n in each
+    ]
+
+
+def items(shards: Iterable[tuple[Shard, Sequence[Reading]]]) -> list[Item]:
+    """Work of about equal size: neighbours in a shard go together. The largest comes first, so that none ends late."""
+    batches: list[Item] = []
+    for shard, readings in shards:
+        batch = Item(shard, ())
+        for reading in readings:
+            if batch.readings and batch.price + reading.price > ITEM_TOKENS:
+                batches.append(batch)
+                batch = Item(shard, ())
+            batch = Item(shard, (*batch.readings, reading))
+        if batch.readings:
+            batches.append(batch)
+    return sorted(batches, key=lambda item: -item.price)
 
 
 def measure_item(item: Item, model: lm.ModelParams, chunk_tokens: int, measured: Measured, store: Store) -> int:
-    """Measure what is missing of each document. Returns the model tokens that were forwarded."""
+    """Measure the missing pairs of each document. Returns the model tokens that were forwarded."""
     engine = lm.load(model)
     ids = store.read(item.tokens, ["input_ids"])["input_ids"]
     forwarded = 0
-    for one in item.wanted:
-        known = measured.of(one.content_hash)
-        of_document = chunks_of(np.array(ids[one.row].values.to_numpy()[:-1]), chunk_tokens)
-        chunks = Chunks(engine, of_document[: one.n_chunks], engine.anchor)
-        for block in measure(chunks, one.content_hash, one.n_pairs, known):
-            measured.add(one.content_hash, block)
+    for reading in item.readings:
+        earlier = measured.of(reading.content_hash)
+        text = chunks_of(without_eos(ids, reading.row), chunk_tokens)
+        chunks = Chunks(engine, text[: reading.n_chunks], engine.anchor)
+        for block in measure(chunks, reading.content_hash, reading.n_pairs, earlier):
+            measured.add(reading.content_hash, block)
         store.tell({"stage": "measure", "event": "made", "documents": 1, "bytes": 0, "model_tokens": chunks.forwarded})
         forwarded += chunks.forwarded
     return forwarded
 
 
 def run(
-    shards: Sequence[tuple[Shard, Sequence[Wanted]]], model: lm.ModelParams, chunk_tokens: int, measured: Measured,
+    shards: Iterable[tuple[Shard, Sequence[Reading]]], model: lm.ModelParams, chunk_tokens: int, measured: Measured,
     engine: Engine,
 ) -> None:  # fmt: skip
-    """Have every wanted pair measured.
+    """Measure every pair that was not measured before.
 
     Raises:
         NotMade: the engine only looks, and something is missing.
         RecipeError, StageError: the model can't be loaded or run.
     """
-    missing = [(shard, [w for w in wanted if len(measured.of(w.content_hash)) < w.n_pairs]) for shard, wanted in shards]
-    todo = items(missing)
+    todo = items((shard, [r for r in each if len(measured.of(r.content_hash)) < r.n_pairs]) for shard, each in shards)
     if not todo:
         return
     engine.must_make("score")
-    with engine.reported("measure", sum(len(item.wanted) for item in todo)), engine.pipeline("measure") as p:
+    with engine.reported("measure", sum(len(item.readings) for item in todo)), engine.pipeline("measure") as p:
         over_each(measure_item, model, chunk_tokens, measured, engine.store)(p, todo)

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from pipelines.documents import without_eos
 from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard, Store, name_of
 from pipelines.store.files import write_json
@@ -87,7 +88,7 @@ def also_shard(documents: pa.Table, tokens: pa.Table, budget: pa.Table, params: 
     ):
         row = dict.fromkeys(table.names) | {"document_id": budget["document_id"][k].as_py()}
         if n:
-            ids = tokens["input_ids"][k].values.to_numpy()[:-1][: params.most_tokens]
+            ids = without_eos(tokens["input_ids"], k)[: params.most_tokens]
             row |= kept(folder / content[:2] / f"{content}.json", ids, params, store)
         else:
             row |= {"status": why if why in ("dropped", "too_short") else "not_scored", "reason": why}
@@ -100,7 +101,7 @@ def kept(path: Path, ids: np.ndarray, params: AlsoParams, store: Store) -> dict[
     try:
         return json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
-        found = params.scorer.score(lm.load(params.model), np.array(ids))
+        found = params.scorer.score(lm.load(params.model), ids)
         said: dict[str, object] = {"status": found.status, "reason": found.reason, **found.parts}
         write_json(path, said, store.parts())
         store.tell({"stage": params.scorer.kind, "event": "made", "documents": 1, "bytes": 0})

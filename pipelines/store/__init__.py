@@ -74,11 +74,14 @@ class Store:
     def seal_path(self, shard: Shard) -> Path:
         return self.path(shard).with_suffix(".seal")
 
-    def begin(self) -> None:
-        """Empty the scratch folder and the progress file. Only for the process that holds the root's lock."""
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Begin with an empty scratch folder and progress file. Only for the process that holds the root's lock."""
         shutil.rmtree(self.root / "scratch", ignore_errors=True)
         (self.root / "scratch").mkdir()
         (self.root / "progress.jsonl").write_bytes(b"")
+        yield
+        shutil.rmtree(self.root / "scratch", ignore_errors=True)
 
     @contextmanager
     def scratch(self, name: str) -> Iterator[Scratch]:
@@ -175,6 +178,16 @@ class Store:
         except (OSError, KeyError, TypeError):
             return False
 
+    def is_damaged(self, shard: Shard) -> bool:
+        """Whether a shard that an action lists must be made again."""
+        if not self.verify:
+            return not self.is_listed(shard)
+        try:
+            check_once(self, shard)
+        except DamagedError:
+            return True
+        return False
+
     def is_whole(self, shard: Shard) -> bool:
         """Whether the shard's file is undamaged. Reads all of it."""
         try:
@@ -198,13 +211,20 @@ class Store:
 
     def find(self, stage: str, name: str) -> list[Shard] | None:
         """What the action made; None where it was never committed, or a shard of it is missing or damaged."""
+        shards = self.recorded(stage, name)
+        return None if shards is None or any(self.is_damaged(shard) for shard in shards) else shards
+
+    def damaged(self, stage: str, name: str) -> list[str]:
+        """TABLE/HASH of each missing or damaged shard of an action that was committed."""
+        shards = self.recorded(stage, name) or []
+        return [f"{shard.table}/{shard.content_hash}" for shard in shards if self.is_damaged(shard)]
+
+    def recorded(self, stage: str, name: str) -> list[Shard] | None:
+        """The shards of a committed action, whatever became of their files; None where its record is unreadable."""
         try:
-            record = json.loads(self.action_path(stage, name).read_bytes())
-            shards = [load_shard(item) for item in record["shards"]]
+            return [load_shard(item) for item in json.loads(self.action_path(stage, name).read_bytes())["shards"]]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None  # never committed, or its record is damaged
-        is_there = self.is_whole if self.verify else self.is_listed
-        return shards if all(is_there(shard) for shard in shards) else None
+            return None
 
     def commit(self, stage: str, name: str, shards: list[Shard], n_documents: int = 0, n_bytes: int = 0) -> list[Shard]:
         """Record what an action made, after its shards, and report its progress."""

@@ -11,7 +11,7 @@ from pipelines.screen import ScreenParams
 from pipelines.stage import Runner
 from pipelines.store import Store
 from schemas.tables import DOCUMENTS, DUPLICATES
-from tests.scorers.test_words import real_documents
+from tests.scorers.cheap.test_words import real_documents
 
 ONE = Runner(workers=1)
 

@@ -69,8 +69,9 @@ def contexts(n_tokens: int, long: int, short: int, stride: int) -> dict[int, tup
 
 
 @pytest.mark.parametrize(("block", "anchor"), [(1, 17), (3, 17), (3, None)])
-@pytest.mark.parametrize(("long", "short", "stride"), SIZES)
-def test_token_nll_is_that_of_each_tokens_own_contexts(long, short, stride, block, anchor, tiny, slow_nll):
+@pytest.mark.parametrize("sizes", SIZES)
+def test_token_nll_is_that_of_each_tokens_own_contexts(sizes, block, anchor, tiny, slow_nll):
+    long, short, stride = sizes
     lm, before = replace(tiny.lms[block], anchor=anchor), () if anchor is None else (anchor,)
     for n_tokens in LENGTHS:
         ids = document(n_tokens, n_tokens)

@@ -1,10 +1,8 @@
 """Stand-in clients on PATH, and gatherings of what they serve."""
 
-from importlib import import_module
-
 import pytest
 
-from pipelines.gather import fetching
+from pipelines.gather import fetching, registries
 from tests.clients import Registries
 from tests.pipelines.gather.small import FILES, Run
 
@@ -16,7 +14,7 @@ def served(tmp_path, monkeypatch):
     for (registry, file), files in FILES.items():
         made.put(registry, file, files)
     monkeypatch.setenv("PATH", str(made.bin))
-    monkeypatch.setattr(import_module("pipelines.gather.registries"), "has_pip", lambda: False)
+    monkeypatch.setattr(registries, "has_pip", lambda: False)
     monkeypatch.setattr(fetching, "PAUSE_SECONDS", (0, 0))
     return made
 

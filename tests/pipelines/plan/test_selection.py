@@ -8,10 +8,11 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from pipelines.keys import contents, salt
+from pipelines.documents import Documents
+from pipelines.keys import salt
 from pipelines.plan.selection import Judged, SelectParams, chosen
 from schemas.lengths import bucket_of
-from tests.pipelines.test_upsample import slow_key
+from tests.pipelines.plan.test_upsample import slow_key
 
 SEEDS = range(200)
 DOMAINS = ("a", "b", "c", "empty")
@@ -41,9 +42,9 @@ def case(seed, by=None):
 
 
 def fast(c):
-    content = contents(pa.array(c.hashes, pa.string()))
-    judged = Judged(c.score, c.has_score, c.reason)
-    return chosen(judged, DOMAINS, c.domain, c.n_tokens, content, c.params, c.seed)
+    hashes = pa.chunked_array([pa.array(c.hashes, pa.string())])
+    documents = Documents(hashes, hashes, DOMAINS, c.domain, c.n_tokens)
+    return chosen(documents, Judged(c.score, c.has_score, c.reason), c.params, c.seed)
 
 
 def slow_top(order, n_tokens, share):

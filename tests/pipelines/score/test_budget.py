@@ -7,9 +7,24 @@ from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 
+from pipelines.documents import Documents
 from pipelines.plan.selection import top
-from pipelines.score.budget import FIRST, STEP, Budgeted, cost, cuts, first_round, n_far_of, risk, second_round
+from pipelines.score.budget import (
+    FIRST,
+    STEP,
+    Budgeted,
+    Limits,
+    cost,
+    costs,
+    cuts,
+    first_round,
+    n_far_of,
+    risk,
+    second_round,
+    spend,
+)  # fmt: skip
 from scorers.chunk_gain.pairs import FAR, first_pairs, n_far, n_near
 
 SEEDS = range(250)
@@ -21,7 +36,7 @@ def case(seed):
     rng = random.Random(seed)
     n = rng.randint(0, 9)
     n_chunks = [rng.choice([8, 9, 12, 30, 31, 80]) for _ in range(n)]
-    n_tokens = [s * C + rng.choice([0, 0, 5]) for s in n_chunks]
+    n_tokens = [s * C + rng.choice([1, 1, 6]) for s in n_chunks]
     hashes = [f"{rng.getrandbits(128):032x}" for _ in range(n)]
     refused = [rng.choice(["", "", "", "short", "repeats"]) for _ in range(n)]
     gap = [rng.choice([0, 0, 5, 20_000, -20_000, 400_000]) for _ in range(n)]
@@ -41,13 +56,24 @@ def permuted(c, order):
     )  # fmt: skip
 
 
+def documents_of(c, domain=None):
+    """The small columns of a case."""
+    names = domain if domain is not None else ["a"] * len(c.hashes)
+    columns = {"document_id": c.hashes, "content_hash": c.hashes, "domain": names}
+    table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+    return Documents.of(table.append_column("n_tokens", pa.array(c.n_tokens, pa.int32())))
+
+
+def limits(c):
+    return Limits(c.budget, C, c.most)
+
+
 def first(c):
-    return first_round(c.refused, c.n_chunks, c.n_tokens, c.hashes, c.budget, C)
+    return first_round(documents_of(c), c.refused, limits(c))
 
 
 def second(c, given=None):
-    given = given or first(c)
-    return second_round(given, c.n_chunks, c.n_tokens, c.hashes, c.budget, C, c.most, c.gap, c.variance)
+    return second_round(documents_of(c), given or first(c), c.gap, c.variance, limits(c))
 
 
 def spent(c, one, two=None):
@@ -181,7 +207,7 @@ def test_what_is_given_is_left_as_it_is():
 def alike(n, **changes):
     """n documents of 30 chunks that only their hashes tell apart."""
     values = {
-        "refused": np.array([""] * n, object), "n_chunks": np.full(n, 30), "n_tokens": np.full(n, 480),
+        "refused": np.array([""] * n, object), "n_chunks": np.full(n, 30), "n_tokens": np.full(n, 481),
         "hashes": [f"{k:032x}" for k in range(n)][::-1], "gap": np.zeros(n, np.int64),
         "variance": np.full(n, 60_000_000_000), "budget": 10**6, "most": 64,
     }  # fmt: skip
@@ -201,7 +227,7 @@ def test_a_shorter_document_may_fit_where_a_longer_one_did_not():
     """Its two pairs touch three chunks, not four."""
     three = next(h for h in (f"{k:032x}" for k in range(1000)) if slow_cost(30, h, 2) == 2 * 15 + 3 * 17)
     four = next(h for h in (f"{k:032x}" for k in range(1000)) if slow_cost(30, h, 2) == 2 * 15 + 4 * 17)
-    c = alike(2, hashes=[four, three], n_tokens=np.array([490, 480]), budget=2 * 15 + 3 * 17)
+    c = alike(2, hashes=[four, three], n_tokens=np.array([490, 481]), budget=2 * 15 + 3 * 17)
     assert rows(first(c)) == [(0, "budget"), (2, "first")]
 
 
@@ -212,7 +238,7 @@ def test_more_goes_to_the_nearer_the_longer_and_the_less_known():
 
     assert more(gap=np.array([200_000, 900_000])) == [True, False]
     assert more(gap=np.array([-900_000, -200_000])) == [False, True]
-    assert more(gap=np.array([200_000, 200_000]), n_tokens=np.array([480, 495])) == [False, True]
+    assert more(gap=np.array([200_000, 200_000]), n_tokens=np.array([481, 495])) == [False, True]
     assert more(gap=None, variance=np.array([10**9, 10**10])) == [False, True]
 
 
@@ -284,13 +310,17 @@ def scores(seed):
     return score, n_tokens, domain, [f"{rng.getrandbits(128):032x}" for _ in range(n)]
 
 
+def fast_cuts(score, n_tokens, domain, hashes, share):
+    return cuts(documents_of(SimpleNamespace(hashes=hashes, n_tokens=n_tokens), list(domain)), score, share)
+
+
 SHARES = {"a": 0.25, "b": 0.5, "c": 1.0}
 
 
 def test_cuts_are_the_slow_ones():
     for seed in SEEDS:
         score, n_tokens, domain, hashes = scores(seed)
-        found = cuts(score, n_tokens, domain, hashes, SHARES.__getitem__)
+        found = fast_cuts(score, n_tokens, domain, hashes, SHARES.__getitem__)
         for name in set(domain):
             here = np.flatnonzero(domain == name)
             wanted = slow_cut(score[here], n_tokens[here], [hashes[k] for k in here], SHARES[name])
@@ -300,7 +330,7 @@ def test_cuts_are_the_slow_ones():
 def test_the_cut_is_the_last_that_the_plan_chooses():
     for seed in SEEDS:
         score, n_tokens, domain, hashes = scores(seed)
-        found = cuts(score, n_tokens, domain, hashes, SHARES.__getitem__)
+        found = fast_cuts(score, n_tokens, domain, hashes, SHARES.__getitem__)
         for name in set(domain):
             here = np.flatnonzero(domain == name)
             order = np.array(sorted(here, key=lambda k: (-score[k], hashes[k])))
@@ -311,13 +341,76 @@ def test_the_cut_is_exact_for_decimal_shares():
     score, n_tokens = np.arange(100, 0, -1), np.ones(100, np.int64)
     hashes = [f"{k:032x}" for k in range(100)]
     for percent in range(1, 101):
-        found = cuts(score, n_tokens, np.array(["a"] * 100, object), hashes, lambda _, percent=percent: percent / 100)
+        found = fast_cuts(score, n_tokens, ["a"] * 100, hashes, lambda _, percent=percent: percent / 100)
         assert found[0] == 101 - percent, f"{percent=}"
 
 
 def test_no_scores_have_no_cuts():
     none = np.empty(0, np.int64)
-    assert cuts(none, none, np.empty(0, object), [], SHARES.__getitem__).tolist() == []
+    assert fast_cuts(none, none, [], [], SHARES.__getitem__).tolist() == []
+    c = SimpleNamespace(hashes=["1" * 32], n_tokens=np.array([5]))
+    named = Documents.of(
+        pa.table({"document_id": c.hashes, "content_hash": c.hashes, "domain": ["b"], "n_tokens": [5]}), ["a", "c"]
+    )
+    assert cuts(named, np.array([7]), SHARES.__getitem__).tolist() == [7]  # a domain without a document has no cut
+
+
+# -- both rounds, from the scores of the first
+
+
+def score_column(values):
+    return pa.chunked_array([pa.array(values, pa.float64())])
+
+
+def slow_spend(c, given, score, domain, aim, variance):
+    """The second round of a case in which what failed is not there and the budget is what it left."""
+    failed = [k for k in range(len(c.hashes)) if given.n_pairs[k] and score[k] is None]
+    scored = [k for k, value in enumerate(score) if value is not None]
+    micro = np.array([round((value or 0) * 10**6) for value in score], np.int64)
+    gap = np.zeros(len(score), np.int64)
+    for name in set(domain):
+        here = [k for k in scored if domain[k] == name]
+        if here and aim:
+            gap[here] = micro[here] - slow_cut(micro[here], c.n_tokens[here], [c.hashes[k] for k in here], aim)
+    left = c.budget - sum(slow_cost(c.n_chunks[k], c.hashes[k], int(given.n_pairs[k])) for k in failed)
+    rest = [k for k in range(len(c.hashes)) if k not in failed]
+    some = permuted(c, np.array(rest, int))
+    some.gap, some.budget = gap[rest] if aim and scored else None, left
+    some.variance = np.full(len(rest), round(variance * 10**12))
+    found = slow_second(some, Budgeted(given.n_pairs[rest], given.why[rest]))
+    rows_of = dict(zip(rest, found, strict=True))
+    return [rows_of.get(k, (int(given.n_pairs[k]), given.why[k])) for k in range(len(c.hashes))]
+
+
+def spend_case(seed):
+    c, rng = case(seed), random.Random(-seed)
+    given = first(c)
+    score = [rng.choice([None, 0.0, 0.25, 0.3, -0.1]) if n else None for n in given.n_pairs.tolist()]
+    return c, given, score, [rng.choice("ab") for _ in c.hashes], rng.choice([None, 0.25, 0.5])
+
+
+def test_what_is_spent_after_the_first_scores_is_the_slow_one():
+    for seed in SEEDS:
+        c, given, score, domain, aim = spend_case(seed)
+        final = spend(documents_of(c, domain), given, score_column(score), aim, 0.06, limits(c))
+        assert rows(final) == slow_spend(c, given, score, domain, aim, 0.06), f"{seed=}"
+
+
+def test_a_document_whose_score_is_no_number_gets_no_more_pairs_and_its_price_is_paid():
+    c = alike(2, budget=slow_cost(30, "0" * 31 + "0", 2) + six(30, "0" * 31 + "1"))
+    given = Budgeted(np.array([2, 2]), np.array(["first", "first"], object))
+    final = spend(documents_of(c), given, score_column([0.1, None]), None, 0.06, limits(c))
+    assert rows(final) == [(6, "more"), (2, "first")]
+    c.budget -= 1
+    assert rows(spend(documents_of(c), given, score_column([0.1, None]), None, 0.06, limits(c))) == [(2, "first")] * 2
+
+
+def test_costs_are_those_of_each_document():
+    c = case(5)
+    n = np.arange(len(c.hashes))
+    assert costs(documents_of(c), n, C) == [
+        slow_cost(s, h, int(k)) for s, h, k in zip(c.n_chunks, c.hashes, n, strict=True)
+    ]
 
 
 def test_the_cases_the_oracle_must_reach():
@@ -335,4 +428,8 @@ def test_the_cases_the_oracle_must_reach():
         any(a > b > 0 for a, b in zip(t.n_pairs[np.lexsort((c.hashes, -c.n_tokens))][1:], t.n_pairs, strict=False))
         for c, t in zip(cases, twos, strict=True)
     )
-    assert isinstance(ones[0], Budgeted)
+    spending = [spend_case(seed) for seed in SEEDS]
+    assert any(
+        None in [s for s, n in zip(score, given.n_pairs, strict=True) if n] for _, given, score, _, _ in spending
+    )
+    assert any(aim and len(set(domain)) == 2 and any(score) for _, _, score, domain, aim in spending)

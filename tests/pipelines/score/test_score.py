@@ -2,23 +2,26 @@
 
 import json
 import shutil
+from collections import Counter
 from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipelines import encode, score
 from pipelines.build import build
 from pipelines.encode import load as load_tokenizer
+from pipelines.garbage import collect
 from pipelines.recipe import load
 from pipelines.score import measure
 from pipelines.score import others as also
 from pipelines.score.budget import cost
 from pipelines.score.kept_pairs import Measured
 from pipelines.score.model import reader_of
-from pipelines.stage import LOOK_UP, Runner
-from pipelines.store import Store
+from pipelines.stage import Engine, Runner
+from pipelines.store import Shard, Store
 from pipelines.versions import shards_of
 from schemas.errors import NotMade, RecipeError, StageError
 from schemas.manifest import Manifest
@@ -32,6 +35,7 @@ from tests import scored
 pytestmark = pytest.mark.slow
 
 ONE = Runner(workers=1)
+MADE_HERE = ("actions/first_budget", "actions/score", "actions/budget")
 
 
 @pytest.fixture(scope="module")
@@ -51,23 +55,34 @@ def again(made, tmp_path, **changes):
     """What score.run gives on the tables of the mix, with nothing measured and nothing decided before."""
     recipe, root, version = made
     shutil.copytree(root, tmp_path / "root", symlinks=True)
-    for gone in ("measured", "actions/score", "actions/budget", "shards/BUDGET", "shards/SCORES_CHUNK_GAIN"):
+    for gone in ("measured", *MADE_HERE, "shards/BUDGET", "shards/SCORES_CHUNK_GAIN"):
         shutil.rmtree(tmp_path / "root" / gone)
     store = Store(tmp_path / "root")
-    (store.root / "scratch").mkdir()
     tables = shards_of(Manifest.of(version.folder))
     reader = reader_of(recipe.score, recipe.encode)
-    read = encode.run(tables["DOCUMENTS"], tables["DUPLICATES"], reader, store, ONE)
+    read = encode.run(tables["DOCUMENTS"], tables["DUPLICATES"], reader, Engine(store, ONE))
     params = recipe.score.model_copy(update=changes)
 
-    def run(runner=ONE):
-        return score.run(tables["DOCUMENTS"], read, tables["SCORES_CHEAP"], reader.tokenizer, params, store, runner)
+    def run(workers=1, engine=None):
+        engine = engine or Engine(store, Runner(workers=workers))
+        return score.run(tables["DOCUMENTS"], read, tables["SCORES_CHEAP"], reader.tokenizer, params, engine)
 
     return run, store, read
 
 
 def hashes(found):
     return {name: [s.content_hash for s in shards] for name, shards in found.items()}
+
+
+def published(version):
+    """The hashes of the tables that score made, as the manifest lists them."""
+    manifest = Manifest.of(version.folder)
+    names = ("FIRST_BUDGET", "FIRST_SCORES", "BUDGET", "SCORES_CHUNK_GAIN")
+    return {name: [s.content_hash for s in (manifest.kept | manifest.tables)[name]] for name in names}
+
+
+def events_of(root):
+    return [json.loads(line) for line in (root / "progress.jsonl").read_text().splitlines()]
 
 
 def test_documents_that_are_long_enough_are_scored_and_all_others_say_why(made):
@@ -117,16 +132,12 @@ def test_a_score_is_what_the_model_says_of_the_document_by_itself(made):
 def test_a_second_build_makes_nothing(made):
     recipe, root, _ = made
     assert not build(recipe, root).is_new
-    events = [json.loads(line) for line in (root / "progress.jsonl").read_text().splitlines()]
-    assert not [event for event in events if event["event"] == "made"]
+    assert not [event for event in events_of(root) if event["event"] == "made"]
 
 
 def test_the_same_scores_for_any_number_of_workers(made, tmp_path):
     run, _, _ = again(made, tmp_path)
-    _, _, version = made
-    found = run(Runner(workers=3))
-    tables = shards_of(Manifest.of(version.folder))
-    assert hashes(found) == {name: [s.content_hash for s in tables[name]] for name in found}
+    assert hashes(run(workers=3)) == published(made[2])
 
 
 def test_a_build_that_is_broken_off_goes_on_behind_the_last_pair_that_it_kept(made, tmp_path, monkeypatch):
@@ -153,15 +164,73 @@ def test_a_build_that_is_broken_off_goes_on_behind_the_last_pair_that_it_kept(ma
     real = [pair for pair in kept if pair[0] != "broken"]
     assert tries > 3
     assert len(real) == len(set(real))
-    tables = shards_of(Manifest.of(made[2].folder))
-    assert hashes(found) == {name: [s.content_hash for s in tables[name]] for name in found}
+    assert hashes(found) == published(made[2])
 
 
 def test_looking_up_makes_nothing(made, tmp_path):
     run, store, _ = again(made, tmp_path)
     with pytest.raises(NotMade):
-        run(Runner(runner=LOOK_UP))
+        run(engine=Engine.looking(store.root))
     assert not (store.root / "measured").exists()
+
+
+def test_a_look_finds_each_step_and_names_the_first_that_is_missing(made, tmp_path):
+    """In the order of work: the first budget, its scores, the budget, its scores."""
+    run, store, _ = again(made, tmp_path)
+    look = Engine.looking(store.root)
+    with pytest.raises(NotMade, match="first_budget"):
+        run(engine=look)
+    whole = run()
+    before = {path: path.stat().st_mtime_ns for path in sorted(store.root.rglob("*"))}
+    assert hashes(run(engine=look)) == hashes(whole)
+    assert {path: path.stat().st_mtime_ns for path in sorted(store.root.rglob("*"))} == before
+    for stage, missing in (("budget", "budget"), ("score", "score"), ("first_budget", "first_budget")):
+        shutil.move(store.root / "actions" / stage, store.root / "away")
+        with pytest.raises(NotMade, match=f"^{missing}$"):
+            run(engine=look)
+        shutil.move(store.root / "away", store.root / "actions" / stage)
+    assert {path: path.stat().st_mtime_ns for path in before if path.is_file()} == {
+        p: t for p, t in before.items() if p.is_file()
+    }
+
+
+def test_the_first_round_is_two_pairs_and_the_second_begins_where_it_ended(made):
+    _, root, version = made
+    manifest, store = Manifest.of(version.folder), Store(root)
+    kept = {
+        name: [
+            row
+            for s in manifest.kept[f"FIRST_{name}"]
+            for row in store.read(Shard(table, s.content_hash, 0, {})).to_pylist()
+        ]
+        for name, table in (("BUDGET", "BUDGET"), ("SCORES", "SCORES_CHUNK_GAIN"))
+    }
+    final = rows_of(root, version, "BUDGET")
+    assert {row["n_pairs"] for row in kept["BUDGET"]} == {0, 2}
+    assert [bool(row["n_pairs"]) for row in final] == [bool(row["n_pairs"]) for row in kept["BUDGET"]]
+    assert [len(row["pairs"]) for row in kept["SCORES"]] == [row["n_pairs"] for row in kept["BUDGET"]]
+    for first, last in zip(kept["SCORES"], rows_of(root, version, "SCORES_CHUNK_GAIN"), strict=True):
+        assert last["pairs"][: len(first["pairs"])] == first["pairs"]
+
+
+def test_what_another_budget_leaves_alone_is_found(made, tmp_path):
+    """Another second round needs no new first one, and other scorers change neither."""
+    run, store, _ = again(made, tmp_path)
+    first = hashes(run())
+    names = {stage: sorted((store.root / "actions" / stage).rglob("*.json")) for stage in ("first_budget", "budget")}
+    params = made[0].score.model_copy(update={"most_pairs": 4})
+    tables = shards_of(Manifest.of(made[2].folder))
+    reader = reader_of(made[0].score, made[0].encode)
+    read = encode.run(tables["DOCUMENTS"], tables["DUPLICATES"], reader, Engine(store, ONE))
+    few = score.run(tables["DOCUMENTS"], read, tables["SCORES_CHEAP"], reader.tokenizer, params, Engine(store, ONE))
+    assert {name for name, each in hashes(few).items() if each != first[name]} == {"BUDGET", "SCORES_CHUNK_GAIN"}
+    assert sorted((store.root / "actions" / "first_budget").rglob("*.json")) == names["first_budget"]
+    assert len(sorted((store.root / "actions" / "budget").rglob("*.json"))) == len(names["budget"]) + 1
+    later = made[0].score.model_copy(update={"also_tokens": 7})
+    whole = score.run(
+        tables["DOCUMENTS"], read, tables["SCORES_CHEAP"], reader.tokenizer, later, Engine.looking(store.root)
+    )
+    assert hashes(whole) == first
 
 
 def test_a_nll_that_is_no_number_is_an_error_and_no_score(made, tmp_path, monkeypatch):
@@ -204,6 +273,30 @@ def test_a_refresh_runs_the_model_on_new_documents_alone(tmp_path, monkeypatch):
     assert all(after[row["document_id"]] == row for row in before)
     of_cheap = [rows_of(tmp_path / "root", version, "BACKGROUND") for version in (first, second)]
     assert of_cheap[0] == of_cheap[1]
+
+
+def test_after_gc_a_refresh_finds_the_verdicts_and_the_first_round_of_what_stayed(tmp_path):
+    """One short document is new: no pair is compared or measured again, and only its own shard is scored."""
+    examples, root = tmp_path / "examples", tmp_path / "root"
+    shutil.copytree(scored.ROOT / "examples", examples)
+    recipe = scored.recipe(tmp_path, examples)
+    first = build(recipe, root)
+    kept = Manifest.of(first.folder).kept
+    assert {"NEAR", "FIRST_BUDGET", "FIRST_SCORES"} <= kept.keys()
+    collect(root, dry_run=False)
+    left = {path.stem for path in root.glob("shards/*/*/*.parquet")}
+    assert {s.content_hash for shards in kept.values() for s in shards} <= left
+    with open(examples / "corpus" / "c4.jsonl", "a") as stream:
+        stream.write(
+            json.dumps({"id": "new", "text": "A page that nobody saw before.", "source": "c4", "license": "x"}) + "\n"
+        )
+    second = build(recipe, root, base=first.folder)
+    made_now = Counter(event["stage"] for event in events_of(root) if event["event"] == "made")
+    assert made_now["verify"] == made_now["measure"] == 0
+    assert made_now["score"] == made_now["ingest"] == made_now["screen"] == 1  # the shard of the new document
+    assert second.is_new
+    found = {row["document_id"]: row for row in rows_of(root, second, "SCORES_CHUNK_GAIN")}
+    assert all(found[row["document_id"]] == row for row in rows_of(root, first, "SCORES_CHUNK_GAIN"))
 
 
 ALSO = (
@@ -252,12 +345,10 @@ def test_a_folder_of_values_depends_on_the_model_and_the_chunks(made):
 
 
 def test_what_the_cheap_tier_refuses_says_so_at_any_length():
-    columns = SimpleNamespace(
-        n_tokens=np.array([0, 0, 50, 50, 5_000, 5_000, 50_000, 50_000]),
-        refused=np.array(["", "repeats"] * 4, object),
-    )
+    n_tokens = np.array([0, 0, 50, 50, 5_000, 5_000, 50_000, 50_000])
+    refused = pa.chunked_array([pa.array([None, "repeats"] * 4)])
     params = SimpleNamespace(chunk_tokens=32, min_tokens=30_000)
-    found = score.Columns.reasons(columns, params).tolist()
+    found = score.reasons(SimpleNamespace(n_tokens=n_tokens), refused, params).tolist()
     assert found == ["dropped", "dropped", "too_short", "repeats", "short", "repeats", "", "repeats"]
 
 

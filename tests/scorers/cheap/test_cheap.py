@@ -15,8 +15,8 @@ from scorers.cheap.lists import MAX_LIST_SHARE, list_share
 from scorers.cheap.recurrence import look_up, recurrence
 from scorers.cheap.repeats import MAX_REPEAT_SHARE, repeat_share
 from scorers.cheap.words import BLOCK, blocks, cut, number
-from tests.scorers.test_background import hashed
-from tests.scorers.test_words import as_bytes, real_documents
+from tests.scorers.cheap.test_background import hashed
+from tests.scorers.cheap.test_words import as_bytes, real_documents
 
 # No words, one, one again and again, the same ones in each block, a line too few, and a word too few.
 EDGES = ["", " \n", "one", "same " * 2_000, "日本語の文" * 300, "🐳", "a\nb", "word " * (8 * BLOCK - 1)]
