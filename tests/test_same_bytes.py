@@ -96,12 +96,11 @@ def test_a_damaged_shard_alone_is_made_again(clean, tmp_path):
 
 
 def test_a_second_build_on_a_root_is_refused(tmp_path):
-    from pipelines.store import Store
-    from pipelines.store.lock import held
+    from pipelines.store.lock import locked
     from schemas.errors import BusyError
 
     with (
-        held(Store(tmp_path), "first"),
+        locked(tmp_path, "a build of 'first'", "--root"),
         pytest.raises(BusyError, match=r"a build of 'first' holds it since .* \(process \d+ on "),
     ):
         build(load(TINY), tmp_path)

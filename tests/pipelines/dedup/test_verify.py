@@ -1,5 +1,6 @@
 """Groups hold whole components in the order of the rule, and find their verdicts and their texts again."""
 
+import itertools
 from collections import Counter
 from hashlib import blake2b
 
@@ -209,6 +210,6 @@ def test_shingles_are_gathered_in_the_order_of_the_group(tmp_path, monkeypatch, 
                     first += len(texts[p])
             places.append((f"shingles-{number}", stored.tobytes()))
         values, offsets = gather(positions, places, scratch, "group")
-        found = [values[a:b].tolist() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+        found = [values[a:b].tolist() for a, b in itertools.pairwise(offsets)]
         assert found == [texts[int(p)].tolist() for p in positions], f"{seed=}"
         assert scratch.path("group").exists() == (len(values) * 8 > in_memory_bytes)
