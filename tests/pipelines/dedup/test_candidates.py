@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.dedup import candidates
-from pipelines.dedup.candidates import Join, components, connect, settle, unite
+from pipelines.dedup.candidates import Join, components, compress, connect, union
 from pipelines.dedup.minhash import n_agreeing
 from pipelines.stage import Runner
 from pipelines.store import Store
@@ -42,8 +42,8 @@ def slow_edges(keys, positions, signed, floor, most):
 
 def joined(n, edges):
     root = np.arange(n)
-    unite(root, np.array(edges, np.int64).reshape(-1, 2))
-    settle(root)
+    union(root, np.array(edges, np.int64).reshape(-1, 2))
+    compress(root)
     return root.tolist()
 
 
@@ -137,12 +137,12 @@ def test_components_are_those_of_the_candidates(tmp_path, cuts, n_blocks, spill,
         edges = [(texts[a], texts[b]) for a, b in slow_candidates(signed[texts])]
         slow = slow_components(len(signed), edges)
         assert root.tolist() == slow
-        assert np.array_equal(join.signed(), signed)
+        assert np.array_equal(join.signatures(), signed)
         assert max(Counter(slow).values()) > 2
 
 
 def test_a_large_bucket_is_one_component(tmp_path, monkeypatch):
-    monkeypatch.setattr(candidates, "MOST", 3)
+    monkeypatch.setattr(candidates, "MAX_BUCKET_TEXTS", 3)
     store, signed = Store(tmp_path), families(0, 4)
     signed[:, 5:10] = 1
     texts = np.arange(4)

@@ -14,16 +14,16 @@ from pydantic import ValidationError
 
 from pipelines.ingest.listing import find_files, hashed, translate
 from pipelines.ingest.readers import READERS, hub, jsonl, streams
-from pipelines.ingest.readers.record import HEAD_BYTES, REASONS, File, Pieces, Unusable, Wanted, hash_of
+from pipelines.ingest.readers.record import HEAD_BYTES, REASONS, Fields, File, RecordBuffer, Unusable, hash_of
 from pipelines.ingest.source import FORMATS, Source
 from schemas.errors import RecipeError, StageError
 from tests.pipelines.inputs import good_rows, line_of, packed, source, text_of, write_jsonl, write_packed, write_rows
 
-WANTED = Wanted("text", "id", "source", "license", 64_000_000)
+FIELDS = Fields("text", "id", "source", "license", 64_000_000)
 
 
-def read(path, kind="jsonl", wanted=WANTED):
-    return list(READERS[kind].records(File(path.name, str(path)), wanted))
+def read(path, kind="jsonl", fields=FIELDS):
+    return list(READERS[kind].records(File(path.name, str(path)), fields))
 
 
 # -- bytes
@@ -68,7 +68,7 @@ def test_lines_are_the_slow_ones_wherever_blocks_end(tmp_path, monkeypatch, suff
         monkeypatch.setattr(streams, "GZIP_FEED", 1 + seed % 13)
         monkeypatch.setattr(streams, "ZSTD_FEED", 1 + seed % 11)
         path = write_packed(tmp_path / f"a.jsonl{suffix}", data)
-        assert [(r.at, r.raw) for r in read(path)] == slow_lines(data), f"{seed=}"
+        assert [(r.offset, r.raw) for r in read(path)] == slow_lines(data), f"{seed=}"
 
 
 def test_the_lines_the_oracle_must_reach():
@@ -149,24 +149,24 @@ def test_pieces_are_whole_or_a_head_and_a_hash():
         r = random.Random(seed)
         parts = [r.randbytes(r.randrange(5)) for _ in range(r.randrange(6))]
         data, most = b"".join(parts), r.randrange(1, 12)
-        pieces = Pieces(most)
+        buffer = RecordBuffer(most)
         for part in parts:
-            pieces.add(part)
-        record = pieces.record("f", 3)
+            buffer.add(part)
+        record = buffer.record("f", 3)
         if len(data) <= most:
-            assert (pieces.whole(), record.raw, record.fault) == (data, data, None)
+            assert (buffer.data(), record.raw, record.fault) == (data, data, None)
         else:
-            assert pieces.whole() is None
+            assert buffer.data() is None
             assert (record.fault.reason, record.fault.n_bytes) == ("too_large", len(data))
-        assert pieces.hash() == hash_of(data)
+        assert buffer.hash() == hash_of(data)
 
 
 def test_a_long_record_keeps_its_head_alone():
-    pieces = Pieces(100_000)
+    buffer = RecordBuffer(100_000)
     for _ in range(200):
-        pieces.add(b"abcd" * 1000)
-        assert sum(map(len, pieces.kept)) <= 104_000
-    assert len(pieces.record("f", 0).raw) == HEAD_BYTES
+        buffer.add(b"abcd" * 1000)
+        assert sum(map(len, buffer.pieces)) <= 104_000
+    assert len(buffer.record("f", 0).raw) == HEAD_BYTES
 
 
 # -- JSON
@@ -227,7 +227,7 @@ def drawn_record(seed: int) -> bytes:
 
 
 def test_the_fast_parser_finds_what_the_slow_one_finds():
-    parse = READERS["jsonl"].parser(WANTED)
+    parse = READERS["jsonl"].parser(FIELDS)
     met = set()
     for seed in range(6000):
         raw = drawn_record(seed)
@@ -243,7 +243,7 @@ def test_the_fast_parser_finds_what_the_slow_one_finds():
 
 
 def test_what_is_not_used_is_not_checked():
-    parse = READERS["jsonl"].parser(WANTED)
+    parse = READERS["jsonl"].parser(FIELDS)
     for raw in (
         b'{"text": "a", "z": "\xff"}', b'{"text": "a", "z": "\\ud800"}', b'{"text": "a", "z": 1e999}',
         b'{"text": 1, "text": "a"}', b'{"text": "b", "text": "a"}', b'{"text": "a", "z": ' + b"[" * 300 + b"]" * 300 + b"}",
@@ -252,7 +252,7 @@ def test_what_is_not_used_is_not_checked():
 
 
 def test_fields_have_the_names_that_the_recipe_gives_them():
-    parse = READERS["jsonl"].parser(Wanted("content of it", None, "id", None, 1000))
+    parse = READERS["jsonl"].parser(Fields("content of it", None, "id", None, 1000))
     found = parse(b'{"content of it": "a", "id": 7, "origin": "no", "license": "no"}')
     assert (found.text, found.id, found.origin, found.license) == (b"a", None, "7", None)
 
@@ -270,8 +270,8 @@ def test_rows_of_every_kind_of_string(tmp_path, name, kind):
     )
     reader = READERS["parquet" if name.endswith("parquet") else "hf"]
     records = read(path, "parquet" if name.endswith("parquet") else "hf")
-    assert [r.at for r in records] == list(range(7))
-    found = [reader.parser(WANTED)(r.raw) for r in records]
+    assert [r.offset for r in records] == list(range(7))
+    found = [reader.parser(FIELDS)(r.raw) for r in records]
     assert [f.text.decode() for f in found] == texts
     assert [f.id for f in found] == ["3", "4", None, "5", "6", "7", str(2**40)]
 
@@ -289,7 +289,7 @@ def test_only_the_columns_that_are_used_are_read(tmp_path, monkeypatch):
 
 def test_a_row_too_large_is_a_head_and_a_hash(tmp_path):
     path = write_rows(tmp_path / "a.parquet", {"text": pa.array(["a", "b" * 200_000, "c"])})
-    one, two, three = read(path, "parquet", Wanted("text", None, None, None, 100_000))
+    one, two, three = read(path, "parquet", Fields("text", None, None, None, 100_000))
     assert (one.raw, three.raw) == (b"{}\na", b"{}\nc")
     assert (two.fault.reason, two.fault.n_bytes, len(two.raw)) == ("too_large", 200_003, HEAD_BYTES)
     assert two.fault.record_hash == hash_of(b"{}\n" + b"b" * 200_000)
@@ -305,9 +305,9 @@ def test_a_dataset_that_was_saved_to_disk(tmp_path):
     for path, split, n, files in ((tmp_path / "one", None, 10, 3), (tmp_path / "many", "train", 10, 1), (tmp_path / "many", "test", 2, 1)):  # fmt: skip
         kind, found = find_files(source(path, split=split))
         assert (kind, len(found)) == ("hf", files)
-        records = [r for f in found for r in READERS[kind].records(f, WANTED)]
-        assert [READERS[kind].parser(WANTED)(r.raw).text.decode() for r in records] == [text_of(i) for i in range(n)]
-    with pytest.raises(RecipeError, match=r"name one of (test, train|train, test)"):
+        records = [r for f in found for r in READERS[kind].records(f, FIELDS)]
+        assert [READERS[kind].parser(FIELDS)(r.raw).text.decode() for r in records] == [text_of(i) for i in range(n)]
+    with pytest.raises(RecipeError, match=r"set it to one of (test, train|train, test)"):
         find_files(source(tmp_path / "many"))
 
 
@@ -354,8 +354,8 @@ def test_the_hub_is_streamed_in_parts_at_a_commit(monkeypatch):
     assert (kind, [f.name for f in files]) == ("hub", ["en/train-00000-of-00002", "en/train-00001-of-00002"])
     assert hashed(files, 1) == files
     assert len({f.hash for f in files}) == 2
-    parse = READERS["hub"].parser(WANTED)
-    found = [parse(r.raw).id for f in files for r in READERS["hub"].records(f, WANTED)]
+    parse = READERS["hub"].parser(FIELDS)
+    found = [parse(r.raw).id for f in files for r in READERS["hub"].records(f, FIELDS)]
     assert sorted(map(int, found)) == list(range(150))
     assert calls[0] == (("org/set", "en"), {"split": "train", "revision": "c0ffee", "streaming": True})
     assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
@@ -368,7 +368,9 @@ def test_without_a_network_the_hub_says_so_in_one_line(monkeypatch):
         raise huggingface_hub.errors.OfflineModeIsEnabled("offline mode is on\nsecond line")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", refuse)
-    with pytest.raises(StageError, match=r"org/set: the hub can't be reached \(offline mode is on\); or save") as error:
+    with pytest.raises(
+        StageError, match=r"org/set: the hub can't be reached \(offline mode is on\); run the build again, or save"
+    ) as error:
         hub.parts("org/set", None, "train", None)
     assert "\n" not in str(error.value)
 
