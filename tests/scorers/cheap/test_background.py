@@ -12,7 +12,7 @@ from schemas.tables import BACKGROUND
 from scorers.cheap.background import GATE, MAX_BYTES, MIN_BYTES, Background, background, choose, describe, middle
 from scorers.cheap.recurrence import WINDOW, look_up, recurrence
 from scorers.cheap.words import blocks, number
-from tests.scorers.test_words import WORD, as_bytes, real_documents, slow_hash
+from tests.scorers.cheap.test_words import WORD, as_bytes, real_documents, slow_hash
 
 SEEDS = range(20)
 

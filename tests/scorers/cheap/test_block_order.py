@@ -10,8 +10,8 @@ from scorers.cheap.background import describe
 from scorers.cheap.block_order import MAX_RUNS, MIN_BLOCKS, MIN_ORDER_Z, RUN, chance, cosines, order_z
 from scorers.cheap.recurrence import look_up
 from scorers.cheap.words import BLOCK, blocks, cut, number
-from tests.scorers.test_recurrence import as_arrays, random_blocks
-from tests.scorers.test_words import as_bytes, real_texts
+from tests.scorers.cheap.test_recurrence import as_arrays, random_blocks
+from tests.scorers.cheap.test_words import as_bytes, real_texts
 
 SEEDS = range(40)
 

@@ -15,8 +15,8 @@ from scorers.cheap.lists import MAX_LIST_SHARE, list_share
 from scorers.cheap.recurrence import look_up, recurrence
 from scorers.cheap.repeats import MAX_REPEAT_SHARE, repeat_share
 from scorers.cheap.words import BLOCK, blocks, cut, number
-from tests.scorers.test_background import hashed
-from tests.scorers.test_words import as_bytes, real_documents
+from tests.scorers.cheap.test_background import hashed
+from tests.scorers.cheap.test_words import as_bytes, real_documents
 
 # No words, one, one again and again, the same ones in each block, a line too few, and a word too few.
 EDGES = ["", " \n", "one", "same " * 2_000, "日本語の文" * 300, "🐳", "a\nb", "word " * (8 * BLOCK - 1)]
@@ -83,6 +83,8 @@ def test_what_it_refuses(known):
         cheap(pa.array(["text"]), ["arxiv"], known)
     with pytest.raises(SchemaError, match="1 of 2 texts are NULL"):
         cheap(pa.array(["text", None]), ["c4", "c4"], known)
+    with pytest.raises(SchemaError, match="2 texts have 1 domains"):
+        cheap(pa.array(["text", "text"]), ["c4"], known)
 
 
 def test_a_domain_of_too_few_documents_says_nothing_of_words():

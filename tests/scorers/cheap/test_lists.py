@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scorers.cheap.lists import BACK, MAX_LINE_BYTES, MAX_LIST_SHARE, MAX_VALUE_BYTES, PLAIN, SYMBOLS, list_share
-from tests.scorers.test_words import as_bytes, real_documents, real_texts
+from tests.scorers.cheap.test_words import as_bytes, real_documents, real_texts
 
 SEEDS = range(400)
 LETTERS = r"A-Za-z_\u00c0-\u1fff"

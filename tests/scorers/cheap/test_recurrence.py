@@ -9,7 +9,7 @@ import pytest
 from scorers.cheap.background import Domain, describe
 from scorers.cheap.recurrence import MIN_BLOCKS, NEAR, WIDTH, look_up, recurrence
 from scorers.cheap.words import BLOCK, blocks, cut, number
-from tests.scorers.test_words import as_bytes, real_texts
+from tests.scorers.cheap.test_words import as_bytes, real_texts
 
 SEEDS = range(80)
 

@@ -7,7 +7,7 @@ import pytest
 
 from scorers.cheap.repeats import MAX_REPEAT_SHARE, WINDOW, repeat_share
 from scorers.cheap.words import cut
-from tests.scorers.test_words import as_bytes, real_texts
+from tests.scorers.cheap.test_words import as_bytes, real_texts
 
 SEEDS = range(300)
 

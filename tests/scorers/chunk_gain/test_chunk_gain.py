@@ -25,7 +25,7 @@ from scorers.chunk_gain.pairs import FAR, first_pairs, n_far, n_near, some_pairs
 from scorers.chunks import Chunks
 from scorers.lm import ModelParams, body, load
 from scorers.weights import Weights
-from tests.scorers.test_overlap import slow_features
+from tests.scorers.chunk_gain.test_overlap import slow_features
 
 SEEDS = range(60)
 HASH = "00112233445566778899aabbccddeeff"
