@@ -17,6 +17,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from pipelines.documents import without_eos
+from pipelines.score.assembly import assembled
 from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard, Store, name_of
 from pipelines.store.files import write_json
@@ -75,37 +76,29 @@ class AlsoParams(BaseModel):
     most_tokens: PositiveInt
 
 
-def also_shard(documents: pa.Table, tokens: pa.Table, budget: pa.Table, params: AlsoParams, store: Store) -> pa.Table:
+def score_shard(documents: pa.Table, tokens: pa.Table, budget: pa.Table, params: AlsoParams, store: Store) -> pa.Table:
     """SCORES_<kind>: a row for each row of `documents`."""
-    table = TABLES[f"SCORES_{params.scorer.kind.upper()}"]
+    schema = TABLES[f"SCORES_{params.scorer.kind.upper()}"]
     folder = store.root / "measured" / params.scorer.kind / name_of(VERSION, params)
     rows = []
-    for k, (content, n, why) in enumerate(
-        zip(
-            *(column.to_pylist() for column in (documents["content_hash"], budget["n_pairs"], budget["why"])),
-            strict=True,
-        )
-    ):
-        row = dict.fromkeys(table.names) | {"document_id": budget["document_id"][k].as_py()}
-        if n:
-            ids = without_eos(tokens["input_ids"], k)[: params.most_tokens]
-            row |= kept(folder / content[:2] / f"{content}.json", ids, params, store)
-        else:
-            row |= {"status": why if why in ("dropped", "too_short") else "not_scored", "reason": why}
-        rows.append(row)
-    return pa.Table.from_pylist(rows, schema=table)
+    for k in np.flatnonzero(budget["n_pairs"].to_numpy()).tolist():
+        content_hash = documents["content_hash"][k].as_py()
+        ids = without_eos(tokens["input_ids"], k)[: params.most_tokens]
+        values = kept_score(folder / content_hash[:2] / f"{content_hash}.json", ids, params, store)
+        rows.append(values)
+    return assembled(budget, rows, {}, schema)
 
 
-def kept(path: Path, ids: np.ndarray, params: AlsoParams, store: Store) -> dict[str, object]:
-    """What the scorer says of a document: as it was kept, or else asked now."""
+def kept_score(path: Path, ids: np.ndarray, params: AlsoParams, store: Store) -> dict[str, object]:
+    """A document's row: as it was kept, else computed now and kept."""
     try:
         return json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
-        found = params.scorer.score(lm.load(params.model), ids)
-        said: dict[str, object] = {"status": found.status, "reason": found.reason, **found.parts}
-        write_json(path, said, store.parts())
+        score = params.scorer.score(lm.load(params.model), ids)
+        values: dict[str, object] = {"status": score.status, "reason": score.reason, **score.parts}
+        write_json(path, values, store.parts())
         store.tell({"stage": params.scorer.kind, "event": "made", "documents": 1, "bytes": 0})
-        return said
+        return values
 
 
 def run(
@@ -117,5 +110,5 @@ def run(
         for text, ids, given in zip(documents, tokens, budget, strict=True)
     )
     kind = params.scorer.kind
-    stage = ShardStage(kind, VERSION, f"SCORES_{kind.upper()}", partial(also_shard, store=engine.store))
+    stage = ShardStage(kind, VERSION, f"SCORES_{kind.upper()}", partial(score_shard, store=engine.store))
     return engine.shards(stage, params, reads)

@@ -17,7 +17,6 @@ from pipelines.garbage import collect
 from pipelines.recipe import load
 from pipelines.score import measure
 from pipelines.score import others as also
-from pipelines.score.budget import cost
 from pipelines.score.kept_pairs import Measured
 from pipelines.score.model import reader_of
 from pipelines.stage import Engine, Runner
@@ -172,6 +171,13 @@ def test_looking_up_makes_nothing(made, tmp_path):
     with pytest.raises(NotMade):
         run(engine=Engine.looking(store.root))
     assert not (store.root / "measured").exists()
+
+
+def test_a_pair_that_was_not_measured_is_an_error_and_not_a_mix_that_is_not_built(made, tmp_path, monkeypatch):
+    run, _, _ = again(made, tmp_path)
+    monkeypatch.setattr(measure, "run", lambda *_: None)
+    with pytest.raises(StageError, match="0 of 2 pairs of the document"):
+        run()
 
 
 def test_a_look_finds_each_step_and_names_the_first_that_is_missing(made, tmp_path):
@@ -332,33 +338,12 @@ def test_a_cut_to_aim_at_moves_the_second_round(made, tmp_path):
     assert [bool(n) for n in aimed] == [bool(n) for n in plain]
 
 
-def test_a_folder_of_values_depends_on_the_model_and_the_chunks(made):
-    recipe, root, _ = made
-    store, model = Store(root), recipe.score.model
-    names = {
-        measure.folder_of(store, m, c, t).folder
-        for m in (model, model.model_copy(update={"dtype": "bfloat16"}))
-        for c in (32, 64)
-        for t in ("a", "b")
-    }
-    assert len(names) == 8
-
-
 def test_what_the_cheap_tier_refuses_says_so_at_any_length():
     n_tokens = np.array([0, 0, 50, 50, 5_000, 5_000, 50_000, 50_000])
     refused = pa.chunked_array([pa.array([None, "repeats"] * 4)])
     params = SimpleNamespace(chunk_tokens=32, min_tokens=30_000)
     found = score.reasons(SimpleNamespace(n_tokens=n_tokens), refused, params).tolist()
     assert found == ["dropped", "dropped", "too_short", "repeats", "short", "repeats", "", "repeats"]
-
-
-def test_what_a_document_costs_is_what_is_forwarded(made):
-    engine = lm.load(made[0].score.model)
-    chunks = np.arange(40 * 32).reshape(40, 32) % 500
-    one = Chunks(engine, chunks, engine.anchor)
-    one.after(first_pairs(40, "ab", 12))
-    one.alone([i for i, _ in first_pairs(40, "ab", 12)])
-    assert one.forwarded == cost(40, "ab", 12, 32)
 
 
 @pytest.mark.parametrize(
