@@ -243,7 +243,7 @@ def test_a_context_that_was_let_go_is_run_again(models):
             chunks = Chunks(models("llama"), document(), None, keep_bytes=n_kept * KEYS_AND_VALUES + spare)
             assert chunks.after(pairs).tolist() == wanted
             assert chunks.forwarded == slow_forwarded(pairs, n_kept), f"{seed=} {n_kept=}"
-            assert len(chunks.kept) <= max(1, n_kept)
+            assert len(chunks.cache) <= max(1, n_kept)
     assert slow_forwarded(pairs, 1) > slow_forwarded(pairs, 3) > slow_forwarded(pairs, S)
 
 
@@ -251,13 +251,13 @@ def test_a_block_keeps_the_contexts_that_it_needs(models):
     wanted = Chunks(models("llama", 4), document(), None).after(every_pair())
     chunks = Chunks(models("llama", 4), document(), None, keep_bytes=0)
     np.testing.assert_allclose(chunks.after(every_pair()), wanted, rtol=0, atol=1e-5)
-    assert len(chunks.kept) <= 4
+    assert len(chunks.cache) <= 4
 
 
 def test_chunks_read_alone_are_kept_within_the_bound(models):
     chunks = Chunks(models("llama"), document(), None, keep_bytes=2 * KEYS_AND_VALUES)
     chunks.alone(range(S))
-    assert len(chunks.kept) <= 2
+    assert len(chunks.cache) <= 2
 
 
 # -- memory
@@ -309,11 +309,11 @@ def test_one_pass_that_does_not_fit_is_an_error(error, block, models, monkeypatc
 def test_what_is_kept_goes_when_memory_is_short(models, monkeypatch):
     chunks = Chunks(models("llama"), document(), None)
     chunks.alone(range(S))
-    assert chunks.kept
+    assert chunks.cache
     small_memory(monkeypatch, 0, ERRORS["cuda"])
     with pytest.raises(StageError):
         chunks.after(every_pair())
-    assert not chunks.kept
+    assert not chunks.cache
 
 
 def test_another_error_of_the_model_comes_as_it_is(models, monkeypatch):
