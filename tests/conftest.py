@@ -30,7 +30,9 @@ def tiny_build(tmp_path_factory) -> dict:
         if not facts.exists():
             root = shared / "root"
             sockets = watched([*BUILD, str(root)], shared / "output")
-            facts.write_text(json.dumps({"root": str(root), "sockets": sockets, "output": (shared / "output").read_text()}))
+            facts.write_text(
+                json.dumps({"root": str(root), "sockets": sockets, "output": (shared / "output").read_text()})
+            )
     return json.loads(facts.read_text())
 
 

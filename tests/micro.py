@@ -58,7 +58,8 @@ def write(folder: Path, **sections: str) -> Path:
     sources = [("pages", "web", "pages.jsonl"), ("articles", "wiki", "articles.jsonl"), ("copies", "web", "copies.jsonl"), ("speeches", "book", "speeches")]  # fmt: skip
     text = 'mix = "micro"\n' + "".join(f"\n[{name}]\n{lines_}\n" for name, lines_ in parts.items())
     text += "".join(
-        f'\n[[sources]]\nname = "{name}"\ndomain = "{domain}"\npath = "corpus/{path}"\n' for name, domain, path in sources
+        f'\n[[sources]]\nname = "{name}"\ndomain = "{domain}"\npath = "corpus/{path}"\n'
+        for name, domain, path in sources
     )
     (folder / "micro.toml").write_text(text)
     return folder / "micro.toml"

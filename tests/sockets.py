@@ -31,7 +31,9 @@ def watched(command: list[str], output: Path) -> dict:
     output: the file of all that it prints.
     """
     with open(output, "wb") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env={**os.environ, "COLUMNS": "200"})
+        process = subprocess.Popen(
+            command, stdout=stream, stderr=subprocess.STDOUT, env={**os.environ, "COLUMNS": "200"}
+        )
     sockets: set[str] = set()
     n_looks = 0
     ended = threading.Event()
