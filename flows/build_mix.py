@@ -31,7 +31,7 @@ PROGRESS_SECONDS = 3  # between two updates of the progress artifacts
 
 
 def is_transient(_: Any, __: Any, state: Any) -> bool:
-    """Whether a failed stage may succeed when it is tried again: a fault of the machine, not of the recipe or the code."""
+    """Whether a failed stage may succeed on another try: a fault of the machine, not of the recipe or the code."""
     return isinstance(state.result(raise_on_failure=False), StageError | OSError)
 
 

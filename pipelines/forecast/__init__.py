@@ -62,8 +62,8 @@ class Forecast:
 def forecast(recipe: Recipe, root: Path) -> Forecast:
     """Look up the results of a build, and make nothing.
 
-    The tables of a build and those of a refresh have different names, for a refresh decides after its base. So the newest
-    version's are looked for too: those made on its own base, and those of a refresh of it.
+    The actions of a build and of a refresh have different names, since a refresh keeps decisions of its base. So the
+    tables of the newest version are looked up too: those made on its own base, and those of a refresh of it.
 
     Raises:
         RecipeError: a source can't be read, or there is nothing to draw.

@@ -15,6 +15,7 @@ HEADINGS = {
     "low": "10 %", "mix_share": "share of the mix", "n_bytes": "bytes", "n_tokens": "tokens", "not_selected_tokens": "left out by select",
     "over_share_tokens": "left out by max_document_share", "refused_tokens": "tokens refused",
 }  # fmt: skip
+SMALL = 0.001  # below it three decimals would show nothing
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,13 @@ def heading(column: str) -> str:
 
 
 def shown(column: str, value: object) -> str:
-    """A cell as text: shares as percentages, other floats to three digits, - where there is no value."""
+    """A cell as text: shares as percentages, other floats with three decimals or digits, - where there is no value."""
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.2%}" if column.endswith("_share") else f"{value:.3f}"
+        if column.endswith("_share"):
+            return f"{value:.2%}"
+        return f"{value:.3f}" if not value or abs(value) >= SMALL else f"{value:.2e}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -31,23 +31,29 @@ svg{margin-top:.6rem}svg text{font:12px system-ui,sans-serif;fill:#1c2530}
 """
 MANY_COLUMNS = 10  # a table of more is set in smaller type
 CHUNK_GAIN = (
-    "The score chunk_gain: by how many nats per token a chunk of a document becomes easier to predict right after another "
-    "chunk that lies far before it. 10 % and 90 % are percentiles over documents; error is the standard error of a score; "
-    "near is the median of the same gain over pairs of chunks that lie close together."
+    "The score chunk_gain: by how many nats per token a chunk of a document becomes easier to predict right after "
+    "another chunk that lies far before it. 10 % and 90 % are percentiles over documents; error is the standard error of "
+    "a score; near is the median of the same gain over pairs of chunks that lie close together."
 )
 NOT_SCORED = (
-    "short: fewer tokens than score.min_tokens. too_short: too few chunks for a far pair. budget: score.budget_tokens was "
-    "spent. repeats, list, stitched: refused by the cheap tier."
+    "short: fewer tokens than score.min_tokens. too_short: too few chunks for a far pair. budget: score.budget_tokens "
+    "was spent. repeats, list, stitched: refused by the cheap tier."
 )
+OTHER_SCORES = "The spread of each further score over the documents that have it. 10 % and 90 % are percentiles."
 REFUSED = (
-    "The cheap tier refuses repeats, lists and stitched texts before the model reads them. A text counts as stitched when "
-    "its rare words recur less than in nine of ten intact documents of its domain, so about one intact document in ten is "
-    "refused too. shuffled: the order of the blocks may be chance; this is reported only."
+    "The cheap tier refuses repeats, lists and stitched texts before the model reads them. A text counts as stitched "
+    "when its rare words recur less than in nine of ten intact documents of its domain, so about one intact document in "
+    "ten is refused too. shuffled: the order of the blocks may be chance; this is reported only."
 )
 TARGETS = (
-    "What the plan asks of each domain and kind. available tokens: plan.max_epochs times the documents that may be drawn. "
-    "rate: epochs that meet the target, before plan.max_epochs limits them."
+    "What the plan asks of each domain and kind. available tokens: plan.max_epochs times the documents that may be "
+    "drawn. rate: epochs that meet the target, before plan.max_epochs limits them."
 )
+LENGTHS = (
+    "Upper bar: the documents that dedup kept. Lower bar: the mix. A full bar is all tokens of the domain; lengths are in "
+    "K = 1,024 tokens."
+)
+LICENSES = "As the sources state them; - where a source states none."
 CONTAINERS = (
     "Kept documents that contain at least nine tenths of other kept documents. They are reported, not dropped. The ten "
     "with the most documents inside; the table contained of catalog.duckdb has all pairs."
@@ -108,6 +114,9 @@ def scores(con: duckdb.DuckDBPyConnection, totals: dict) -> str:
         parts.append(
             section("Documents without a chunk_gain score", NOT_SCORED, table(answer(con, "FROM not_scored_reasons")))
         )
+    others = answer(con, "FROM other_scores")
+    if others.rows:
+        parts.append(section("Other scores", OTHER_SCORES, table(others)))
     if totals["screened"] is not None:
         parts.append(section("Documents that the cheap tier refuses", REFUSED, table(answer(con, "FROM refused"))))
     return "".join(parts)
@@ -135,23 +144,27 @@ def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
         for c, b in zip(COLOURS, BUCKETS, strict=True)
     )
     title = f"{escape(recipe.mix)}, version {version}"
-    lengths_note = "Upper bar: the documents that dedup kept. Lower bar: the mix. A full bar is all tokens of the domain; K = 1,024."
-    tables = [
-        section("Tokens in the mix, by domain and length of the document", "", table(lengths(con, "drawn_tokens"), has_sum=True)),
-        section("Tokens that dedup kept, by domain and length", "", table(lengths(con, "tokens"), has_sum=True)),
-        section("Shares", "", table(answer(con, SHARES))),
-        section("Targets of the plan", TARGETS, table(answer(con, "FROM targets"))),
+    mix, kept = (table(lengths(con, column), has_sum=True) for column in ("drawn_tokens", "tokens"))
+
+    def of(query: str) -> str:
+        return table(answer(con, query))
+
+    sections = [
+        section("Domains and lengths", LENGTHS, f'<div class="keys">{keys}</div>', bars(con)),
+        section("Tokens in the mix, by domain and length of the document", "", mix),
+        section("Tokens that dedup kept, by domain and length", "", kept),
+        section("Shares", "", of(SHARES)),
+        section("Targets of the plan", TARGETS, of("FROM targets")),
         scores(con, totals),
-        section("Deduplication", "", table(answer(con, "SELECT * EXCLUDE (rejected_records) FROM dropped"))),
-        section("Rejected records", "Input records that could not be used, by reason.", table(answer(con, "FROM rejections"))),
-        section("Licenses of the documents in the mix", "As the sources state them; - where a source states none.", table(answer(con, "FROM licenses"))),
-        section("The largest document of each domain", "plan.max_document_share limits it.", table(answer(con, "FROM largest"))),
-        section("Documents that contain others", CONTAINERS, table(answer(con, "FROM containers LIMIT 10"))),
-    ]  # fmt: skip
+        section("Deduplication", "", of("SELECT * EXCLUDE (rejected_records) FROM dropped")),
+        section("Rejected records", "Input records that could not be used, by reason.", of("FROM rejections")),
+        section("Licenses of the documents in the mix", LICENSES, of("FROM licenses")),
+        section("The largest document of each domain", "plan.max_document_share limits it.", of("FROM largest")),
+        section("Documents that contain others", CONTAINERS, of("FROM containers LIMIT 10")),
+    ]
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>
 <h1>{escape(recipe.mix)}</h1><p class="note">Version {version}. Sequences of at most {totals["sequence_tokens"]:,} tokens.</p>
 <div class="cards">{cards(totals)}</div>{supply(con)}
-{section("Domains and lengths", lengths_note, f'<div class="keys">{keys}</div>', bars(con))}
-{"".join(tables)}
+{"".join(sections)}
 </html>
 """

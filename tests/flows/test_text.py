@@ -1,5 +1,6 @@
 """Wording: what is said, in at most 80 columns, whatever the figures and names."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from flows import text
 from flows.tables import WIDTH
 from pipelines.versions import Version
 from schemas.lengths import BUCKETS
+from schemas.tables import TABLES
+from schemas.views import comments
 
 LONG_NAME = "a-domain-with-a-name-that-is-far-too-long-for-a-table"
 BILLIONS = 123_456_789_012
@@ -101,6 +104,18 @@ def test_a_difference_has_a_row_for_each_domain():
     lines = text.difference([DIFFERENCE | {"domain": "a", "documents_in": 12}], "v1", "v2").splitlines()
     assert lines[0] == "From v1 to v2"
     assert lines[2].split() == ["a", "corpus", "12", "1,234,567", f"{BILLIONS:,}", f"{BILLIONS:,}"]
+
+
+def test_a_score_without_an_error_is_shown():
+    assert text.gains([SCORED | {"domain": "a", "error": None}])[1].split()[-2:] == ["-", "0.900"]
+
+
+def test_the_help_of_a_query_has_a_line_for_each_view():
+    lines = text.views_help(comments(), TABLES).splitlines()
+    assert [line for line in lines if len(line) > WIDTH] == []
+    assert [line.split()[0] for line in lines if re.match(r"  \w", line)] == list(comments())
+    assert "  rejections          a reason and a source: how many records were rejected" in lines
+    assert all(f"tables.{name}" in " ".join(lines) for name in TABLES)
 
 
 def segment(**more):
