@@ -9,7 +9,7 @@ import numpy as np
 
 from pipelines import build
 from pipelines.forecast.estimate import Sample, estimated, sample
-from pipelines.plan import PlanParams, plan, read_kept, reads_of, score_table
+from pipelines.plan import PlanParams, plan, read_kept, reads_of
 from pipelines.plan.cells import Cells
 from pipelines.plan.upsample import Targets, solve
 from pipelines.recipe import Recipe
@@ -98,7 +98,8 @@ def exact(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -> Fo
 
 def of_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: Store, judged: bool = True) -> Forecast:
     """The plan of tables that exist. judged: whether the scores that it selects by are among them."""
-    reads = reads_of(tables["DOCUMENTS"], tables["TOKENS"], tables.get(score_table(params.select), []), params)
+    scores = tables[params.select.selector.table] if params.select else []
+    reads = reads_of(tables["DOCUMENTS"], tables["TOKENS"], scores, params)
     kept, judgements = read_kept(reads, params, store)
     mix = plan(kept, params, judgements)
     left_out, not_chosen = (int(kept.n_tokens[places].sum()) for places in (mix.left_out, mix.not_chosen))
