@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipelines import build
 from pipelines.forecast.estimate import Sample, estimated, sample
-from pipelines.plan import PlanParams, plan, read_kept, reads_of, score_table, targets_table
+from pipelines.plan import PlanParams, plan, read_kept, reads_of, targets_table
 from pipelines.plan.cells import Cells
 from pipelines.plan.upsample import Targets, solve
 from pipelines.recipe import Recipe
@@ -94,7 +94,8 @@ def from_root(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -
 
 def from_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: Store) -> Forecast:
     """The plan of tables that exist, those that it selects by among them."""
-    reads = reads_of(tables["DOCUMENTS"], tables["TOKENS"], tables.get(score_table(params.select), []), params)
+    scores = tables[params.select.selector.table] if params.select else []
+    reads = reads_of(tables["DOCUMENTS"], tables["TOKENS"], scores, params)
     kept, judgements = read_kept(reads, params, store)
     mix = plan(kept, params, judgements)
     return Forecast(mix.before, mix.after.tokens.sum(axis=1), mix.table(), {}, is_selected=True, scoring=None)

@@ -57,7 +57,7 @@ def reads_of(
 ) -> list[tuple[Read, ...]]:
     """For each shard of DOCUMENTS the small columns that a plan is made from.
 
-    scores: of the table that the plan selects by, see score_table; read where it does.
+    scores: of the selector's table; not read where the plan selects nothing.
     """
     own = [
         (Read(s, ("content_hash", "domain")), Read(t, ("document_id", "n_tokens")))
@@ -65,16 +65,8 @@ def reads_of(
     ]
     if not params.select:
         return list(own)
-    return [(*both, Read(s, score_columns(params.select))) for both, s in zip(own, scores, strict=True)]
-
-
-def score_table(select: SelectParams | None) -> str:
-    """The table that a plan selects by; the controls have the documents that chunk_gain has."""
-    return "SCORES_CHEAP" if select and select.by == "recurrence" else "SCORES_CHUNK_GAIN"
-
-
-def score_columns(select: SelectParams) -> tuple[str, str]:
-    return ("recurrence", "refused") if select.by == "recurrence" else ("score", "reason")
+    _, *columns = params.select.selector
+    return [(*both, Read(s, tuple(columns))) for both, s in zip(own, scores, strict=True)]
 
 
 def read_kept(reads: Sequence[tuple[Read, ...]], params: PlanParams, store: Store) -> tuple[Documents, Judged | None]:
@@ -84,7 +76,7 @@ def read_kept(reads: Sequence[tuple[Read, ...]], params: PlanParams, store: Stor
     documents = Documents.of(table, sorted(params.shares or {}))
     if not params.select:
         return documents, None
-    score, reason = score_columns(params.select)
+    _, score, reason = params.select.selector
     return documents, Judged.of(table[score], table[reason])
 
 

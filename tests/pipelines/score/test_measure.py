@@ -150,3 +150,10 @@ def test_a_folder_of_values_depends_on_the_model_the_chunks_the_tokenizer_and_th
     }
     assert len(names) == 16
     assert {folder.parent for folder in names} == {tmp_path / "measured" / use for use in ("chunk_gain", "calibration")}
+
+
+def test_a_folder_of_values_keeps_its_name(tmp_path, monkeypatch):
+    """Values that were measured before must be found."""
+    monkeypatch.setattr(lm, "fingerprint", lambda _: ("f", "g"))
+    folder = measure.folder_of(Store(tmp_path), MODEL, 128, "t").folder
+    assert folder == tmp_path / "measured" / "chunk_gain" / "cbac9b67aad883181cff2f54b311d0f6"

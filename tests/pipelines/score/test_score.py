@@ -16,7 +16,6 @@ from pipelines.encode import load as load_tokenizer
 from pipelines.garbage import collect
 from pipelines.recipe import load
 from pipelines.score import measure
-from pipelines.score import others as also
 from pipelines.score.kept_pairs import Measured
 from pipelines.score.model import reader_of
 from pipelines.stage import Engine, Runner
@@ -24,7 +23,7 @@ from pipelines.store import Shard, Store
 from pipelines.versions import shards_of
 from schemas.errors import NotMade, RecipeError, StageError
 from schemas.manifest import Manifest
-from scorers import lm
+from scorers import SCORERS, lm
 from scorers.chunk_gain import MeasuredPair, chunks_of, parts
 from scorers.chunk_gain.pairs import first_pairs
 from scorers.chunks import Chunks
@@ -305,7 +304,7 @@ def test_after_gc_a_refresh_finds_the_verdicts_and_the_first_round_of_what_staye
     assert all(found[row["document_id"]] == row for row in rows_of(root, first, "SCORES_CHUNK_GAIN"))
 
 
-ALSO = (
+OTHERS = (
     {"kind": "prolong", "sample_size": 20, "chunk_size": 32, "window_size": 640},
     {"kind": "infogain", "long_tokens": 256, "short_tokens": 64, "stride_tokens": 32},
     {"kind": "longattn", "window_tokens": 512, "min_tokens": 256},
@@ -315,7 +314,9 @@ ALSO = (
 def test_other_scorers_read_the_same_documents_and_each_of_them_once(made, tmp_path, monkeypatch):
     recipe = made[0]
     scorers = (
-        type(recipe.score).model_validate({**recipe.score.model_dump(), "model": recipe.score.model, "also": ALSO}).also
+        type(recipe.score)
+        .model_validate({**recipe.score.model_dump(), "model": recipe.score.model, "also": OTHERS})
+        .also
     )
     run, store, _ = again(made, tmp_path, also=scorers, also_tokens=1_000)
     found = run()
@@ -325,8 +326,8 @@ def test_other_scorers_read_the_same_documents_and_each_of_them_once(made, tmp_p
         assert [row["status"] for row in rows] == [row["status"] for row in gains]
         assert all(row["reason"] == gain["reason"] for row, gain in zip(rows, gains, strict=True))
     shutil.rmtree(store.root / "actions" / "prolong")
-    for scorer in (also.ProLong, also.InfoGain, also.LongAttn):
-        monkeypatch.setattr(scorer, "score", None)  # nothing is asked again
+    for scorer in SCORERS:
+        monkeypatch.setattr(scorer, "score", None)  # no document is scored again
     assert hashes(run()) == hashes(found)
 
 
@@ -382,9 +383,19 @@ def test_a_model_that_is_not_there_is_refused_with_the_way_to_get_it(tmp_path):
         load(path)
 
 
-def test_a_plan_that_selects_by_a_score_needs_it(tmp_path):
+@pytest.mark.parametrize(
+    ("by", "gone", "message"),
+    [
+        ("chunk_gain", "[score]", r"chunk_gain needs the section \[score\]; add it"),
+        ("random", "[score]", r"random needs the section \[score\]; add it"),
+        ("recurrence", "[screen]", r"recurrence needs the section \[screen\]; add it"),
+        ("lds", "", r"plan\.select\.by: unknown selector 'lds'; choose one of chunk_gain"),
+    ],
+)
+def test_a_plan_that_selects_by_a_score_needs_it(tmp_path, by, gone, message):
     path = tmp_path / "r.toml"
     text = (scored.ROOT / "mixes" / "tiny.toml").read_text().replace("../examples", str(scored.ROOT / "examples"))
-    path.write_text(text.replace("[pack]", '[plan.select]\nby = "chunk_gain"\ntop_share = 0.3\n[pack]', 1))
-    with pytest.raises(RecipeError, match="needs the section"):
+    text = text.replace("[screen]", "") if gone == "[screen]" else text
+    path.write_text(text.replace("[pack]", f'[plan.select]\nby = "{by}"\ntop_share = 0.3\n[pack]', 1))
+    with pytest.raises(RecipeError, match=message):
         load(path)
