@@ -36,7 +36,7 @@ def cells_of(
     Args:
         domains: the names that `domain` numbers; one without a document is a row of zeros.
         domain: [n] place in `domains`.
-        n_tokens: [n] of the whole document: it decides the bucket, of a cut copy too.
+        n_tokens: [n] of the document, which decides the bucket, also of a copy that was cut.
         drawn: [n] tokens to count.
         long_tokens: a document of at least so many is long.
     """
