@@ -1,13 +1,14 @@
-"""The command line: `longmix build|refresh|plan|query|show|diff|corpus|model|calibrate|gc`. Heavy imports wait until a command needs them."""
+"""The command line, `longmix COMMAND`. Heavy imports wait until a command needs them."""
 
 import logging
 import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from schemas.errors import LongmixError
 
@@ -39,7 +40,7 @@ def build(
     workers: Annotated[int | None, typer.Option(min=1, help="Workers, in place of the recipe's [run].")] = None,
     verify: Verify = False,
 ) -> None:
-    """Build a recipe's mix, making only what is not there yet."""
+    """Build a recipe's mix, making only what is missing."""
     from flows.progress import following
     from flows.summary import summary
     from pipelines.build import build as build_mix
@@ -56,7 +57,7 @@ def build(
 
 @app.command()
 def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify = False) -> None:
-    """Build on the newest version as base: compute what is new, drop what is gone, say what changed."""
+    """Build on the newest version as base: compute what is new, drop what is gone, report the difference."""
     from flows.progress import following
     from flows.summary import summary
     from flows.text import difference
@@ -86,7 +87,19 @@ def plan(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
     typer.echo(forecast_text(forecast(loaded, root), loaded))
 
 
-@app.command()
+class QueryCommand(TyperCommand):
+    """`longmix query --help` lists the views and tables, from the views themselves."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from flows.text import views_help
+        from schemas.tables import TABLES
+        from schemas.views import comments
+
+        super().format_help(ctx, formatter)
+        formatter.write(views_help(comments(), TABLES))
+
+
+@app.command(cls=QueryCommand)
 def query(
     root: RootArgument,
     sql: Annotated[str, typer.Argument(help="For example: FROM lengths")],
@@ -94,7 +107,7 @@ def query(
     mix: Mix = None,
     version: VersionName = "latest",
 ) -> None:
-    """Ask a dataset in SQL. Views: documents, scores, scores_by_length, not_scored, rejected, draws, sequences, segments, lengths, shares; tables.TOKENS, ..."""
+    """Query a dataset in SQL."""
     from flows.query import ask
 
     typer.echo(ask(root, sql, format.value, mix, version))
@@ -195,7 +208,7 @@ def check(root: Annotated[Path, typer.Argument(help="The --root of a build.")] =
 @app.command()
 def gc(
     root: Root = Path("data/mixes"),
-    dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only report what would be removed.")] = False,
 ) -> None:
     """Remove shards and actions that no published version lists."""
     from pipelines.garbage import collect
@@ -213,7 +226,7 @@ def main() -> None:
         typer.echo(f"longmix: {error}", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        typer.echo("longmix: stopped; the same command goes on where this one was", err=True)
+        typer.echo("longmix: stopped; the same command resumes where this one stopped", err=True)
         sys.exit(130)
 
 

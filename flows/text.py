@@ -1,6 +1,6 @@
 """The wording of the command line and the flows: forecasts, summaries, differences, sequences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -100,19 +100,19 @@ def supply(targets: Rows) -> list[str]:
     """What the corpus cannot supply and what the plan leaves out; a table of the cells that fall short."""
     budget, *left_out = [filled(sentence) for sentence in sentences(targets)] or [[]]
     short = [[f"{v:,}" if isinstance(v, int) else v for v in row.values()] for row in short_cells(targets)]
-    table = aligned(["domain", "kind", "asked for", "available", "missing"], short, n_text=2) if short else []
+    table = aligned(["domain", "kind", "target", "available", "shortfall"], short, n_text=2) if short else []
     return [*budget, *table, *(line for lines in left_out for line in lines)]
 
 
 def absent_lengths(domains: Sequence[str], tokens: np.ndarray, targets: Rows) -> list[str]:
     """[d, 9] tokens: the long buckets that a domain with a target has no document of."""
-    asked = {row["domain"] for row in targets if row["target_tokens"]}
+    used = {row["domain"] for row in targets if row["target_tokens"]}
     lines = []
     for domain, row in zip(domains, tokens, strict=True):
         absent = [bucket for bucket, n in zip(BUCKETS[LONG_BUCKETS:], row[LONG_BUCKETS:], strict=True) if not n]
-        if absent and domain in asked:
-            lines += filled(f"{domain}: no document of {', '.join(absent)} tokens", indent=2)
-    return ["Lengths without a document; shorter ones supply their tokens:", *lines] if lines else []
+        if absent and domain in used:
+            lines += filled(f"{domain}: {', '.join(absent)}", indent=2)
+    return ["Lengths that no document has, by domain:", *lines] if lines else []
 
 
 # -- a build
@@ -133,10 +133,11 @@ def headline(version: Version, totals: Mapping[str, Any], seconds: float) -> lis
 
 
 def shares(rows: Rows) -> list[str]:
-    cells = [
-        [row["domain"], compact(row["tokens"]), f"{row['corpus_share']:.2%}", compact(row["drawn_tokens"]), f"{row['mix_share']:.2%}"]
-        for row in rows
-    ]  # fmt: skip
+    cells = []
+    for row in rows:
+        corpus = [compact(row["tokens"]), f"{row['corpus_share']:.2%}"]
+        mix = [compact(row["drawn_tokens"]), f"{row['mix_share']:.2%}"]
+        cells.append([row["domain"], *corpus, *mix])
     return aligned(["domain", "corpus", "share", "mix", "share"], cells)
 
 
@@ -144,14 +145,15 @@ def gains(rows: Rows) -> list[str]:
     """Rows of scores_by_length."""
     if not rows:
         return ["  no document has a score"]
-    values = ("low", "median", "high", "error", "near")
-    cells = [
-        [row["domain"], str(row["length_bucket"]), f"{row['documents']:,}", f"{row['scored']:,}", *(f"{row[v]:.3f}" for v in values)]
-        for row in rows
-    ]  # fmt: skip
-    return aligned(
-        ["domain", "length", "documents", "scored", "10 %", "median", "90 %", "error", "near"], cells, n_text=2
-    )
+    head = ["domain", "length", "documents", "scored", "10 %", "median", "90 %", "error", "near"]
+    cells = []
+    for row in rows:
+        values = (row[name] for name in ("low", "median", "high", "error", "near"))
+        figures = ["-" if value is None else f"{value:.3f}" for value in values]
+        cells.append(
+            [row["domain"], str(row["length_bucket"]), f"{row['documents']:,}", f"{row['scored']:,}", *figures]
+        )
+    return aligned(head, cells, n_text=2)
 
 
 def reasons(rows: Rows) -> list[str]:
@@ -190,6 +192,21 @@ def unchanged(base: str) -> str:
 
 def location(version: Version) -> str:
     return f"**{version.folder}**" + ("" if version.is_new else ": published before, nothing was made.")
+
+
+# -- the help of a query
+
+
+def views_help(comments: Mapping[str, str], tables: Iterable[str]) -> str:
+    """What a row of each view is, from its comment, and the names of the tables."""
+    width = max(map(len, comments)) + 4
+    lines = ["Views. A row is:"]
+    for view, comment in comments.items():
+        first = comment.removeprefix("A row is ").partition(". ")[0].rstrip(".")
+        lines += wrap(first, WIDTH, initial_indent=f"  {view:<{width - 2}}", subsequent_indent=" " * width)
+    names = ", ".join(f"tables.{name}" for name in tables)
+    lines += ["", *filled(f"Tables, each with shard and row before its columns: {names}.")]
+    return "\n".join([*lines, "", 'The columns of a view: longmix query ROOT "DESCRIBE lengths"'])
 
 
 # -- a sequence

@@ -110,7 +110,8 @@ def model_tokens(recipe: Recipe, tables: Tables, engine: Engine, stage: Stage = 
 
 def mix(recipe: Recipe, tables: Tables, engine: Engine, stage: Stage = plain) -> Tables:
     """Which copies of which documents are drawn, and the training rows packed from them."""
-    by = tables.get(plan.score_table(recipe.plan.select), [])
+    select = recipe.plan.select
+    by = tables[select.selector.table] if select else []
     draws, targets = stage(plan.run)(tables["DOCUMENTS"], tables["TOKENS"], by, recipe.plan, engine)
     sequences = stage(pack.run)(tables["TOKENS"], draws, recipe.encode, recipe.pack, engine)
     return {"DRAWS": draws, "TARGETS": targets, "SEQUENCES": sequences}

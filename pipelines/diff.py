@@ -18,7 +18,8 @@ WITH copies AS (
     UNION ALL SELECT domain, 'mix', document_id, epoch, drawn_tokens, -1 FROM before.draws
     UNION ALL SELECT domain, 'mix', document_id, epoch, drawn_tokens, 1 FROM after.draws
 ), net AS (
-    SELECT domain, what, document_id, epoch, sum(tokens * side)::BIGINT AS change, sum(side) AS side FROM copies GROUP BY ALL
+    SELECT domain, what, document_id, epoch, sum(tokens * side)::BIGINT AS change, sum(side) AS side
+    FROM copies GROUP BY ALL
 )
 SELECT domain, what,
     count(*) FILTER (side = 1) AS documents_in, count(*) FILTER (side = -1) AS documents_out,

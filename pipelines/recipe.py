@@ -20,6 +20,7 @@ from pipelines.score import ScoreParams
 from pipelines.screen import ScreenParams
 from pipelines.stage import Runner
 from schemas.errors import RecipeError
+from scorers import table_of
 
 MIX_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"  # it becomes a folder
 
@@ -54,14 +55,16 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def scores_are_made(self) -> Self:
-        """A plan selects by what the recipe has scored, and no two scorers write one table."""
+        """A plan selects by a table that the recipe has made, and no two scorers write one table."""
+        kinds = [scorer.kind for scorer in self.score.also] if self.score else []
+        made = {"SCORES_CHEAP": self.screen, "SCORES_CHUNK_GAIN": self.score} | dict.fromkeys(
+            map(table_of, kinds), True
+        )
         select = self.plan.select
-        if select and not (self.screen if select.by == "recurrence" else self.score):
-            table = "screen" if select.by == "recurrence" else "score"
-            raise ValueError(f"plan.select.by: {select.by} needs the section [{table}]; add it")
+        if select and not made.get(select.selector.table):
+            raise ValueError(f"plan.select.by: {select.by} needs {maker_of(select.selector.table)}; add it")
         if self.score and not self.screen:
             raise ValueError("score: needs the section [screen], whose guard and gate come before the model; add it")
-        kinds = [scorer.kind for scorer in self.score.also] if self.score else []
         twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
         if twice:
             raise ValueError(f"score.also: two are of kind {twice[0]}; their table is one, so keep one of them")
@@ -70,6 +73,13 @@ class Recipe(BaseModel):
     def identity(self) -> dict[str, Any]:
         """What makes the mix what it is: all but where files lie and how the work is spread."""
         return self.model_dump(mode="json", exclude={"run": True, "sources": {"__all__": {"path"}}})
+
+
+def maker_of(table: str) -> str:
+    """What a recipe makes a table of scores by."""
+    sections = {"SCORES_CHEAP": "the section [screen]", "SCORES_CHUNK_GAIN": "the section [score]"}
+    kind = table.removeprefix("SCORES_").lower()
+    return sections.get(table, f'an entry [[score.also]] of kind = "{kind}"')
 
 
 def meant(found: str, known: list[str]) -> str:

@@ -22,11 +22,20 @@ PARTS = ("infogain", "key_share", "nll_long", "nll_short", "context_tokens", "n_
 class InfoGainParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: Literal["infogain"] = "infogain"
     long_tokens: PositiveInt | None = None  # length of a long pass; None: the model's window
     short_tokens: PositiveInt = 512  # length of a short pass
     stride_tokens: PositiveInt = 256  # short contexts have short - stride to short - 1 tokens; LongPPL: 4,096 and 1,024
     min_key_gain: float = 2.0  # nats: LongPPL's alpha
     max_key_nll: float = 2.0  # nats: LongPPL's -beta
+
+    def score(self, lm: LM, ids: np.ndarray) -> "Score":
+        return score(lm, ids, self)
+
+    def check(self, window_tokens: int, n_anchor: int) -> None:
+        """See scorers.Scorer."""
+        most = window_tokens - n_anchor
+        check_sizes(self.long_tokens or most, self.short_tokens, self.stride_tokens, most)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +109,7 @@ def check_sizes(long: int, short: int, stride: int, most: int) -> None:
     """
     if not 0 < stride < short < long <= most:
         raise RecipeError(
-            f"score: stride_tokens = {stride:,}, short_tokens = {short:,}, long_tokens = {long:,}: each must be less "
+            f"infogain: stride_tokens = {stride:,}, short_tokens = {short:,}, long_tokens = {long:,}: each must be less "
             f"than the next, and long_tokens at most {most:,}, which is the longest pass of this model"
         )
 

@@ -38,8 +38,16 @@ LOGITS = 1 << 22  # in memory at a time: 16 MB
 class LongAttnParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: Literal["longattn"] = "longattn"
     window_tokens: PositiveInt | None = None  # None: the model's window
     min_tokens: int = Field(default=1024, ge=4)  # shorter documents get no score: a quarter of them is not far
+
+    def score(self, lm: LM, ids: np.ndarray) -> "Score":
+        return score(lm, ids, self)
+
+    def check(self, window_tokens: int, n_anchor: int) -> None:  # noqa: ARG002 no anchor is put before a window
+        """See scorers.Scorer."""
+        window_of(self, window_tokens)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +105,7 @@ def window_of(params: LongAttnParams, most: int) -> int:
     window = params.window_tokens or most
     if not params.min_tokens <= window <= most:
         raise RecipeError(
-            f"score: min_tokens = {params.min_tokens:,}, window_tokens = {window:,}: min_tokens must be at most "
+            f"longattn: min_tokens = {params.min_tokens:,}, window_tokens = {window:,}: min_tokens must be at most "
             f"window_tokens, and window_tokens at most the model's window of {most:,}"
         )
     return window

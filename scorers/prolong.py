@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from schemas.errors import RecipeError
 from scorers.chunks import Chunks
 from scorers.lm import LM
 
@@ -28,6 +29,7 @@ class ProLongParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: Literal["prolong"] = "prolong"
     sample_size: int = Field(ge=-1)  # pairs per document; 0 and -1: all. The original scripts use 500, the paper 5,000
     chunk_size: PositiveInt = 128
     window_size: PositiveInt = 32_768
@@ -38,6 +40,18 @@ class ProLongParams(BaseModel):
     def chunk_num(self) -> int:
         """K: chunks per window. Distances are shares of it, whatever the number of chunks in the document."""
         return self.window_size // self.chunk_size
+
+    def score(self, lm: LM, ids: np.ndarray) -> "Score":
+        """The score of a document as the first of its file: the original's stream of random numbers begins anew."""
+        return score(lm, ids, self, random.Random(self.seed))  # noqa: S311 the original's
+
+    def check(self, window_tokens: int, n_anchor: int) -> None:  # noqa: ARG002 the original has no anchor
+        """See scorers.Scorer."""
+        if 2 * self.chunk_size > window_tokens:
+            raise RecipeError(
+                f"prolong: two chunks of chunk_size = {self.chunk_size:,} pass the model's window of {window_tokens:,} "
+                "tokens; lower it"
+            )
 
 
 # -- from perplexities to the score

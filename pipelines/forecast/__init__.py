@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipelines import build
 from pipelines.forecast.estimate import Sample, estimated, sample
-from pipelines.plan import PlanParams, plan, read_kept, reads_of, score_table, targets_table
+from pipelines.plan import PlanParams, plan, read_kept, reads_of, targets_table
 from pipelines.plan.cells import Cells
 from pipelines.plan.upsample import Targets, solve
 from pipelines.recipe import Recipe
@@ -62,8 +62,8 @@ class Forecast:
 def forecast(recipe: Recipe, root: Path) -> Forecast:
     """Look up the results of a build, and make nothing.
 
-    The tables of a build and those of a refresh have different names, for a refresh decides after its base. So the newest
-    version's are looked for too: those made on its own base, and those of a refresh of it.
+    The actions of a build and of a refresh have different names, since a refresh keeps decisions of its base. So the
+    tables of the newest version are looked up too: those made on its own base, and those of a refresh of it.
 
     Raises:
         RecipeError: a source can't be read, or there is nothing to draw.
@@ -85,16 +85,17 @@ def from_root(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -
     scoring = scoring_of_tables(recipe, recipe.score, tables, engine, base) if recipe.score else None
     try:
         tables |= build.scores(recipe, tables, engine, base)
-        found = from_tables(tables, recipe.plan, engine.store)
+        exact = from_tables(tables, recipe.plan, engine.store)
     except NotMade:
-        found = from_tables(tables, recipe.plan.model_copy(update={"select": None}), engine.store)
-        found = replace(found, is_selected=recipe.plan.select is None)
-    return replace(found, scoring=scoring)
+        exact = from_tables(tables, recipe.plan.model_copy(update={"select": None}), engine.store)
+        exact = replace(exact, is_selected=recipe.plan.select is None)
+    return replace(exact, scoring=scoring)
 
 
 def from_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: Store) -> Forecast:
     """The plan of tables that exist, those that it selects by among them."""
-    reads = reads_of(tables["DOCUMENTS"], tables["TOKENS"], tables.get(score_table(params.select), []), params)
+    scores = tables[params.select.selector.table] if params.select else []
+    reads = reads_of(tables["DOCUMENTS"], tables["TOKENS"], scores, params)
     kept, judgements = read_kept(reads, params, store)
     mix = plan(kept, params, judgements)
     return Forecast(mix.before, mix.after.tokens.sum(axis=1), mix.table(), {}, is_selected=True, scoring=None)

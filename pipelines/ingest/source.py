@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from pipelines.ingest.readers import READERS
-from pipelines.ingest.readers.record import Wanted
+from pipelines.ingest.readers.record import Fields
 from schemas.names import from_name, path_named
 
 SOURCE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -55,8 +55,8 @@ class Source(BaseModel):
         return self
 
     @property
-    def wanted(self) -> Wanted:
-        return Wanted(self.text, self.id, self.origin, self.license_field, self.max_record_bytes)
+    def fields(self) -> Fields:
+        return Fields(self.text, self.id, self.origin, self.license_field, self.max_record_bytes)
 
     def key(self) -> dict[str, Any]:
         """All of it that changes what a raw record becomes."""

@@ -1,6 +1,6 @@
 """TOKENS, DOCUMENTS, SCORES -> DRAWS, TARGETS: which copies of which documents are in the mix.
 
-The whole plan is arrays in one process: hash, domain and length of each kept document, about 150 bytes of it. No text
+All of the plan is arrays in one process: hash, domain and length of each kept document, about 150 bytes of it. No text
 and no token is read. The draws are divided into groups, each a shard of DRAWS and later a published file, by a hash of
 content and epoch: a document that comes or goes changes its own group, and copies of a document are far apart.
 """
@@ -27,7 +27,7 @@ from schemas.tables import TARGETS
 
 VERSION = 3  # raise when the same params would give other rows
 
-GROUP_TOKENS = 1 << 27  # the most a group is meant to hold: a published file of about 500 MB
+GROUP_TOKENS = 1 << 27  # a group has at most about so many: a published file of about 500 MB
 
 
 class PlanParams(BaseModel):
@@ -57,7 +57,7 @@ def reads_of(
 ) -> list[tuple[Read, ...]]:
     """For each shard of DOCUMENTS the small columns that a plan is made from.
 
-    scores: of the table that the plan selects by, see score_table; read where it does.
+    scores: of the selector's table; not read where the plan selects nothing.
     """
     own = [
         (Read(s, ("content_hash", "domain")), Read(t, ("document_id", "n_tokens")))
@@ -65,16 +65,8 @@ def reads_of(
     ]
     if not params.select:
         return list(own)
-    return [(*both, Read(s, score_columns(params.select))) for both, s in zip(own, scores, strict=True)]
-
-
-def score_table(select: SelectParams | None) -> str:
-    """The table that a plan selects by; the controls have the documents that chunk_gain has."""
-    return "SCORES_CHEAP" if select and select.by == "recurrence" else "SCORES_CHUNK_GAIN"
-
-
-def score_columns(select: SelectParams) -> tuple[str, str]:
-    return ("recurrence", "refused") if select.by == "recurrence" else ("score", "reason")
+    _, *columns = params.select.selector
+    return [(*both, Read(s, tuple(columns))) for both, s in zip(own, scores, strict=True)]
 
 
 def read_kept(reads: Sequence[tuple[Read, ...]], params: PlanParams, store: Store) -> tuple[Documents, Judged | None]:
@@ -84,7 +76,7 @@ def read_kept(reads: Sequence[tuple[Read, ...]], params: PlanParams, store: Stor
     documents = Documents.of(table, sorted(params.shares or {}))
     if not params.select:
         return documents, None
-    score, reason = score_columns(params.select)
+    _, score, reason = params.select.selector
     return documents, Judged.of(table[score], table[reason])
 
 
@@ -143,7 +135,7 @@ def cells_where(mask: np.ndarray, kept: Documents, params: PlanParams) -> Cells:
 
 
 def own_shares(kept: Documents, over: np.ndarray) -> dict[str, int]:
-    """The corpus's own: tokens of each domain, but for documents over max_document_share."""
+    """The corpus's own: tokens of each domain, without documents over max_document_share."""
     tokens = np.zeros(len(kept.domains), np.int64)
     np.add.at(tokens, kept.domain[~over], kept.n_tokens[~over])
     return dict(zip(kept.domains, tokens.tolist(), strict=True))
@@ -163,14 +155,14 @@ def table_of(kept: Documents, draws: Draws, chosen: np.ndarray) -> pa.Table:
     content = kept.content[draws.document[chosen]]
     chosen = chosen[np.lexsort((draws.epoch[chosen], content[:, 1], content[:, 0]))]
     document, n_tokens = draws.document[chosen], draws.n_tokens[chosen]
-    whole = kept.n_tokens[document]
-    why = np.where(n_tokens < whole, 2, draws.kind[chosen])
+    of_document = kept.n_tokens[document]
+    why = np.where(n_tokens < of_document, 2, draws.kind[chosen])
     return pa.table(
         {
             "document_id": kept.document_id.take(pa.array(document)),
             "content_hash": kept.content_hash.take(pa.array(document)),
             "domain": pa.array(kept.domains, pa.string()).take(pa.array(kept.domain[document])),
-            "n_tokens": whole.astype(np.int32),
+            "n_tokens": of_document.astype(np.int32),
             "epoch": draws.epoch[chosen].astype(np.int32),
             "document_start": np.zeros(len(chosen), np.int32),
             "document_stop": n_tokens.astype(np.int32),

@@ -1,15 +1,16 @@
 """Which documents a plan may draw, by score: the top of each domain by tokens, never by documents.
 
-A document without a score is not judged by one: it stays, unless the recipe names the reason why it has none. The
-controls choose the same number of tokens without looking at the score.
+A document without a score stays, unless the recipe names the reason why it has none. The controls choose the same
+number of tokens without regard to the score.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from difflib import get_close_matches
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipelines.documents import Documents
 from pipelines.keys import ascending, keyed, salt
@@ -19,15 +20,44 @@ from schemas.lengths import bucket_of
 Reason = Literal["repeats", "list", "stitched", "short", "too_short", "budget"]
 
 
+class Selector(NamedTuple):
+    """The columns that a plan selects by."""
+
+    table: str
+    score: str
+    reason: str  # why a document has no score, or is not ranked by it
+
+
+SELECTORS = {  # a row for each value of plan.select.by
+    "chunk_gain": Selector("SCORES_CHUNK_GAIN", "score", "reason"),
+    "recurrence": Selector("SCORES_CHEAP", "recurrence", "refused"),
+    "random": Selector("SCORES_CHUNK_GAIN", "score", "reason"),  # a control: as many tokens, at random
+    "length_matched_random": Selector("SCORES_CHUNK_GAIN", "score", "reason"),  # as many in each length bucket
+}
+
+
 class SelectParams(BaseModel):
     """The recipe's [plan.select]."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    by: Literal["chunk_gain", "recurrence", "random", "length_matched_random"]
+    by: str  # a name of SELECTORS
     top_share: Top  # of the tokens of each domain's documents that have a score
     top_shares: dict[str, Top] = Field(default_factory=dict)  # domain -> its own
     drop: tuple[Reason, ...] = ()  # reasons for having no score for which a document leaves the mix
+
+    @field_validator("by")
+    @classmethod
+    def is_selector(cls, by: str) -> str:
+        if by not in SELECTORS:
+            close = get_close_matches(by, SELECTORS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(SELECTORS)}"
+            raise ValueError(f"unknown selector {by!r}; {hint}")
+        return by
+
+    @property
+    def selector(self) -> Selector:
+        return SELECTORS[self.by]
 
     def share(self, domain: str) -> float:
         return self.top_shares.get(domain, self.top_share)

@@ -26,7 +26,10 @@ def supply(con: duckdb.DuckDBPyConnection) -> str:
 def card(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
     """The card's Markdown, from the views alone."""
     (totals,) = rows_of(con, "FROM totals")
-    fill = f"{totals['fill_share'] or 0:.2%}"
+    size = (
+        f"{totals['tokens']:,} tokens in {totals['sequences']:,} sequences of at most {totals['sequence_tokens']:,} tokens "
+        f"({totals['fill_share'] or 0:.2%} filled), in {totals['segments']:,} segments"
+    )
     licenses = answer(con, "SELECT * REPLACE (coalesce(license, 'not stated') AS license) FROM licenses")
     return f"""---
 pretty_name: {recipe.mix}
@@ -37,9 +40,8 @@ tags: [long-context, pretraining]
 ---
 # {recipe.mix}, version {version}
 
-{totals["tokens"]:,} tokens in {totals["sequences"]:,} sequences of at most {totals["sequence_tokens"]:,} tokens ({fill} filled), in
-{totals["segments"]:,} segments. A row of `sequences-*.parquet` holds `input_ids`, `cu_seqlens` (where each segment begins, for
-attention that stays inside a document) and `segments` (the document and the range of tokens of each segment).
+{size}. A row of `sequences-*.parquet` holds `input_ids`, `cu_seqlens` (where each segment begins, for attention that
+stays inside a document) and `segments` (the document and the range of tokens of each segment).
 
 ```python
 from datasets import load_dataset

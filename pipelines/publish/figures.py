@@ -9,12 +9,18 @@ from pipelines.catalog import by_length
 from schemas.lengths import BUCKETS
 
 SHARES = "SELECT domain, tokens, corpus_share, drawn_tokens, mix_share FROM shares"
+TARGETS = """
+SELECT domain, kind, target_tokens, available_tokens, drawn_tokens, shortfall_tokens, rate, over_share_tokens,
+    not_selected_tokens
+FROM targets
+"""
 HEADINGS = {
-    "corpus_share": "share of the corpus", "domain_share": "share of its domain", "document_id": "document",
+    "available_tokens": "available", "corpus_share": "share of the corpus", "domain_share": "share of its domain", "document_id": "document",
     "drawn_tokens": "tokens in the mix", "high": "90 %", "inside_share": "part inside", "length_bucket": "length",
-    "low": "10 %", "mix_share": "share of the mix", "n_bytes": "bytes", "n_tokens": "tokens", "not_selected_tokens": "left out by select",
-    "over_share_tokens": "left out by max_document_share", "refused_tokens": "tokens refused",
+    "low": "10 %", "mix_share": "share of the mix", "n_bytes": "bytes", "n_tokens": "tokens", "not_selected_tokens": "not selected",
+    "over_share_tokens": "over max. share", "refused_tokens": "tokens refused", "shortfall_tokens": "shortfall", "target_tokens": "target",
 }  # fmt: skip
+SMALL = 0.001  # below it three decimals would show nothing
 
 
 @dataclass(frozen=True)
@@ -47,11 +53,13 @@ def heading(column: str) -> str:
 
 
 def shown(column: str, value: object) -> str:
-    """A cell as text: shares as percentages, other floats to three digits, - where there is no value."""
+    """A cell as text: shares as percentages, other floats with three decimals or digits, - where there is no value."""
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.2%}" if column.endswith("_share") else f"{value:.3f}"
+        if column.endswith("_share"):
+            return f"{value:.2%}"
+        return f"{value:.3f}" if not value or abs(value) >= SMALL else f"{value:.2e}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -17,18 +17,17 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from pipelines.documents import Documents, n_chunks, side_by_side
-from pipelines.score import measure
-from pipelines.score import others as also
+from pipelines.score import measure, others
 from pipelines.score.budget import Budgeted, Limits, first_round, spend
 from pipelines.score.chunk_gain import Assembly, score_shard
 from pipelines.score.kept_pairs import Measured
-from pipelines.score.others import Also, AlsoParams
+from pipelines.score.others import OtherParams
 from pipelines.shares import Top
 from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard, Store, name_of
 from pipelines.store.files import HashedFile
 from schemas.tables import BUDGET
-from scorers import lm
+from scorers import AnyScorer, lm
 from scorers.chunk_gain import MIN_CHUNKS
 from scorers.chunk_gain.calibration import NamedCalibration
 
@@ -47,7 +46,7 @@ class ScoreParams(BaseModel):
     most_pairs: PositiveInt = 64  # of a document
     aim_share: Top | None = None  # the second round aims at this cut: the top of each domain's tokens; None: at no cut
     calibration: NamedCalibration | None = None  # None: no correction
-    also: tuple[Also, ...] = ()  # other scorers of the documents that the model looks at
+    also: tuple[AnyScorer, ...] = ()  # other scorers of the documents that the model looks at
     also_tokens: PositiveInt = 65_536  # of a document, its first, that these read
 
     @property
@@ -197,9 +196,9 @@ def run(
         "SCORES_CHUNK_GAIN": scoring.scores(budget),
     }
     for scorer in params.also:
-        asked = AlsoParams(
+        own = OtherParams(
             scorer=scorer, model=params.model, fingerprint=fingerprint, tokenizer=tokenizer.hash,
             most_tokens=params.also_tokens,
         )  # fmt: skip
-        tables[f"SCORES_{scorer.kind.upper()}"] = also.run(documents, tokens, budget, asked, engine)
+        tables[own.table] = others.run(documents, tokens, budget, own, engine)
     return tables

@@ -7,7 +7,7 @@ from pipelines.encode import EncodeParams, load
 from pipelines.score import ScoreParams
 from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError
-from scorers import infogain, lm, longattn
+from scorers import lm
 from scorers.model_files import check_config, only
 from scorers.weights import anchor_of, window_of
 
@@ -71,19 +71,14 @@ def check_sizes(params: ScoreParams, window: int, anchor: int | None) -> None:
     Raises:
         RecipeError: the model has no room for what the recipe lets it read.
     """
-    most = window - (anchor is not None)
-    if 2 * params.chunk_tokens > most:
+    n_anchor = int(anchor is not None)
+    if 2 * params.chunk_tokens > window - n_anchor:
         raise RecipeError(
             f"{params.model.weights.path}: two chunks of score.chunk_tokens = {params.chunk_tokens:,} pass its window of "
             f"{window:,} tokens{'' if anchor is None else ', one of which is taken'}; lower it"
         )
     for scorer in params.also:
-        if isinstance(scorer, infogain.InfoGainParams):
-            infogain.check_sizes(scorer.long_tokens or most, scorer.short_tokens, scorer.stride_tokens, most)
-        elif isinstance(scorer, longattn.LongAttnParams):
-            longattn.window_of(scorer, window)
-        elif 2 * scorer.chunk_size > window:
-            raise RecipeError(
-                f"score.also: two chunks of chunk_size = {scorer.chunk_size:,} pass the model's window of {window:,} "
-                "tokens; lower it"
-            )
+        try:
+            scorer.check(window, n_anchor)
+        except RecipeError as error:
+            raise RecipeError(f"score.also: {error}") from error

@@ -1,121 +1,78 @@
-"""TOKENS, BUDGET -> SCORES_PROLONG, SCORES_INFOGAIN, SCORES_LONGATTN: other scorers with the same model.
+"""TOKENS, BUDGET -> SCORES_<KIND>: other scorers with the same model, see scorers/__init__.py.
 
-They score the documents that the budget lets the model look at, each from its first `most_tokens` tokens. What a scorer
-said of a document is kept by (content hash, fingerprint), so that a crash loses one document and a refresh reads new
-ones only. They don't count in the budget: LDS takes 68,000 model tokens a document at its own settings.
+They score the documents that the budget gives pairs, each from its first `most_tokens` tokens. A score is kept by
+(content hash, fingerprint), so that a crash loses one document and a refresh reads new ones only. The budget does not
+count them: LDS takes 68,000 model tokens for a document at its own settings.
 """
 
 import json
-import random
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from pipelines.documents import without_eos
+from pipelines.score.assembly import assembled
 from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard, Store, name_of
 from pipelines.store.files import write_json
 from schemas.tables import TABLES
-from scorers import infogain, lm, longattn, prolong
+from scorers import AnyScorer, lm, table_of
 
 VERSION = 1  # raise when the same params would give other rows
 
 
-class Scored(Protocol):
-    """What every scorer gives."""
-
-    @property
-    def status(self) -> str: ...
-    @property
-    def reason(self) -> str | None: ...
-    @property
-    def parts(self) -> dict[str, float | None]: ...
-
-
-class ProLong(prolong.ProLongParams):
-    """Each document as the first of a file: the original's stream of random numbers begins anew."""
-
-    kind: Literal["prolong"]
-
-    def score(self, engine: lm.LM, ids: np.ndarray) -> Scored:
-        return prolong.score(engine, ids, self, random.Random(self.seed))  # noqa: S311 the original's
-
-
-class InfoGain(infogain.InfoGainParams):
-    kind: Literal["infogain"]
-
-    def score(self, engine: lm.LM, ids: np.ndarray) -> Scored:
-        return infogain.score(engine, ids, self)
-
-
-class LongAttn(longattn.LongAttnParams):
-    kind: Literal["longattn"]
-
-    def score(self, engine: lm.LM, ids: np.ndarray) -> Scored:
-        return longattn.score(engine, ids, self)
-
-
-Also = Annotated[ProLong | InfoGain | LongAttn, Field(discriminator="kind")]
-
-
-class AlsoParams(BaseModel):
-    """What a shard's scores depend on beside its documents."""
+class OtherParams(BaseModel):
+    """What a shard's scores depend on besides its documents."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    scorer: Also
+    scorer: AnyScorer
     model: lm.ModelParams
     fingerprint: tuple[str, ...]
     tokenizer: str
     most_tokens: PositiveInt
 
+    @property
+    def table(self) -> str:
+        return table_of(self.scorer.kind)
 
-def also_shard(documents: pa.Table, tokens: pa.Table, budget: pa.Table, params: AlsoParams, store: Store) -> pa.Table:
+
+def score_shard(documents: pa.Table, tokens: pa.Table, budget: pa.Table, params: OtherParams, store: Store) -> pa.Table:
     """SCORES_<kind>: a row for each row of `documents`."""
-    table = TABLES[f"SCORES_{params.scorer.kind.upper()}"]
+    schema = TABLES[params.table]
     folder = store.root / "measured" / params.scorer.kind / name_of(VERSION, params)
     rows = []
-    for k, (content, n, why) in enumerate(
-        zip(
-            *(column.to_pylist() for column in (documents["content_hash"], budget["n_pairs"], budget["why"])),
-            strict=True,
-        )
-    ):
-        row = dict.fromkeys(table.names) | {"document_id": budget["document_id"][k].as_py()}
-        if n:
-            ids = without_eos(tokens["input_ids"], k)[: params.most_tokens]
-            row |= kept(folder / content[:2] / f"{content}.json", ids, params, store)
-        else:
-            row |= {"status": why if why in ("dropped", "too_short") else "not_scored", "reason": why}
-        rows.append(row)
-    return pa.Table.from_pylist(rows, schema=table)
+    for k in np.flatnonzero(budget["n_pairs"].to_numpy()).tolist():
+        content_hash = documents["content_hash"][k].as_py()
+        ids = without_eos(tokens["input_ids"], k)[: params.most_tokens]
+        values = kept_score(folder / content_hash[:2] / f"{content_hash}.json", ids, params, store)
+        rows.append(values)
+    return assembled(budget, rows, {}, schema)
 
 
-def kept(path: Path, ids: np.ndarray, params: AlsoParams, store: Store) -> dict[str, object]:
-    """What the scorer says of a document: as it was kept, or else asked now."""
+def kept_score(path: Path, ids: np.ndarray, params: OtherParams, store: Store) -> dict[str, object]:
+    """A document's row: as it was kept, else computed now and kept."""
     try:
         return json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
-        found = params.scorer.score(lm.load(params.model), ids)
-        said: dict[str, object] = {"status": found.status, "reason": found.reason, **found.parts}
-        write_json(path, said, store.parts())
+        score = params.scorer.score(lm.load(params.model), ids)
+        values: dict[str, object] = {"status": score.status, "reason": score.reason, **score.parts}
+        write_json(path, values, store.parts())
         store.tell({"stage": params.scorer.kind, "event": "made", "documents": 1, "bytes": 0})
-        return said
+        return values
 
 
 def run(
-    documents: Sequence[Shard], tokens: Sequence[Shard], budget: Sequence[Shard], params: AlsoParams, engine: Engine
+    documents: Sequence[Shard], tokens: Sequence[Shard], budget: Sequence[Shard], params: OtherParams, engine: Engine
 ) -> list[Shard]:
     """SCORES_<kind>, a shard beside each shard of DOCUMENTS."""
     reads = (
         (Read(text, ("content_hash",)), Read(ids, ("input_ids",)), Read(given, ("document_id", "n_pairs", "why")))
         for text, ids, given in zip(documents, tokens, budget, strict=True)
     )
-    kind = params.scorer.kind
-    stage = ShardStage(kind, VERSION, f"SCORES_{kind.upper()}", partial(also_shard, store=engine.store))
+    stage = ShardStage(params.scorer.kind, VERSION, params.table, partial(score_shard, store=engine.store))
     return engine.shards(stage, params, reads)

@@ -51,14 +51,15 @@ def cheap(texts: pa.Array, domains: Sequence[str], background: Background) -> pa
         raise SchemaError(f"cheap: {texts.null_count} of {len(texts)} texts are NULL; every document must have a text")
     scores = np.full((len(texts), len(CHEAP)), np.nan)
     data, starts = buffers(texts)
-    rows_of: dict[str, list[int]] = {}
-    for row, domain in zip(range(len(texts)), domains, strict=True):
-        rows_of.setdefault(domain, []).append(row)
-    for domain, rows in rows_of.items():
+    by_domain = pa.array(domains, pa.string()).dictionary_encode()
+    if len(by_domain) != len(texts):
+        raise SchemaError(f"cheap: {len(texts)} texts have {len(by_domain)} domains; each text has one")
+    for k, domain in enumerate(by_domain.dictionary.to_pylist()):
         if domain not in background.domains:
             names = ", ".join(sorted(background.domains))
             raise RecipeError(f"cheap: the background has no domain {domain!r}, only {names}; compute it again")
-        measure(data, starts, np.array(rows), background.domains[domain].words, scores)
+        rows = np.flatnonzero(by_domain.indices.to_numpy() == k)
+        measure(data, starts, rows, background.domains[domain].words, scores)
     return pa.table([pa.array(values, from_pandas=True) for values in scores.T], schema=CHEAP)
 
 

@@ -1,5 +1,6 @@
 """Wording: what is said, in at most 80 columns, whatever the figures and names."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from flows import text
 from flows.tables import WIDTH
 from pipelines.versions import Version
 from schemas.lengths import BUCKETS
+from schemas.tables import TABLES
+from schemas.views import comments
 
 LONG_NAME = "a-domain-with-a-name-that-is-far-too-long-for-a-table"
 BILLIONS = 123_456_789_012
@@ -73,7 +76,7 @@ def test_supply_lists_the_cells_that_fall_short_after_the_sentence():
     sentence, _, cell, left_out = text.supply(rows)
     assert sentence == "Shortfall: 5 of 10 tokens cannot be supplied and are not substituted."
     assert cell.split() == ["a", "long", "9", "4", "5"]
-    assert left_out.startswith("plan.select leaves out 2 tokens")
+    assert left_out == "Left out by plan.select: 2 tokens."
     assert text.supply([]) == []
 
 
@@ -82,8 +85,8 @@ def test_a_length_without_a_document_is_named_where_the_domain_has_a_target():
     tokens[0, 5], tokens[1, 8], tokens[2, 2] = 0, 0, 0  # 2-4K is no long bucket
     targets = [target("a", "long", 1, 1), target("b", "long", 0, 0), target("c", "long", 1, 1)]
     head, line = text.absent_lengths(["a", "b", "c"], tokens, targets)
-    assert line == "  a: no document of 16-32K tokens"
-    assert head.startswith("Lengths without a document")
+    assert line == "  a: 16-32K"
+    assert head.startswith("Lengths that no document has")
     assert text.absent_lengths(["b"], tokens[1:2], targets) == []
     assert BUCKETS[text.LONG_BUCKETS] == "16-32K"
 
@@ -101,6 +104,18 @@ def test_a_difference_has_a_row_for_each_domain():
     lines = text.difference([DIFFERENCE | {"domain": "a", "documents_in": 12}], "v1", "v2").splitlines()
     assert lines[0] == "From v1 to v2"
     assert lines[2].split() == ["a", "corpus", "12", "1,234,567", f"{BILLIONS:,}", f"{BILLIONS:,}"]
+
+
+def test_a_score_without_an_error_is_shown():
+    assert text.gains([SCORED | {"domain": "a", "error": None}])[1].split()[-2:] == ["-", "0.900"]
+
+
+def test_the_help_of_a_query_has_a_line_for_each_view():
+    lines = text.views_help(comments(), TABLES).splitlines()
+    assert [line for line in lines if len(line) > WIDTH] == []
+    assert [line.split()[0] for line in lines if re.match(r"  \w", line)] == list(comments())
+    assert "  rejections          a reason and a source: how many records were rejected" in lines
+    assert all(f"tables.{name}" in " ".join(lines) for name in TABLES)
 
 
 def segment(**more):

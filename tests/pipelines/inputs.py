@@ -12,12 +12,12 @@ import zstandard
 
 from pipelines import ingest
 from pipelines.ingest.readers import READERS
-from pipelines.ingest.readers.record import File, Record, Wanted
+from pipelines.ingest.readers.record import Fields, File, Record
 from pipelines.ingest.source import Source
 from pipelines.stage import Engine, Runner
 from pipelines.store import Shard, Store
 
-WANTED = Wanted("text", "id", "source", "license", 64_000_000)
+FIELDS = Fields("text", "id", "source", "license", 64_000_000)
 SMALL = ingest.Sizes(smallest_bytes=16_000_000, largest_bytes=48_000_000, small_file_bytes=4_000_000)
 
 
@@ -84,9 +84,9 @@ def engine_of(store: Store, workers: int = 1) -> Engine:
     return Engine(store, Runner(workers=workers))
 
 
-def records(path: Path, kind: str = "jsonl", wanted: Wanted = WANTED) -> list[Record]:
+def records(path: Path, kind: str = "jsonl", fields: Fields = FIELDS) -> list[Record]:
     """What a reader makes of one file."""
-    return list(READERS[kind].records(File(path.name, str(path)), wanted))
+    return list(READERS[kind].records(File(path.name, str(path)), fields))
 
 
 def ingest_here(

@@ -1,6 +1,8 @@
 """The cheap tier over tables: domains with little to be known by, and a background that a refresh keeps or renews."""
 
+import random
 from hashlib import blake2b
+from itertools import product
 
 import numpy as np
 import pyarrow as pa
@@ -8,16 +10,17 @@ import pytest
 
 from pipelines import screen
 from pipelines.screen import ScreenParams
-from pipelines.stage import Runner
+from pipelines.stage import Engine, Read, Runner
 from pipelines.store import Store
 from schemas.tables import DOCUMENTS, DUPLICATES
+from scorers.cheap.background import MIN_BYTES, Background, Domain, choose
 from tests.scorers.cheap.test_words import real_documents
 
 ONE = Runner(workers=1)
 
 
-def tables(store, texts):
-    """A shard of DOCUMENTS and of DUPLICATES. texts: (domain, text)."""
+def tables(store, texts, dropped=()):
+    """A shard of DOCUMENTS and of DUPLICATES. texts: (domain, text); dropped: places of those that repeat another."""
     names = [blake2b(f"{domain}{text}".encode(), digest_size=16).hexdigest() for domain, text in texts]
     rows = [
         {
@@ -27,6 +30,8 @@ def tables(store, texts):
         for k, (name, (domain, text)) in enumerate(zip(names, texts, strict=True))
     ]  # fmt: skip
     verdicts = [{"document_id": name, "verdict": "kept", "kept_id": None, "similarity": None} for name in names]
+    for k in dropped:
+        verdicts[k] |= {"verdict": "near", "kept_id": names[0], "similarity": 0.9}
     return (
         [store.write("DOCUMENTS", pa.Table.from_pylist(rows, schema=DOCUMENTS))],
         [store.write("DUPLICATES", pa.Table.from_pylist(verdicts, schema=DUPLICATES))],
@@ -35,13 +40,12 @@ def tables(store, texts):
 
 @pytest.fixture
 def store(tmp_path):
-    (tmp_path / "scratch").mkdir()
     return Store(tmp_path)
 
 
 def run(store, texts, before=None, **changes):
     documents, duplicates = tables(store, texts)
-    return screen.run(documents, duplicates, ScreenParams(**changes), before or {}, store, ONE)
+    return screen.run(documents, duplicates, ScreenParams(**changes), before or {}, Engine(store, ONE))
 
 
 def test_a_domain_of_short_documents_alone_is_screened(store):
@@ -84,3 +88,132 @@ def test_a_refresh_keeps_the_background_until_the_recipe_renews_it(store, monkey
     renewed = run(store, more, before=first, background_seed=1)
     assert background(store, renewed) == background(store, run(store, more, background_seed=1))
     assert background(store, renewed)["github"] != kept["github"]
+
+
+# -- which documents describe a domain
+
+
+def shards(seed, store):
+    """DOCUMENTS and DUPLICATES of a few shards, some documents dropped, some short, some contents twice."""
+    rng = random.Random(seed)
+    documents, duplicates = [], []
+    for shard in range(3):
+        texts = []
+        for row in range(rng.randint(0, 9)):
+            text = f"{shard} {row} " if rng.random() < 0.8 else "the same everywhere "
+            n_bytes = rng.choice([10, MIN_BYTES - 1, MIN_BYTES, MIN_BYTES + 1, 9_000])
+            texts.append((rng.choice("abc"), text + "x" * (n_bytes - len(text))))
+        drawn = [row for row in range(len(texts)) if rng.random() < 0.3]
+        for into, made in zip((documents, duplicates), tables(store, texts, drawn), strict=True):
+            into.extend(made)
+    return documents, duplicates
+
+
+def slow_choice(documents, duplicates, params, store):
+    """Document by document."""
+    by_domain = {}
+    for shard, (own, verdict) in enumerate(zip(documents, duplicates, strict=True)):
+        pairs = zip(store.read(own).to_pylist(), store.read(verdict).to_pylist(), strict=True)
+        for row, (document, judged) in enumerate(pairs):
+            if judged["verdict"] == "kept":
+                one = (document["content_hash"], shard, row, document["n_bytes"])
+                by_domain.setdefault(document["domain"], []).append(one)
+    chosen = {}
+    for domain, rows in by_domain.items():
+        best = choose([row[0] for row in rows], np.array([row[3] for row in rows]), screen.salt_of(params), 3)
+        chosen[domain] = [rows[k][:3] for k in best]
+    return chosen
+
+
+def test_the_documents_that_describe_a_domain_are_the_slow_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(screen, "MAX_DOCUMENTS", 3)
+    full, empty = 0, 0
+    for seed in range(60):
+        store, params = Store(tmp_path / str(seed)), ScreenParams(background_seed=seed % 3)
+        documents, duplicates = shards(seed, store)
+        reads = [
+            (Read(own, ("content_hash", "n_bytes", "domain")), Read(verdict, ("verdict",)))
+            for own, verdict in zip(documents, duplicates, strict=True)
+        ]
+        found = screen.choice(reads, params, store)
+        assert found == slow_choice(documents, duplicates, params, store), f"{seed=}"
+        assert list(found) == sorted(found)
+        full += any(len(rows) == 3 for rows in found.values())
+        empty += any(not rows for rows in found.values())
+        texts = screen.texts_of(documents, found, store)
+        assert {(shard, row) for rows in found.values() for _, shard, row in rows} == set(texts)
+        for rows in found.values():
+            for content_hash, shard, row in rows:
+                own = store.read(documents[shard]).to_pylist()[row]
+                assert (own["content_hash"], own["text"]) == (content_hash, texts[shard, row])
+    assert full > 10
+    assert empty > 10
+
+
+def test_only_the_middle_of_a_long_text_describes_its_domain(store, monkeypatch):
+    monkeypatch.setattr(screen, "MAX_BYTES", 100)
+    monkeypatch.setattr("scorers.cheap.background.MAX_BYTES", 100)
+    documents, _ = tables(store, [("a", "b" * 50 + "m" * 100 + "e" * 50), ("a", "s" * 100)])
+    found = screen.texts_of(documents, {"a": [("", 0, 0), ("", 0, 1)]}, store)
+    assert found == {(0, 0): "m" * 100, (0, 1): "s" * 100}
+
+
+# -- why no model needs to read a document
+
+NOTHING = np.empty(0)
+GATES = Background(
+    {
+        name: Domain((), NOTHING, NOTHING, NOTHING, NOTHING, gate)
+        for name, gate in (("a", 0.5), ("b", 0.1), ("none", None))
+    }
+)
+PARAMS = ScreenParams(max_repeat_share=0.3, max_list_share=0.6)
+
+
+def slow_reason(domain, repeat_share, list_share, recurrence, params):
+    if repeat_share is not None and repeat_share > params.max_repeat_share:
+        return "repeats"
+    if list_share is not None and list_share > params.max_list_share:
+        return "list"
+    gate = GATES.domains[domain].min_recurrence
+    return "stitched" if params.gate and None not in (gate, recurrence) and recurrence < gate else None
+
+
+@pytest.mark.parametrize("params", [PARAMS, PARAMS.model_copy(update={"gate": False})])
+def test_a_reason_is_the_first_that_holds(params):
+    """Every combination of values below, at and above each bound, and of values that are NULL."""
+    cases = list(
+        product(("a", "b", "none"), (None, 0.29, 0.3, 0.31), (None, 0.6, 0.61), (None, 0.09, 0.1, 0.4, 0.5, 0.51))
+    )
+    domains, *values = zip(*cases, strict=True)
+    scores = pa.table(
+        {
+            name: pa.array(column, pa.float64())
+            for name, column in zip(("repeat_share", "list_share", "recurrence"), values, strict=True)
+        }
+    )
+    own = pa.chunked_array([pa.array(domains[:7]), pa.array(domains[7:])])
+    found = screen.refusals(scores, own, GATES, params).to_pylist()
+    assert found == [slow_reason(*case, params) for case in cases]
+    assert set(found) == {"repeats", "list", None} | ({"stitched"} if params.gate else set())
+
+
+def test_no_documents_have_no_reasons():
+    scores = pa.table({name: pa.array([], pa.float64()) for name in ("repeat_share", "list_share", "recurrence")})
+    assert screen.refusals(scores, pa.chunked_array([], pa.string()), GATES, PARAMS).to_pylist() == []
+
+
+def test_a_dropped_document_keeps_its_row_and_has_no_scores(store):
+    texts = [("c", f"text {k} " + "w " * 60) for k in range(6)]
+    documents, duplicates = tables(store, texts, dropped=(0, 3, 5))
+    found = screen.run(documents, duplicates, ScreenParams(), {}, Engine(store, ONE))
+    rows = store.read(found["SCORES_CHEAP"][0]).to_pylist()
+    names = store.read(documents[0])["document_id"].to_pylist()
+    assert [row["document_id"] for row in rows] == names
+    assert [row["status"] for row in rows] == ["dropped", "scored", "scored", "dropped", "scored", "dropped"]
+    assert [row["reason"] for row in rows] == ["dropped", None, None, "dropped", None, "dropped"]
+    alone = screen.run(*tables(store, texts), ScreenParams(), {}, Engine(store, ONE))
+    whole = store.read(alone["SCORES_CHEAP"][0]).to_pylist()
+    for k, row in enumerate(rows):
+        own = {name: row[name] for name in ("n_words", "repeat_share", "list_share", "refused")}
+        assert own == (dict.fromkeys(own) if k in (0, 3, 5) else {name: whole[k][name] for name in own})

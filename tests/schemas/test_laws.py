@@ -57,8 +57,9 @@ def target(kind: str, target_tokens: int, available: int, drawn: int, domain: st
 
 
 def cheap(name: str, status: str = "scored") -> dict:
-    parts = dict.fromkeys(("n_words", "repeat_share", "recurrence", "order_z", "list_share"))
-    return {"document_id": name, "status": status, "reason": None, "refused": None, "shuffled": None, **parts}
+    values = dict.fromkeys(("n_words", "repeat_share", "recurrence", "order_z", "list_share"))
+    values["n_words"], reason = (5.0, None) if status == "scored" else (None, status)
+    return {"document_id": name, "status": status, "reason": reason, "refused": None, "shuffled": None, **values}
 
 
 def gain(name: str, status: str, reason: str | None = None, *pairs: tuple[int, int]) -> dict:
@@ -189,7 +190,7 @@ BREACHES = {
         put("REJECTED", 1, 0, record=0),
         drop("REJECTED", 1, 0),
     ],
-    "they are in the order of DOCUMENTS": [lambda t: t["TOKENS"][0].reverse(), put("DUPLICATES", 0, 1, document_id="q")],
+    "DUPLICATES and TOKENS are in the order of DOCUMENTS": [lambda t: t["TOKENS"][0].reverse(), put("DUPLICATES", 0, 1, document_id="q")],
     "a document has tokens exactly when it is kept": [
         put("TOKENS", 1, 1, n_tokens=None, input_ids=None),
         put("TOKENS", 0, 1, n_tokens=1, input_ids=[0]),
@@ -218,7 +219,10 @@ BREACHES = {
         *(lambda t, kind=kind: t[kind][0].reverse() for kind in OTHERS),
         *(drop(kind, 1, 1) for kind in OTHERS),
     ],
-    "a score is a number and stands beside the status scored alone; a reason stands beside all others": [
+    "score is non-NULL exactly when status = 'scored'; a reason is given exactly when it is not; no value is NaN": [
+        put("SCORES_CHEAP", 0, 0, n_words=None),
+        put("SCORES_CHEAP", 0, 0, recurrence=float("nan")),
+        put("SCORES_CHEAP", 0, 1, reason=None),
         put("SCORES_CHUNK_GAIN", 1, 1, score=0.0),
         put("SCORES_CHUNK_GAIN", 0, 0, score=None),
         put("SCORES_CHUNK_GAIN", 0, 0, error=float("nan")),
@@ -269,7 +273,7 @@ BREACHES = {
         put("TARGETS", 0, 0, not_selected_tokens=1),
         lambda t: t["TARGETS"][0].append(target("short", 0, 2, 0, domain="nowhere")),
     ],
-    "a cell draws the smaller of target_tokens and available_tokens, and DRAWS holds so many tokens of it": [
+    "a cell draws the smaller of target_tokens and available_tokens, and DRAWS has that many tokens of it": [
         put("TARGETS", 0, 0, drawn_tokens=1),
         put("TARGETS", 0, 0, target_tokens=1),
         put("TARGETS", 0, 1, available_tokens=11),
@@ -278,7 +282,7 @@ BREACHES = {
         put("DRAWS", 0, 2, n_tokens=4),
     ],
     "sequence ids count from 0 in the order of the files": [put("SEQUENCES", 1, 0, sequence_id=3), lambda t: t["SEQUENCES"].reverse()],
-    "no sequence is empty or longer than sequence_tokens, and n_tokens is what it holds": [
+    "no sequence is empty or longer than sequence_tokens, and n_tokens is the length of input_ids": [
         put("SEQUENCES", 0, 0, n_tokens=5),
         put("SEQUENCES", 0, 0, input_ids=[]),
     ],
@@ -286,7 +290,7 @@ BREACHES = {
         put("SEQUENCES", 0, 0, cu_seqlens=[0, 6]),
         put("SEQUENCES", 0, 0, cu_seqlens=[6, 4, 0]),
     ],
-    "each segment is as long as cu_seqlens says, and not empty": [put("SEQUENCES", 0, 0, cu_seqlens=[0, 3, 6])],
+    "each segment has the length between its cu_seqlens, and is not empty": [put("SEQUENCES", 0, 0, cu_seqlens=[0, 3, 6])],
     "every token drawn is in exactly one segment: no gap, no overlap, nothing else": [
         put_segment(0, 1, 0, document_start=3, document_stop=5),
         put_segment(0, 0, 1, document_start=1, document_stop=3),

@@ -92,6 +92,31 @@ def test_every_view_says_what_a_row_is(tmp_path):
         assert dict(con.execute(query).fetchall()) == comments()
 
 
+def test_the_columns_of_scores(tmp_path):
+    with opened(sound(), tmp_path) as con:
+        columns = [column[0] for column in con.execute("FROM scores").description]
+    assert columns == [
+        "document_id", "content_hash", "source", "domain", "n_tokens", "length_bucket", "status", "reason", "score",
+        "error", "near", "near_error", "n_pairs", "uncorrected", "uncorrected_near", "strong_share", "strength",
+        "distance", "entropy_factor", "repeat_share", "recurrence", "order_z", "list_share", "shuffled", "refused",
+        "lds", "infogain", "key_share", "ds", "du",
+    ]  # fmt: skip
+
+
+def test_other_scores_are_spread_by_domain(tmp_path):
+    assert answers(tmp_path, "other_scores") == [
+        (kind, "book", score, 1, 0.5, 0.5, 0.5)
+        for kind, score in (("infogain", "infogain"), ("longattn", "ds"), ("prolong", "lds"))
+    ]
+
+
+def test_judged_has_a_row_for_each_table_and_document(tmp_path):
+    kinds = ("budget", "cheap", "chunk_gain", "infogain", "longattn", "prolong")
+    rows = answers(tmp_path, "judged")
+    assert sorted((kind, document) for kind, _, _, document, _ in rows) == [(k, d) for k in kinds for d in "abcd"]
+    assert {status for kind, _, _, _, status in rows if kind == "budget"} == {None}
+
+
 def test_totals(tmp_path):
     (row,) = answers(tmp_path, "totals")
     assert row == (14, 3, 4, 4, 2, 1, 2, 1, 8, 14 / 24)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.dedup import candidates
-from pipelines.dedup.candidates import Join, components, connect, settle, unite
+from pipelines.dedup.candidates import Join, components, compress, connect, union
 from pipelines.dedup.minhash import n_agreeing
 from pipelines.stage import Engine, Runner
 from pipelines.store import Store
@@ -41,8 +41,8 @@ def slow_edges(keys, positions, signed, floor, most):
 
 def joined(n, edges):
     root = np.arange(n)
-    unite(root, np.array(edges, np.int64).reshape(-1, 2))
-    settle(root)
+    union(root, np.array(edges, np.int64).reshape(-1, 2))
+    compress(root)
     return root.tolist()
 
 
@@ -134,7 +134,7 @@ def test_components_are_those_of_the_candidates(tmp_path, cuts, n_blocks, spill,
         with store.scratch(f"dedup{seed}") as scratch:
             join = Join(scratch, N_BANDS, ROWS, 128, FLOOR, n_blocks, spill)
             root = components(shards_of(store, signed, cuts), texts, join, Engine(store, Runner(workers=workers)))
-            assert np.array_equal(join.signed(), signed)
+            assert np.array_equal(join.signatures(), signed)
         edges = [(texts[a], texts[b]) for a, b in slow_candidates(signed[texts])]
         slow = slow_components(len(signed), edges)
         assert root.tolist() == slow
@@ -142,7 +142,7 @@ def test_components_are_those_of_the_candidates(tmp_path, cuts, n_blocks, spill,
 
 
 def test_a_large_bucket_is_one_component(tmp_path, monkeypatch):
-    monkeypatch.setattr(candidates, "MOST", 3)
+    monkeypatch.setattr(candidates, "MAX_BUCKET_TEXTS", 3)
     store, signed = Store(tmp_path), families(0, 4)
     signed[:, 5:10] = 1
     texts = np.arange(4)

@@ -225,8 +225,8 @@ def test_shards_order_and_workers_cannot_show(tmp_path, monkeypatch):
     for number, (cuts, workers, spill, most, in_memory) in enumerate(
         [([], 1, False, 64, 2**28), ([1, 2, 40], 2, False, 2, 2**28), ([0, 26], 2, True, 1, 8), ([51], 4, True, 64, 8)]
     ):
-        monkeypatch.setattr(dedup, "IN_MEMORY", 0 if spill else 10**9)
-        monkeypatch.setattr(candidates, "MOST", most)
+        monkeypatch.setattr(dedup, "IN_MEMORY_TEXTS", 0 if spill else 10**9)
+        monkeypatch.setattr(candidates, "MAX_BUCKET_TEXTS", most)
         monkeypatch.setattr(verify, "GROUP_TEXTS", most)
         monkeypatch.setattr(verify, "IN_MEMORY_BYTES", in_memory)
         store = Store(tmp_path / str(number))

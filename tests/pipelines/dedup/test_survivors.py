@@ -117,7 +117,7 @@ def n_compared(case, monkeypatch):
     """How many signatures the rule compares, counted in Python; and what it decides."""
     keys, signed, values, offsets = case
     compared = []
-    monkeypatch.setattr(module, "judge", module.judge.py_func)
+    monkeypatch.setattr(module, "find_survivors", module.find_survivors.py_func)
     monkeypatch.setattr(module, "n_agreeing", lambda one, other: compared.append(1) or n_agreeing(one, other))
     return survivors(keys, signed, values, offsets, min_agreeing(0.7, 128), 0.7)[0].tolist(), len(compared)
 

@@ -1,5 +1,6 @@
 """Groups hold whole components in the order of the rule, and find their verdicts and their texts again."""
 
+import itertools
 from collections import Counter
 from hashlib import blake2b
 
@@ -9,8 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from pipelines.dedup import verify
-from pipelines.dedup.precedence import Ranked, hex_digits, raw
-from pipelines.dedup.verify import PLACE, Group, gather, grouped, look_up, read_texts, wanted_texts
+from pipelines.dedup.precedence import Ranked, hash_bytes, hex_digits
+from pipelines.dedup.verify import PLACE, Group, find_near, group_components, read_shingles, read_texts, texts_by_shard
 from pipelines.store import Shard, Store
 from pipelines.store.files import Scratch
 from schemas.tables import DOCUMENTS
@@ -37,7 +38,7 @@ def components(seed):
     for i in range(1, n):
         if rng.random() < 0.7:
             root[i] = root[rng.integers(max(0, i - 5), i)]
-    hashes = raw(pa.chunked_array([[digest(seed, i) for i in range(n)]], pa.string()))
+    hashes = hash_bytes(pa.chunked_array([[digest(seed, i) for i in range(n)]], pa.string()))
     rank, without_base = rng.permutation(n), rng.permutation(n)
     if seed % 3 == 0:
         without_base = rank.copy()
@@ -46,7 +47,7 @@ def components(seed):
 
 def groups_of(seed, params=None):
     ranked, root = components(seed)
-    return grouped(ranked, root, (params or Params(),)), ranked, root
+    return group_components(ranked, root, (params or Params(),)), ranked, root
 
 
 def test_a_group_holds_whole_components_in_the_order_of_the_rule(monkeypatch):
@@ -80,7 +81,7 @@ def test_more_texts_are_more_groups_up_to_a_limit(monkeypatch):
     monkeypatch.setattr(verify, "GROUP_TEXTS", 1)
     n_groups = []
     for most in (1, 4, 1024):
-        monkeypatch.setattr(verify, "MOST_GROUPS", most)
+        monkeypatch.setattr(verify, "MAX_GROUPS", most)
         n_groups.append(len(groups_of(1)[0]))
         assert n_groups[-1] <= most
     assert n_groups[0] == 1
@@ -98,7 +99,7 @@ def test_a_group_is_named_by_its_texts_in_their_order_and_by_the_rule():
             sorted(group.positions, key=lambda p: ranked.text_rank_without_base[p]) == group.positions.tolist()
         )
         again = Ranked(**{**ranked.__dict__, "rank": ranked.text_rank_without_base})
-        assert grouped(again, root, (Params(),))[0].name == group.name_without_base
+        assert group_components(again, root, (Params(),))[0].name == group.name_without_base
         assert groups_of(seed, Params(threshold=0.8))[0][0].name != group.name
 
 
@@ -127,20 +128,20 @@ def near(store, *dropped):
 
 def test_a_group_is_looked_up_under_both_names(tmp_path):
     store = Store(tmp_path)
-    assert look_up(group([True, False]), store) is None
+    assert find_near(group([True, False]), store) is None
     without_base = store.commit("verify", "bb22", near(store, 1))
-    assert look_up(group([True, False]), store) == without_base
-    assert look_up(group([True, False], name_without_base="aa11"), store) is None
+    assert find_near(group([True, False]), store) == without_base
+    assert find_near(group([True, False], name_without_base="aa11"), store) is None
     own = store.commit("verify", "aa11", near(store, 1, 2))
-    assert look_up(group([True, False]), store) == own
+    assert find_near(group([True, False]), store) == own
 
 
 def test_verdicts_made_without_the_base_count_where_they_kept_what_the_base_kept(tmp_path):
     store = Store(tmp_path)
     made = store.commit("verify", "bb22", near(store, 1, 3))
-    assert look_up(group([True, False, True, False]), store) == made
-    assert look_up(group([True, False, False, False]), store) is None
-    assert look_up(group([False, True, True, False]), store) is None
+    assert find_near(group([True, False, True, False]), store) == made
+    assert find_near(group([True, False, False, False]), store) is None
+    assert find_near(group([False, True, True, False]), store) is None
 
 
 # -- texts
@@ -154,7 +155,7 @@ def test_wanted_texts_are_found_in_their_shards():
         places = [(shard, row) for shard, n in zip(shards, sizes, strict=True) for row in range(n)]
         chosen = rng.permutation(len(places))[: rng.integers(0, len(places) + 1)]
         groups = [Group("", "", part, [], part) for part in np.array_split(chosen, rng.integers(1, 4))]
-        texts = wanted_texts(groups, shards)
+        texts = texts_by_shard(groups, shards)
         assert [t.shard for t in texts] == [s for s in shards if any(places[p][0] == s for p in chosen)], f"{seed=}"
         assert all(len(t.rows) and (np.diff(t.rows) > 0).all() for t in texts)
         found = sorted((t.shard.content_hash, r, g) for t in texts for r, g in zip(t.rows.tolist(), t.groups.tolist(), strict=True))  # fmt: skip
@@ -208,7 +209,7 @@ def test_shingles_are_gathered_in_the_order_of_the_group(tmp_path, monkeypatch, 
                     stored[i] = (p, len(texts[p]), first)
                     first += len(texts[p])
             places.append((f"shingles-{number}", stored.tobytes()))
-        values, offsets = gather(positions, places, scratch, "group")
-        found = [values[a:b].tolist() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+        values, offsets = read_shingles(positions, places, scratch, "group")
+        found = [values[a:b].tolist() for a, b in itertools.pairwise(offsets)]
         assert found == [texts[int(p)].tolist() for p in positions], f"{seed=}"
         assert scratch.path("group").exists() == (len(values) * 8 > in_memory_bytes)

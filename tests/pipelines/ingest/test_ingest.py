@@ -167,7 +167,7 @@ def test_an_unchanged_file_is_not_read_again(tmp_path, store, monkeypatch):
     before = ingest.run([source(tmp_path / "in")], engine, TINY)
     reader, read = READERS["jsonl"], []
     kept = reader.records
-    monkeypatch.setattr(type(reader), "records", lambda _, file, wanted: read.append(file.name) or kept(file, wanted))
+    monkeypatch.setattr(type(reader), "records", lambda _, file, fields: read.append(file.name) or kept(file, fields))
     for i in range(3):
         os.utime(tmp_path / "in" / f"{i}.jsonl.zst", (1, 1))
     assert ingest.run([source(tmp_path / "in")], engine, TINY) == before
@@ -250,8 +250,8 @@ def test_a_file_that_changes_while_it_is_read_stops_the_stage(tmp_path, store, m
     reader = READERS["jsonl"]
     kept = reader.records
 
-    def growing(_, file, wanted):
-        yield from kept(file, wanted)
+    def growing(_, file, fields):
+        yield from kept(file, fields)
         with open(path, "ab") as stream:
             stream.write(line_of(2))
 

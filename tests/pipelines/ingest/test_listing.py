@@ -7,7 +7,7 @@ import os
 import pyarrow as pa
 import pytest
 
-from pipelines.ingest.listing import check, find_files, refused, translate
+from pipelines.ingest.listing import check_schemas, fault_of, find_files, translate
 from schemas.errors import RecipeError
 from tests.pipelines.inputs import line_of, source, write_jsonl, write_rows
 
@@ -99,7 +99,7 @@ def test_the_format_follows_from_the_names(tmp_path, names, expected):
     for name in names:
         (tmp_path / name).write_bytes(b"x")
     if expected is None:
-        with pytest.raises(RecipeError, match=r"^sources\.s: .*(format|there is)"):
+        with pytest.raises(RecipeError, match=r"^sources\.s: .*(format|found)"):
             find_files(source(tmp_path))
     else:
         kind, files = find_files(source(tmp_path))
@@ -111,7 +111,7 @@ def test_a_file_that_the_recipe_names_is_read_whatever_its_name(tmp_path):
     (tmp_path / "data.log").write_bytes(b"{}")
     assert [f.name for f in find_files(source(tmp_path / "data.log", format="jsonl"))[1]] == ["data.log"]
     assert [f.name for f in find_files(source(tmp_path / "*.log", format="jsonl"))[1]] == ["data.log"]
-    with pytest.raises(RecipeError, match=r"no jsonl file; there is \.log \(1\)"):
+    with pytest.raises(RecipeError, match=r"no jsonl files; found \.log \(1\)"):
         find_files(source(tmp_path, format="jsonl"))
 
 
@@ -139,7 +139,7 @@ def test_faults_of_files_are_listed_beside_the_good_ones(tmp_path):
     ],
 )
 def test_what_the_system_refuses_has_a_reason(error, is_link, expected):
-    assert refused(error, is_link) == expected
+    assert fault_of(error, is_link) == expected
 
 
 def test_a_source_of_which_no_file_has_the_column_is_refused_by_the_first(tmp_path):
@@ -148,5 +148,7 @@ def test_a_source_of_which_no_file_has_the_column_is_refused_by_the_first(tmp_pa
     one = source(tmp_path)
     kind, files = find_files(one)
     with pytest.raises(RecipeError, match=r"^sources.s: a.parquet: no column 'text'; there are content; set the sour"):
-        check(one, kind, files)
-    check(source(tmp_path, text="body"), kind, files)  # one file that fits will do: the others are rejected by name
+        check_schemas(one, kind, files)
+    check_schemas(
+        source(tmp_path, text="body"), kind, files
+    )  # one file that fits will do: the others are rejected by name

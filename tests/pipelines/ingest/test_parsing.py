@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.ingest import parsing
 from pipelines.ingest.parsing import documents_of, identity, parse_pieces, rejected_pieces
-from pipelines.ingest.readers.record import HEAD_BYTES, Fault, Found, Record, Unusable, hash_of
+from pipelines.ingest.readers.record import HEAD_BYTES, Fault, Parsed, Record, Unusable, hash_of
 from pipelines.store import Store
 from tests.pipelines.inputs import ingest_here, line_of, rows, source, text_hash, text_of, write_jsonl
 
@@ -57,11 +57,11 @@ def test_no_two_places_have_one_identity():
 # -- pieces
 
 
-def parsed(raw: bytes) -> Found:
+def parsed(raw: bytes) -> Parsed:
     """A stand-in format: the bytes are the text, and say by their first letter what is wrong with them."""
     if raw.startswith(b"!"):
         raise Unusable("not_json", raw.decode())
-    return Found(raw, None, None, None)
+    return Parsed(raw, None, None, None)
 
 
 def mixed_records(n: int) -> list[Record]:
@@ -105,7 +105,7 @@ def test_a_rejected_row_keeps_the_records_head_length_and_hash(monkeypatch):
 
 
 def test_the_license_of_a_record_comes_before_that_of_its_source():
-    found = [Found(b"a", None, None, "CC0"), Found(b"b", None, None, None)]
+    found = [Parsed(b"a", None, None, "CC0"), Parsed(b"b", None, None, None)]
     records = [Record("f", 0, b"a"), Record("f", 1, b"b")]
     table = documents_of(found, [0, 1], records, source("in", license="MIT"))
     assert table["license"].to_pylist() == ["CC0", "MIT"]

@@ -10,13 +10,17 @@ from pydantic import ValidationError
 
 from pipelines.documents import Documents
 from pipelines.keys import salt
-from pipelines.plan.selection import Judged, SelectParams, chosen
+from pipelines.plan import PlanParams, read_kept, reads_of
+from pipelines.plan.selection import SELECTORS, Judged, SelectParams, chosen
+from pipelines.store import Store
 from schemas.lengths import bucket_of
+from schemas.tables import DOCUMENTS, TABLES
 from tests.pipelines.plan.test_upsample import slow_key
 
 SEEDS = range(200)
 DOMAINS = ("a", "b", "c", "empty")
 KINDS = ("chunk_gain", "recurrence", "random", "length_matched_random")
+CONTROLS = ("random", "length_matched_random")
 SHARES = (0.125, 0.25, 0.5, 0.75, 1.0)  # exact in binary
 
 
@@ -187,12 +191,76 @@ def test_length_matched_random_has_the_tokens_of_the_chosen_in_each_bucket():
     assert n_tokens[plain].sum() / plain.sum() < 0.8 * n_tokens[matched].sum() / matched.sum()
 
 
-@pytest.mark.parametrize(
-    "bad", [{"top_share": 0}, {"top_share": 1.1}, {"top_shares": {"a": 0}}, {"by": "lds"}, {"more": 1}]
-)
+@pytest.mark.parametrize("bad", [{"top_share": 0}, {"top_share": 1.1}, {"top_shares": {"a": 0}}, {"more": 1}])
 def test_a_share_that_is_none_is_refused(bad):
     with pytest.raises(ValidationError):
         SelectParams(**{"by": "random", "top_share": 0.5} | bad)
+
+
+def test_an_unknown_selector_is_refused_with_the_closest_one_or_with_all():
+    with pytest.raises(ValidationError, match="unknown selector 'chunkgain'; did you mean chunk_gain"):
+        SelectParams(by="chunkgain", top_share=0.5)
+    with pytest.raises(ValidationError, match="unknown selector 'lds'; choose one of chunk_gain, recurrence, random, "):
+        SelectParams(by="lds", top_share=0.5)
+
+
+# -- the columns that a plan selects by
+
+
+def test_a_selector_names_columns_of_its_table():
+    assert set(SELECTORS) == set(KINDS)
+    for by, (table, score, reason) in SELECTORS.items():
+        assert table.startswith("SCORES_")
+        assert TABLES[table].field(score).type == pa.float64()
+        assert TABLES[table].field(reason).type == pa.string()
+        assert SelectParams(by=by, top_share=0.5).selector == SELECTORS[by]
+    assert {SELECTORS[by] for by in CONTROLS} == {SELECTORS["chunk_gain"]}  # of the same documents
+
+
+def test_a_document_with_a_reason_is_not_ranked_even_where_it_has_a_score():
+    score = pa.chunked_array([pa.array([0.1234567, None]), pa.array([-2.5, 0.0])])
+    reason = pa.chunked_array([pa.array([None, "short", "list"]), pa.array([None], pa.string())])
+    judged = Judged.of(score, reason)
+    assert judged.score.tolist() == [123_457, 0, -2_500_000, 0]
+    assert judged.has_score.tolist() == [True, False, False, True]
+    assert judged.reason.tolist() == ["", "short", "list", ""]
+
+
+@pytest.mark.parametrize("by", [*KINDS, None])
+def test_a_plan_reads_the_columns_of_its_selector_and_of_kept_documents_alone(by, tmp_path):
+    store = Store(tmp_path)
+    names = [f"{k:032x}" for k in (3, 1, 2)]
+    rows = dict.fromkeys(DOCUMENTS.names, "x") | {"record": 0, "n_bytes": 1}
+    texts = [rows | {"document_id": n, "content_hash": n, "domain": d} for n, d in zip(names, "bab", strict=True)]
+    tokens = [
+        {"document_id": names[0], "n_tokens": 5, "input_ids": [1, 2, 3, 4, 0]},
+        {"document_id": names[1], "n_tokens": None, "input_ids": None},
+        {"document_id": names[2], "n_tokens": 2, "input_ids": [1, 0]},
+    ]
+    table, score, reason = SELECTORS[by or "recurrence"]
+    own = [
+        dict.fromkeys(TABLES[table].names, 0) | {"document_id": n, "status": "scored", "reason": None} for n in names
+    ]
+    for row, value, why in zip(own, (0.25, 9.0, 0.5), (None, "dropped", "repeats"), strict=True):
+        row.update({"shuffled": None, "refused": None, "pairs": []} | {score: value, reason: why})
+    shards = [
+        [store.write(name, pa.Table.from_pylist(each, schema=TABLES[name]))]
+        for name, each in (("DOCUMENTS", texts), ("TOKENS", tokens), (table, own))
+    ]
+    select = SelectParams(by=by, top_share=0.5) if by else None
+    params = PlanParams(budget_tokens=5, max_epochs=1, shares={"a": 0.5, "b": 0.25, "c": 0.25}, select=select)
+    reads = reads_of(*shards, params)
+    assert [read.columns for read in reads[0]][2:] == ([(score, reason)] if by else [])
+    documents, judged = read_kept(reads, params, store)
+    assert documents.document_id.to_pylist() == [names[0], names[2]]
+    assert (documents.domains, documents.domain.tolist()) == (("a", "b", "c"), [1, 1])
+    assert documents.n_tokens.tolist() == [5, 2]
+    if by is None:
+        assert judged is None
+        return
+    assert judged.score.tolist() == [250_000, 500_000]
+    assert judged.has_score.tolist() == [True, False]
+    assert judged.reason.tolist() == ["", "repeats"]
 
 
 def test_the_cases_the_oracle_must_reach():

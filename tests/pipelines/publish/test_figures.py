@@ -11,12 +11,13 @@ def test_figures_are_exact_shares_are_percentages_and_no_value_is_a_dash():
     assert shown("n_tokens", 1_234_567) == "1,234,567"
     assert shown("mix_share", 0.12345) == "12.35%"
     assert shown("median", 0.12345) == "0.123"
+    assert (shown("median", 0.001), shown("median", 0.00099), shown("median", 0.0)) == ("0.001", "9.90e-04", "0.000")
     assert shown("license", None) == "-"
     assert shown("license", "MIT") == "MIT"
 
 
 def test_headings_are_words():
-    assert (heading("target_tokens"), heading("low"), heading("n_bytes")) == ("target tokens", "10 %", "bytes")
+    assert (heading("near_copies"), heading("low"), heading("n_bytes")) == ("near copies", "10 %", "bytes")
 
 
 def test_figures_are_told_from_text_by_their_values():

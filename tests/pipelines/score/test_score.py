@@ -16,8 +16,6 @@ from pipelines.encode import load as load_tokenizer
 from pipelines.garbage import collect
 from pipelines.recipe import load
 from pipelines.score import measure
-from pipelines.score import others as also
-from pipelines.score.budget import cost
 from pipelines.score.kept_pairs import Measured
 from pipelines.score.model import reader_of
 from pipelines.stage import Engine, Runner
@@ -25,7 +23,7 @@ from pipelines.store import Shard, Store
 from pipelines.versions import shards_of
 from schemas.errors import NotMade, RecipeError, StageError
 from schemas.manifest import Manifest
-from scorers import lm
+from scorers import SCORERS, lm
 from scorers.chunk_gain import MeasuredPair, chunks_of, parts
 from scorers.chunk_gain.pairs import first_pairs
 from scorers.chunks import Chunks
@@ -174,6 +172,13 @@ def test_looking_up_makes_nothing(made, tmp_path):
     assert not (store.root / "measured").exists()
 
 
+def test_a_pair_that_was_not_measured_is_an_error_and_not_a_mix_that_is_not_built(made, tmp_path, monkeypatch):
+    run, _, _ = again(made, tmp_path)
+    monkeypatch.setattr(measure, "run", lambda *_: None)
+    with pytest.raises(StageError, match="0 of 2 pairs of the document"):
+        run()
+
+
 def test_a_look_finds_each_step_and_names_the_first_that_is_missing(made, tmp_path):
     """In the order of work: the first budget, its scores, the budget, its scores."""
     run, store, _ = again(made, tmp_path)
@@ -299,7 +304,7 @@ def test_after_gc_a_refresh_finds_the_verdicts_and_the_first_round_of_what_staye
     assert all(found[row["document_id"]] == row for row in rows_of(root, first, "SCORES_CHUNK_GAIN"))
 
 
-ALSO = (
+OTHERS = (
     {"kind": "prolong", "sample_size": 20, "chunk_size": 32, "window_size": 640},
     {"kind": "infogain", "long_tokens": 256, "short_tokens": 64, "stride_tokens": 32},
     {"kind": "longattn", "window_tokens": 512, "min_tokens": 256},
@@ -309,7 +314,9 @@ ALSO = (
 def test_other_scorers_read_the_same_documents_and_each_of_them_once(made, tmp_path, monkeypatch):
     recipe = made[0]
     scorers = (
-        type(recipe.score).model_validate({**recipe.score.model_dump(), "model": recipe.score.model, "also": ALSO}).also
+        type(recipe.score)
+        .model_validate({**recipe.score.model_dump(), "model": recipe.score.model, "also": OTHERS})
+        .also
     )
     run, store, _ = again(made, tmp_path, also=scorers, also_tokens=1_000)
     found = run()
@@ -319,8 +326,8 @@ def test_other_scorers_read_the_same_documents_and_each_of_them_once(made, tmp_p
         assert [row["status"] for row in rows] == [row["status"] for row in gains]
         assert all(row["reason"] == gain["reason"] for row, gain in zip(rows, gains, strict=True))
     shutil.rmtree(store.root / "actions" / "prolong")
-    for scorer in (also.ProLong, also.InfoGain, also.LongAttn):
-        monkeypatch.setattr(scorer, "score", None)  # nothing is asked again
+    for scorer in SCORERS:
+        monkeypatch.setattr(scorer, "score", None)  # no document is scored again
     assert hashes(run()) == hashes(found)
 
 
@@ -332,33 +339,12 @@ def test_a_cut_to_aim_at_moves_the_second_round(made, tmp_path):
     assert [bool(n) for n in aimed] == [bool(n) for n in plain]
 
 
-def test_a_folder_of_values_depends_on_the_model_and_the_chunks(made):
-    recipe, root, _ = made
-    store, model = Store(root), recipe.score.model
-    names = {
-        measure.folder_of(store, m, c, t).folder
-        for m in (model, model.model_copy(update={"dtype": "bfloat16"}))
-        for c in (32, 64)
-        for t in ("a", "b")
-    }
-    assert len(names) == 8
-
-
 def test_what_the_cheap_tier_refuses_says_so_at_any_length():
     n_tokens = np.array([0, 0, 50, 50, 5_000, 5_000, 50_000, 50_000])
     refused = pa.chunked_array([pa.array([None, "repeats"] * 4)])
     params = SimpleNamespace(chunk_tokens=32, min_tokens=30_000)
     found = score.reasons(SimpleNamespace(n_tokens=n_tokens), refused, params).tolist()
     assert found == ["dropped", "dropped", "too_short", "repeats", "short", "repeats", "", "repeats"]
-
-
-def test_what_a_document_costs_is_what_is_forwarded(made):
-    engine = lm.load(made[0].score.model)
-    chunks = np.arange(40 * 32).reshape(40, 32) % 500
-    one = Chunks(engine, chunks, engine.anchor)
-    one.after(first_pairs(40, "ab", 12))
-    one.alone([i for i, _ in first_pairs(40, "ab", 12)])
-    assert one.forwarded == cost(40, "ab", 12, 32)
 
 
 @pytest.mark.parametrize(
@@ -397,9 +383,19 @@ def test_a_model_that_is_not_there_is_refused_with_the_way_to_get_it(tmp_path):
         load(path)
 
 
-def test_a_plan_that_selects_by_a_score_needs_it(tmp_path):
+@pytest.mark.parametrize(
+    ("by", "gone", "message"),
+    [
+        ("chunk_gain", "[score]", r"chunk_gain needs the section \[score\]; add it"),
+        ("random", "[score]", r"random needs the section \[score\]; add it"),
+        ("recurrence", "[screen]", r"recurrence needs the section \[screen\]; add it"),
+        ("lds", "", r"plan\.select\.by: unknown selector 'lds'; choose one of chunk_gain"),
+    ],
+)
+def test_a_plan_that_selects_by_a_score_needs_it(tmp_path, by, gone, message):
     path = tmp_path / "r.toml"
     text = (scored.ROOT / "mixes" / "tiny.toml").read_text().replace("../examples", str(scored.ROOT / "examples"))
-    path.write_text(text.replace("[pack]", '[plan.select]\nby = "chunk_gain"\ntop_share = 0.3\n[pack]', 1))
-    with pytest.raises(RecipeError, match="needs the section"):
+    text = text.replace("[screen]", "") if gone == "[screen]" else text
+    path.write_text(text.replace("[pack]", f'[plan.select]\nby = "{by}"\ntop_share = 0.3\n[pack]', 1))
+    with pytest.raises(RecipeError, match=message):
         load(path)

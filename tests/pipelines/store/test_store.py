@@ -157,8 +157,14 @@ def test_a_damaged_shard_is_not_whole_and_is_written_again(store, kind):
     assert not store.is_whole(shard)
     assert store.is_listed(shard) == (kind in UNSEEN)
     assert store.find("encode", "abcd") == ([shard] if kind in UNSEEN else None)
-    assert run_of(store, verify=True).find("encode", "abcd") is None
-    assert run_of(store, verify=True).find("encode", "bcde") == [other]
+    for checking in (store, run_of(store, verify=True)):
+        unseen = kind in UNSEEN and not checking.verify
+        assert checking.is_damaged(shard) is not unseen
+        assert checking.find("encode", "abcd") == ([shard] if unseen else None)
+        assert checking.damaged("encode", "abcd") == ([] if unseen else [f"TOKENS/{shard.content_hash}"])
+        assert checking.recorded("encode", "abcd") == [shard]
+        assert checking.find("encode", "bcde") == [other]
+        assert checking.damaged("encode", "bcde") == []
     assert store.write("TOKENS", tokens(ROWS)) == shard
     assert store.is_whole(shard)
     assert store.find("encode", "abcd") == [shard]
@@ -228,6 +234,7 @@ def test_a_damaged_action_is_done_again(store, record):
     store.commit("encode", "abcd", [store.write("TOKENS", tokens(ROWS))])
     store.action_path("encode", "abcd").write_bytes(record)
     assert store.find("encode", "abcd") is None
+    assert store.damaged("encode", "abcd") == []
 
 
 def test_an_action_lies_under_its_stage_and_leads_to_its_shards(store):
@@ -260,12 +267,15 @@ def test_progress_is_a_line_for_each_action_that_made_something(store):
 # -- scratch
 
 
-def test_a_build_begins_with_empty_scratch_and_progress(store):
+def test_a_session_begins_with_empty_scratch_and_progress_and_leaves_no_scratch(store):
     (store.root / "scratch" / "of a killed build").mkdir(parents=True)
     store.tell({"event": "made"})
-    store.begin()
-    assert not list((store.root / "scratch").iterdir())
-    assert (store.root / "progress.jsonl").read_bytes() == b""
+    with store.session():
+        assert not list((store.root / "scratch").iterdir())
+        assert (store.root / "progress.jsonl").read_bytes() == b""
+        store.commit("encode", "abcd", [], n_documents=1)
+    assert not (store.root / "scratch").exists()
+    assert b"made" in (store.root / "progress.jsonl").read_bytes()
 
 
 def test_a_scratch_folder_is_empty_at_first_and_gone_afterwards(store):

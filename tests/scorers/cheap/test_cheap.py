@@ -83,6 +83,8 @@ def test_what_it_refuses(known):
         cheap(pa.array(["text"]), ["arxiv"], known)
     with pytest.raises(SchemaError, match="1 of 2 texts are NULL"):
         cheap(pa.array(["text", None]), ["c4", "c4"], known)
+    with pytest.raises(SchemaError, match="2 texts have 1 domains"):
+        cheap(pa.array(["text", "text"]), ["c4"], known)
 
 
 def test_a_domain_of_too_few_documents_says_nothing_of_words():

@@ -6,8 +6,8 @@ import random
 import pytest
 
 from pipelines.ingest.readers import READERS, jsonl, streams
-from pipelines.ingest.readers.record import REASONS, Unusable, Wanted
-from tests.pipelines.inputs import WANTED, records, write_packed
+from pipelines.ingest.readers.record import REASONS, Fields, Unusable
+from tests.pipelines.inputs import FIELDS, records, write_packed
 
 
 def slow_lines(data: bytes) -> list[tuple[int, bytes]]:
@@ -49,7 +49,7 @@ def test_lines_are_the_slow_ones_wherever_blocks_end(tmp_path, monkeypatch, suff
         monkeypatch.setattr(streams, "GZIP_FEED", 1 + seed % 13)
         monkeypatch.setattr(streams, "ZSTD_FEED", 1 + seed % 11)
         path = write_packed(tmp_path / f"a.jsonl{suffix}", data)
-        assert [(r.at, r.raw) for r in records(path)] == slow_lines(data), f"{seed=}"
+        assert [(r.offset, r.raw) for r in records(path)] == slow_lines(data), f"{seed=}"
 
 
 def test_the_lines_the_oracle_must_reach():
@@ -114,7 +114,7 @@ def drawn_record(seed: int) -> bytes:
 
 
 def test_the_fast_parser_finds_what_the_slow_one_finds():
-    parse = READERS["jsonl"].parser(WANTED)
+    parse = READERS["jsonl"].parser(FIELDS)
     met = set()
     for seed in range(6000):
         raw = drawn_record(seed)
@@ -130,7 +130,7 @@ def test_the_fast_parser_finds_what_the_slow_one_finds():
 
 
 def test_what_is_not_used_is_not_checked():
-    parse = READERS["jsonl"].parser(WANTED)
+    parse = READERS["jsonl"].parser(FIELDS)
     for raw in (
         b'{"text": "a", "z": "\xff"}', b'{"text": "a", "z": "\\ud800"}', b'{"text": "a", "z": 1e999}',
         b'{"text": 1, "text": "a"}', b'{"text": "b", "text": "a"}', b'{"text": "a", "z": ' + b"[" * 300 + b"]" * 300 + b"}",
@@ -139,6 +139,6 @@ def test_what_is_not_used_is_not_checked():
 
 
 def test_fields_have_the_names_that_the_recipe_gives_them():
-    parse = READERS["jsonl"].parser(Wanted("content of it", None, "id", None, 1000))
+    parse = READERS["jsonl"].parser(Fields("content of it", None, "id", None, 1000))
     found = parse(b'{"content of it": "a", "id": 7, "origin": "no", "license": "no"}')
     assert (found.text, found.id, found.origin, found.license) == (b"a", None, "7", None)

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 
 from pipelines.ingest.readers import READERS, parquet
-from pipelines.ingest.readers.record import File, Wanted, hash_of
-from tests.pipelines.inputs import WANTED, good_rows, records, text_of, write_rows
+from pipelines.ingest.readers.record import Fields, File, hash_of
+from tests.pipelines.inputs import FIELDS, good_rows, records, text_of, write_rows
 
 
 def test_rows_are_numbered_through_all_groups_and_batches(tmp_path, monkeypatch):
@@ -13,8 +13,8 @@ def test_rows_are_numbered_through_all_groups_and_batches(tmp_path, monkeypatch)
     for batch_bytes in (1, 4 << 20):
         monkeypatch.setattr(parquet, "BATCH_BYTES", batch_bytes)
         read = records(path, "parquet")
-        assert [record.at for record in read] == list(range(23))
-        assert [READERS["parquet"].parser(WANTED)(r.raw).text.decode() for r in read] == [text_of(i) for i in range(23)]
+        assert [record.offset for record in read] == list(range(23))
+        assert [READERS["parquet"].parser(FIELDS)(r.raw).text.decode() for r in read] == [text_of(i) for i in range(23)]
 
 
 def test_a_batch_is_of_about_so_many_bytes(tmp_path, monkeypatch):
@@ -52,8 +52,8 @@ def test_what_came_before_a_damaged_page_is_kept(tmp_path):
     data[texts.dictionary_page_offset + 100] ^= 0x55  # past the page's header
     path.write_bytes(data)
     *kept, last = records(path, "parquet")
-    assert [record.at for record in kept] == [0, 1, 2]
-    assert (last.at, last.raw, last.fault) == (
+    assert [record.offset for record in kept] == [0, 1, 2]
+    assert (last.offset, last.raw, last.fault) == (
         3, b"", ("damaged_parquet", "row group 1 can't be read after row 3 of the file", None, hash_of(b"")),
     )  # fmt: skip
 
@@ -67,12 +67,12 @@ def test_a_file_whose_footer_is_damaged_or_whose_columns_do_not_fit_is_one_recor
         ("b.parquet", "text_missing", "no column 'text'; there are content, n"),
     ):
         path = tmp_path / name
-        why = reader.misfit(File(name, str(path)), WANTED)
+        why = reader.schema_error(File(name, str(path)), FIELDS)
         assert (why.reason, why.detail) == (reason, detail)
         (record,) = records(path, "parquet")
         assert record.raw == path.read_bytes()[: len(record.raw)]
         assert record.fault == (reason, detail, path.stat().st_size, hash_of(path.read_bytes()))
-    assert reader.misfit(File("b", str(tmp_path / "b.parquet")), Wanted("content", None, None, None, 9)) is None
+    assert reader.schema_error(File("b", str(tmp_path / "b.parquet")), Fields("content", None, None, None, 9)) is None
 
 
 def test_a_file_that_the_system_refuses_is_no_damaged_one(tmp_path):

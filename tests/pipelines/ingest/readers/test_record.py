@@ -8,15 +8,15 @@ from pipelines.ingest.readers.record import (
     HEAD_BYTES,
     Fault,
     File,
-    Pieces,
     Record,
+    RecordBuffer,
     Unusable,
+    check_text,
     decoded,
     hash_of,
-    kind_of,
+    json_type,
     label,
-    usable_text,
-    whole_file,
+    rejected_file,
 )
 
 
@@ -25,37 +25,37 @@ def test_pieces_are_whole_or_a_head_and_a_hash():
         r = random.Random(seed)
         parts = [r.randbytes(r.randrange(5)) for _ in range(r.randrange(6))]
         data, most = b"".join(parts), r.randrange(1, 12)
-        pieces = Pieces(most)
+        buffer = RecordBuffer(most)
         for part in parts:
-            pieces.add(part)
-        record = pieces.record("f", 3)
+            buffer.add(part)
+        record = buffer.record("f", 3)
         if len(data) <= most:
-            assert (pieces.whole(), record.raw, record.fault) == (data, data, None)
+            assert (buffer.data(), record.raw, record.fault) == (data, data, None)
         else:
-            assert pieces.whole() is None
+            assert buffer.data() is None
             assert (record.fault.reason, record.fault.n_bytes) == ("too_large", len(data))
-        assert pieces.hash() == hash_of(data)
+        assert buffer.hash() == hash_of(data)
 
 
 def test_a_long_record_keeps_its_head_alone():
-    pieces = Pieces(100_000)
+    buffer = RecordBuffer(100_000)
     for _ in range(200):
-        pieces.add(b"abcd" * 1000)
-        assert sum(map(len, pieces.kept)) <= 104_000
-    assert len(pieces.record("f", 0).raw) == HEAD_BYTES
+        buffer.add(b"abcd" * 1000)
+        assert sum(map(len, buffer.pieces)) <= 104_000
+    assert len(buffer.record("f", 0).raw) == HEAD_BYTES
 
 
 def test_a_record_that_reading_stopped_in_has_no_length():
-    pieces = Pieces(100)
-    pieces.add(b"begun")
-    record = pieces.record("f", 7, Unusable("truncated_gzip", "in member 0"))
+    buffer = RecordBuffer(100)
+    buffer.add(b"begun")
+    record = buffer.record("f", 7, Unusable("truncated_gzip", "in member 0"))
     assert record == Record("f", 7, b"begun", Fault("truncated_gzip", "in member 0", None, hash_of(b"begun")))
 
 
 def test_a_file_of_which_nothing_can_be_used_is_one_record(tmp_path):
     data = b"x" * (HEAD_BYTES + 1)
     (tmp_path / "a").write_bytes(data)
-    record = whole_file(File("a", str(tmp_path / "a")), Unusable("damaged_parquet", "why"))
+    record = rejected_file(File("a", str(tmp_path / "a")), Unusable("damaged_parquet", "why"))
     assert record == Record("a", 0, data[:-1], Fault("damaged_parquet", "why", len(data), hash_of(data)))
 
 
@@ -92,7 +92,7 @@ def test_a_label_is_a_string_or_an_integer(value, expected):
 )  # fmt: skip
 def test_a_text_has_a_character_and_no_nul(text, expected):
     try:
-        found = usable_text(text)
+        found = check_text(text)
     except Unusable as why:
         found = f"{why.reason}: {why.detail}"
     assert found == expected
@@ -108,4 +108,4 @@ def test_bytes_are_utf_8_or_the_first_that_is_not_is_named():
 def test_the_kinds_of_json_values_have_words():
     values = [{}, [], "", True, 1.5, 1, None]
     words = ["an object", "a list", "a string", "true or false", "a number", "an integer", "null"]
-    assert [kind_of(value) for value in values] == words
+    assert [json_type(value) for value in values] == words
