@@ -2,7 +2,7 @@
 
     python benchmarks/listing.py data/corpus /scratch/listing [--gigabytes 100]
 
-Builds a mix of the corpus cut into shards of about 60 kB, some thousands of them, then makes every shard and every raw
+Builds a mix of the corpus cut into shards of about 0.3 MB, five thousand in all, then makes every shard and every raw
 file larger by a hole until the shards are 100 GB and the raw files too: a hole costs no disk, and whoever reads the file
 reads it. A Parquet file keeps its rows, for its footer moves behind the hole. Then it times both commands, in a process
 of their own each, and reads the same root with --verify for comparison, of which 1 GB is timed.
@@ -22,9 +22,15 @@ from pipelines.ingest import raw_hashes
 from pipelines.store.files import seal
 
 ROOT = Path(__file__).parents[1]
-SMALL = "import sys; from pipelines import ingest; from flows import cli\n" \
-    "ingest.run.__defaults__ = (ingest.Sizes(smallest_bytes=30_000, largest_bytes=90_000, small_file_bytes=0),)\n" \
-    "cli.main()"  # fmt: skip
+SMALL = """
+import sys
+from pipelines import ingest
+from flows import cli
+
+sizes = ingest.Sizes(smallest_bytes=150_000, largest_bytes=450_000, small_file_bytes=0)
+ingest.run.__defaults__ = (sizes,)
+cli.main()
+"""
 
 
 def longmix(*words: str) -> float:
@@ -50,23 +56,24 @@ def inflate_shard(path: Path, n_bytes: int) -> None:
     n_footer = int.from_bytes(raw[-8:-4], "little") + 8
     with open(path, "r+b") as stream:  # in place: the published name is another link to it
         stream.truncate(len(raw) - n_footer)
-        stream.seek(n_bytes - n_footer)
+        stream.seek(max(len(raw), n_bytes) - n_footer)
         stream.write(raw[-n_footer:])
 
 
 def inflate_root(root: Path, n_bytes: int) -> int:
     """Make all shards together `n_bytes`. Returns how many there are."""
     shards = sorted(root.glob("shards/*/*/*.parquet"))
-    each = n_bytes // len(shards)
+    each, sizes = n_bytes // len(shards), {}
     for path in shards:
         inflate_shard(path, each)
         old = json.loads(path.with_suffix(".seal").read_bytes())
-        path.with_suffix(".seal").write_text(json.dumps(old | {"n_bytes": path.stat().st_size}))
+        sizes[path.stem] = path.stat().st_size
+        path.with_suffix(".seal").write_text(json.dumps(old | {"n_bytes": sizes[path.stem]}))
     for path in root.glob("datasets/*/*/manifest.json"):
         manifest = json.loads(path.read_bytes())
         for tables in (manifest["tables"], manifest["kept"]):
             for shard in (shard for listed in tables.values() for shard in listed):
-                shard["n_bytes"] = each
+                shard["n_bytes"] = sizes[shard["content_hash"]]
         path.write_text(json.dumps(manifest))
     return len(shards)
 

@@ -15,10 +15,8 @@ import duckdb
 import numpy as np
 from tokenizers import Tokenizer
 
-from pipelines.catalog import connect
-from pipelines.store import Store
-from pipelines.versions import find_version, shards_of
-from schemas.manifest import Manifest
+from flows.query import opened
+from pipelines.versions import find_version
 
 OF_DOCUMENT = """
 SELECT t.input_ids, d.text FROM documents v
@@ -30,7 +28,6 @@ WHERE v.document_id = ? AND v.verdict = 'kept'
 
 def check(root: Path, mix: str | None, n: int, tokenizer: Tokenizer) -> dict[str, int]:
     folder = find_version(root.absolute(), mix)
-    manifest = Manifest.of(folder)
     files = sorted(str(path) for path in folder.glob("sequences-*.parquet"))
     rows = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(root / "hf-cache"))
     by_duckdb = duckdb.sql(f"SELECT count(*), sum(n_tokens)::BIGINT FROM read_parquet({files})").fetchall()[0]
@@ -39,7 +36,7 @@ def check(root: Path, mix: str | None, n: int, tokenizer: Tokenizer) -> dict[str
     chosen = sorted(np.random.default_rng(0).choice(len(places), min(n, len(places)), replace=False).tolist())
     rows = rows.with_format("numpy")
     equal = decoded = whole = 0
-    with connect(Store(folder.parents[2]), shards_of(manifest), list(manifest.files)) as con:
+    with opened(root, mix, "latest") as (con, _, _):
         for place in chosen:
             i, j = places[place]
             row, segment = rows[i], duckdb_segment(files, i, j)

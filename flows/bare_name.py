@@ -1,9 +1,9 @@
-"""`prefect deployment run build-128k-mix`, typed just so: Prefect's own command wants FLOW/DEPLOYMENT.
+"""Make `prefect deployment run build-128k-mix` work; Prefect itself requires FLOW/DEPLOYMENT.
 
-A start-up hook of the entry-point group `prefect.plugins`. It acts on `deployment run NAME` alone and completes a bare
-name when exactly one deployment of the server bears it; otherwise it names the candidates and stops. Every other command
-passes through untouched, at the cost of looking at the words of the command line. Prefect runs plugins only where a
-profile enables them; `make deploy` makes such a profile and `make undeploy` removes it.
+This is a start-up hook of the entry-point group `prefect.plugins`. For `deployment run NAME` it replaces NAME by
+FLOW/NAME if exactly one deployment on the server has that name; otherwise it lists the candidates and exits. Other
+commands are not changed. Prefect runs plugins only if the profile enables them; `make deploy` creates such a profile
+and `make undeploy` removes it.
 """
 
 import os
@@ -21,12 +21,12 @@ TAKES_A_VALUE = {
     "--watch-interval", "--watch-timeout", "-jv", "-p",
 }  # fmt: skip
 NOT_BY_NAME = {"--help", "--id"}
-MOST_NAMED = 10  # deployments in a message
+MAX_LISTED = 10  # deployments in a message
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def bare_name(argv: Sequence[str]) -> int | None:
-    """The place in argv of a deployment's name without its flow's; None where the command is any other.
+    """The index in argv of a deployment's name that lacks the flow's name; None for all other command lines.
 
     >>> bare_name(["prefect", "deployment", "run", "--watch", "nightly"])
     4
@@ -37,7 +37,7 @@ def bare_name(argv: Sequence[str]) -> int | None:
         if option in NOT_BY_NAME:
             return None
         if argv[place].replace("_", "-") in TAKES_A_VALUE:
-            place += 1  # the next word is its value, no name
+            place += 1  # skip the option's value
         elif not option.startswith("-"):
             words.append(place)
         place += 1
@@ -47,35 +47,35 @@ def bare_name(argv: Sequence[str]) -> int | None:
     return words[2]
 
 
-def is_prefect(argv: Sequence[str], typed: Sequence[str]) -> bool:
-    """Whether the program is Prefect's command: the script, or `python -m prefect`.
+def is_prefect(argv: Sequence[str], orig_argv: Sequence[str]) -> bool:
+    """Whether the program is Prefect's command line: the script, or `python -m prefect`.
 
     Args:
         argv: sys.argv.
-        typed: sys.orig_argv. While Python looks for the module of -m, argv[0] is "-m" and the module's name stands here.
+        orig_argv: sys.orig_argv. While Python resolves -m, argv[0] is "-m" and only orig_argv has the module's name.
     """
     if argv[:1] == ["-m"]:
-        return typed[-len(argv)] in ("prefect", "-mprefect")
+        return orig_argv[-len(argv)] in ("prefect", "-mprefect")
     return bool(argv) and PurePath(argv[0]).stem == "prefect"
 
 
 def profile_of(argv: Sequence[str]) -> str | None:
-    """The profile that the command line chooses; -p means it only before the command."""
-    before = True
-    for word, following in zip(argv[1:], [*argv[2:], ""], strict=True):
-        if word == "--profile" or (word == "-p" and before):
-            return following
+    """The profile that the command line selects. After the command, -p has another meaning."""
+    before_command = True
+    for word, next_word in zip(argv[1:], [*argv[2:], ""], strict=True):
+        if word == "--profile" or (word == "-p" and before_command):
+            return next_word
         if word.startswith("--profile="):
             return word.partition("=")[2]
-        before = before and word.startswith("-")
+        before_command = before_command and word.startswith("-")
     return None
 
 
 async def candidates(name: str) -> list[str]:
-    """FLOW/DEPLOYMENT of every deployment of the server that bears the name; of others where none does.
+    """FLOW/DEPLOYMENT of every deployment on the server with this name, or of all deployments if none has it.
 
     Raises:
-        Exception: no server answers.
+        Exception: the server does not respond.
     """
     from anyio import fail_after
     from prefect.client.orchestration import get_client
@@ -84,24 +84,26 @@ async def candidates(name: str) -> list[str]:
 
     settings = get_current_settings()
     if not settings.api.url:
-        raise ConnectionError("the profile names none")
+        raise ConnectionError("the profile has no API URL")
     if urlsplit(settings.api.url).hostname in LOOPBACK:  # a proxy can't reach it
         os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join([*LOOPBACK, os.environ.get("NO_PROXY", "")])
-    bearing = DeploymentFilter(name=DeploymentFilterName(any_=[name]))
-    with fail_after(0.9 * settings.plugins.setup_timeout_seconds):  # when it is over Prefect goes on without the hook
+    same_name = DeploymentFilter(name=DeploymentFilterName(any_=[name]))
+    with fail_after(
+        0.9 * settings.plugins.setup_timeout_seconds
+    ):  # after the timeout Prefect continues without the hook
         async with get_client() as client:
-            found = await client.read_deployments(deployment_filter=bearing) or await client.read_deployments()
-            ids = [deployment.flow_id for deployment in found]
+            deployments = await client.read_deployments(deployment_filter=same_name) or await client.read_deployments()
+            ids = [deployment.flow_id for deployment in deployments]
             flows = await client.read_flows(flow_filter=FlowFilter(id=FlowFilterId(any_=ids))) if ids else []
     names = {flow.id: flow.name for flow in flows}
-    return sorted(f"{names[each.flow_id]}/{each.name}" for each in found if each.flow_id in names)
+    return sorted(f"{names[each.flow_id]}/{each.name}" for each in deployments if each.flow_id in names)
 
 
 async def complete(argv: list[str], find: Any = candidates) -> None:
-    """Put the full name in argv.
+    """Replace the bare name in argv by the full name.
 
     Raises:
-        SystemExit: no server answers, or not exactly one deployment bears the name; with one line on standard error.
+        SystemExit: the server does not respond, or not exactly one deployment has the name; after one line on stderr.
     """
     from prefect.context import use_profile
 
@@ -111,22 +113,22 @@ async def complete(argv: list[str], find: Any = candidates) -> None:
     name, profile = argv[place], profile_of(argv)
     try:
         with use_profile(profile, override_environment_variables=True) if profile else nullcontext():
-            full = await find(name)
+            full_names = await find(name)
     except KeyError:
-        return  # there is no such profile, which Prefect says itself
-    except Exception as error:  # noqa: BLE001 whatever it is, the remedy is the same
-        why = str(error).strip().partition("\n")[0] or type(error).__name__
-        stop(f"{name}: no Prefect server answers ({why}); start one with `make server`")
-    bearers = [each for each in full if each.partition("/")[2] == name]
-    if len(bearers) == 1:
-        argv[place] = bearers[0]
-    elif bearers:
-        stop(f"{name}: several deployments bear this name; choose {' or '.join(bearers)}")
-    elif full:
-        more = ", ..." if len(full) > MOST_NAMED else ""
-        stop(f"{name}: no deployment bears this name; there are {', '.join(full[:MOST_NAMED])}{more}")
+        return  # the profile does not exist, which Prefect reports itself
+    except Exception as error:  # noqa: BLE001 the remedy is the same for all errors
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        stop(f"{name}: no Prefect server answers ({reason}); start one with `make server`")
+    matches = [full_name for full_name in full_names if full_name.partition("/")[2] == name]
+    if len(matches) == 1:
+        argv[place] = matches[0]
+    elif matches:
+        stop(f"{name}: several deployments have this name; choose {' or '.join(matches)}")
+    elif full_names:
+        more = ", ..." if len(full_names) > MAX_LISTED else ""
+        stop(f"{name}: no deployment has this name; choose from {', '.join(full_names[:MAX_LISTED])}{more}")
     else:
-        stop(f"{name}: no deployment bears this name; there is none at all, `make deploy` makes them")
+        stop(f"{name}: the server has no deployments; create them with `make deploy`")
 
 
 def stop(message: str) -> None:
@@ -136,6 +138,6 @@ def stop(message: str) -> None:
 
 @register_hook
 async def setup_environment(*, ctx: Any) -> None:  # noqa: ARG001 the hook's own signature
-    """Prefect calls this when it is imported, before it reads the command line."""
+    """Prefect calls this at import, before it parses the command line."""
     if is_prefect(sys.argv, sys.orig_argv):
         await complete(sys.argv)

@@ -16,28 +16,27 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 
+from flows import text
 from flows.progress import Follower, StageProgress, polling
-from flows.summary import by_length, catalog
-from flows.text import notes, shortfalls
+from flows.summary import catalog
 from pipelines.build import build
-from pipelines.forecast import of_tables
-from pipelines.recipe import Recipe, load
-from pipelines.store import Store
-from pipelines.versions import Version, shards_of
+from pipelines.catalog import by_length, rows_of
+from pipelines.recipe import load
+from pipelines.supply import sentences
+from pipelines.versions import Version
 from schemas.errors import StageError
 from schemas.lengths import BUCKETS
-from schemas.manifest import Manifest
 
 PROGRESS_SECONDS = 3  # between two updates of the progress artifacts
 
 
 def is_transient(_: Any, __: Any, state: Any) -> bool:
-    """Whether a failed stage is worth another try: the machine's fault, not the recipe's and not ours."""
+    """Whether a failed stage may succeed on another try: a fault of the machine, not of the recipe or the code."""
     return isinstance(state.result(raise_on_failure=False), StageError | OSError)
 
 
 def retried(run: Callable) -> Callable:
-    """A stage's run as a task. What it returns stays in memory: the store holds what counts."""
+    """A stage's run as a task. Its result stays in memory: the tables are in the store."""
     name = run.__module__.rpartition(".")[2]
     as_task = task(
         name=name,
@@ -56,7 +55,7 @@ def build_mix(mix: str, root: str) -> str:
     recipe = load(mix)
     with reported(Path(root)):
         version = build(recipe, Path(root), stage=retried)
-    tell(version, recipe, Path(root))
+    tell(version)
     return str(version)
 
 
@@ -64,7 +63,7 @@ def build_mix(mix: str, root: str) -> str:
 def reported(root: Path) -> Iterator[None]:
     """A progress artifact for each stage, fed from the shards that its workers commit; a log line when it ends.
 
-    To show progress is worth no failure: what goes wrong there is said in the log, and the build goes on.
+    Progress reporting never fails the build: errors are logged and ignored.
     """
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     follower, log, here = Follower(root), get_run_logger(), contextvars.copy_context()
@@ -76,48 +75,37 @@ def reported(root: Path) -> Iterator[None]:
             done = 100.0 if stage.ended else min(99.0, 100 * stage.made / max(stage.shards, stage.made, 1))
             if stage.stage not in artifacts:
                 key = f"progress-{stage.stage.replace('_', '-')}"
-                artifacts[stage.stage] = create_progress_artifact(done, key=key, description=stage.told())
+                artifacts[stage.stage] = create_progress_artifact(done, key=key, description=stage.summary())
             else:
-                update_progress_artifact(artifacts[stage.stage], done, description=stage.told())
+                update_progress_artifact(artifacts[stage.stage], done, description=stage.summary())
             if stage.ended and stage.stage not in ended:
                 ended.add(stage.stage)
-                log.info("%s: %s in %.1f s", stage.stage, stage.told() or "done", stage.seconds)
+                log.info("%s: %s in %.1f s", stage.stage, stage.summary() or "done", stage.seconds)
 
     def attempt(changed: list[StageProgress]) -> None:
         try:
             here.run(show, changed)
-        except Exception as error:  # noqa: BLE001 whatever the server has against it
+        except Exception as error:  # noqa: BLE001 whatever the server answers
             log.warning("progress could not be shown: %s", error)
 
     with polling(follower, attempt, PROGRESS_SECONDS):
         yield
 
 
-def unmet(version: Version, recipe: Recipe, root: Path) -> list[str]:
-    """What the recipe asks for and the corpus can't give, line by line."""
-    tables, params = shards_of(Manifest.of(version.folder)), recipe.plan
-    found = of_tables(tables, params, Store(root))
-    return [*shortfalls(found, params), *notes(found, params)]
-
-
-def tell(version: Version, recipe: Recipe, root: Path) -> None:
-    """The table of tokens by domain and length, and the dataset's card, as artifacts; where it is, in the log."""
+def tell(version: Version) -> None:
+    """Tokens by domain and length, the plan's targets and the card as artifacts; the location in the log."""
     with catalog(version) as con:
-        domains, tokens = by_length(con)
+        domains, tokens = by_length(con, "drawn_tokens")
+        targets = rows_of(con, "SELECT * REPLACE (coalesce(rate::VARCHAR, '-') AS rate) FROM targets")
     rows = [
         {"domain": d, **dict(zip(BUCKETS, row, strict=True))} for d, row in zip(domains, tokens.tolist(), strict=True)
     ]
-    create_table_artifact(
-        rows, key="tokens-by-domain-and-length", description=f"Tokens in {version.mix} {version.version}"
-    )
+    name = f"{version.mix} {version.version}"
+    create_table_artifact(rows, key="tokens-by-domain-and-length", description=f"Tokens in {name}")
+    create_table_artifact(targets, key="targets", description="\n\n".join(sentences(targets)))
     card = (version.folder / "README.md").read_text().split("---\n", 2)[2]
-    lacking = unmet(version, recipe, root)
-    where = f"**{version.folder}**" + ("" if version.is_new else " was there already: nothing new was made.")
-    listed = "\n".join(f"- {line.strip()}" if line.startswith(" ") else f"\n{line}\n" for line in lacking)
-    create_markdown_artifact(
-        f"{where}\n{listed}\n\n{card}", key="mix", description=f"The card of {version.mix} {version.version}"
-    )
+    create_markdown_artifact(f"{text.location(version)}\n\n{card}", key="mix", description=f"The card of {name}")
     log = get_run_logger()
-    for line in lacking:
+    for line in sentences(targets):
         log.info("%s", line)
-    log.info("%s %s: %s", version.mix, version.version, version.folder)
+    log.info("%s: %s", name, version.folder)

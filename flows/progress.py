@@ -1,6 +1,6 @@
-"""How far a build is: read from ROOT/progress.jsonl, to which every worker appends a line for each action it commits.
+"""Progress of a build, read from ROOT/progress.jsonl. Workers append a line to it for each action that they commit.
 
-On a terminal a bar for each stage with documents, MB/s and time left; in a log a plain line now and then.
+On a terminal: a bar per stage with documents, MB/s and remaining time. In a log: a plain line at intervals.
 """
 
 import json
@@ -31,11 +31,17 @@ LINE_SECONDS = 15  # between two lines of a stage in a log
 
 @dataclass
 class StageProgress:
-    """A stage so far. `shards` is what there is to make, about: ingest knows it only when all is read."""
+    """Progress of one stage.
+
+    Attributes:
+        shards: number of shards to make. An estimate: ingest knows the number only at its end.
+        existing: number of actions whose results existed before.
+        began, ended, latest: times in seconds; `ended` is None while the stage runs.
+    """
 
     stage: str
     shards: int = 0
-    there: int = 0
+    existing: int = 0
     made: int = 0
     documents: int = 0
     n_bytes: int = 0
@@ -50,13 +56,13 @@ class StageProgress:
 
     @property
     def left_seconds(self) -> float | None:
-        """At the pace so far; None before the first shard."""
+        """Remaining time at the mean rate so far; None before the first shard."""
         return self.seconds / self.made * max(0, self.shards - self.made) if self.made else None
 
-    def told(self) -> str:
-        """The figures in words."""
+    def summary(self) -> str:
+        """The figures as text, such as "20 documents, 3.0 MB/s, 2 s left"."""
         if self.ended and not self.made:
-            return "nothing to make" if self.there or not self.shards else "done"
+            return "nothing to make" if self.existing or not self.shards else "done"
         words = []
         if self.documents:
             words.append(f"{self.documents:,} documents")
@@ -70,7 +76,7 @@ class StageProgress:
 
 
 class Follower:
-    """Reads the progress file of a build that begins after it: what stands there from an earlier one is passed over."""
+    """Reads the progress file of a build that starts later than the follower; lines of earlier builds are ignored."""
 
     def __init__(self, root: Path):
         self.path = root / "progress.jsonl"
@@ -79,15 +85,15 @@ class Follower:
         self.stages: dict[str, StageProgress] = {}
 
     def poll(self) -> list[StageProgress]:
-        """The stages that changed since the last poll, each once."""
+        """The stages that changed since the last poll."""
         changed: dict[str, StageProgress] = {}
         for event in self.events():
             stage = self.stages.setdefault(event["stage"], StageProgress(event["stage"]))
             stage.latest = event["time"]
             if event["event"] == "begun":
-                stage.began, stage.ended = stage.began or event["time"], None  # a stage may go on in a second round
+                stage.began, stage.ended = stage.began or event["time"], None  # some stages run in two rounds
                 stage.shards += event.get("shards", 0)
-                stage.there += event.get("there", 0)
+                stage.existing += event.get("there", 0)
             elif event["event"] == "made":
                 stage.made += 1
                 stage.documents += event["documents"]
@@ -124,7 +130,7 @@ class Follower:
 
 @contextmanager
 def polling(follower: Follower, show: Callable[[list[StageProgress]], None], every: float) -> Iterator[None]:
-    """Call `show` with what changed, from a thread, until the block ends; and once after it."""
+    """Call `show` with the changed stages every `every` seconds, in a thread, and once more after the block."""
     stop = threading.Event()
 
     def loop() -> None:
@@ -143,7 +149,7 @@ def polling(follower: Follower, show: Callable[[list[StageProgress]], None], eve
 
 @contextmanager
 def following(root: Path) -> Iterator[None]:
-    """Show the progress of a build on standard error: bars on a terminal, lines elsewhere."""
+    """Show the progress of a build on standard error: bars on a terminal, otherwise lines."""
     follower = Follower(root)
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -156,7 +162,7 @@ def following(root: Path) -> Iterator[None]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[told]}"),
+        TextColumn("{task.fields[summary]}"),
     )
     with Progress(*columns, console=console) as bars:
         tasks = {}
@@ -164,10 +170,10 @@ def following(root: Path) -> Iterator[None]:
         def show(_: list[StageProgress]) -> None:
             for name, stage in follower.stages.items():
                 if name not in tasks:
-                    tasks[name] = bars.add_task(name, total=None, told="")
+                    tasks[name] = bars.add_task(name, total=None, summary="")
                 total = max(stage.shards, stage.made, 1)
                 done = total if stage.ended else stage.made
-                bars.update(tasks[name], total=total, completed=done, told=stage.told())
+                bars.update(tasks[name], total=total, completed=done, summary=stage.summary())
                 if stage.ended:
                     bars.stop_task(tasks[name])
 
@@ -176,30 +182,32 @@ def following(root: Path) -> Iterator[None]:
 
 
 def lines(follower: Follower) -> Callable[[list[StageProgress]], None]:
-    """A line when a stage ends, and every LINE_SECONDS while it runs."""
-    said: dict[str, float] = {}
+    """Print a line when a stage ends, and every LINE_SECONDS while it runs."""
+    printed_at: dict[str, float] = {}  # infinity: the last line of the stage is printed
 
     def show(_: list[StageProgress]) -> None:
         for stage in follower.stages.values():
-            last = said.get(stage.stage, stage.began)
+            last = printed_at.get(stage.stage, stage.began)
             if last == float("inf"):
-                if stage.ended is None:  # it goes on
-                    said[stage.stage] = stage.latest
+                if stage.ended is None:  # the stage has started a second round
+                    printed_at[stage.stage] = stage.latest
                 continue
             if stage.ended:
-                said[stage.stage] = float("inf")
-                print(f"{stage.stage}: {stage.told() or 'done'}, {stage.seconds:,.1f} s", file=sys.stderr, flush=True)
+                printed_at[stage.stage] = float("inf")
+                print(
+                    f"{stage.stage}: {stage.summary() or 'done'}, {stage.seconds:,.1f} s", file=sys.stderr, flush=True
+                )
             elif stage.latest - last >= LINE_SECONDS:
-                said[stage.stage] = stage.latest
-                of = max(stage.shards, stage.made)
-                print(f"{stage.stage}: {stage.made} of {of} shards, {stage.told()}", file=sys.stderr, flush=True)
+                printed_at[stage.stage] = stage.latest
+                total = max(stage.shards, stage.made)
+                print(f"{stage.stage}: {stage.made} of {total} shards, {stage.summary()}", file=sys.stderr, flush=True)
 
     return show
 
 
 @contextmanager
 def counting() -> Iterator[Callable[[Checked], Checked]]:
-    """Count the files and bytes of a check on standard error, where that is a terminal."""
+    """A function that counts the files and bytes of a check on standard error, if that is a terminal."""
     console = Console(stderr=True)
     columns = SpinnerColumn(), TextColumn("{task.fields[n_files]:,} files"), DownloadColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

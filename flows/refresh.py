@@ -1,38 +1,40 @@
-"""The Prefect flow of a scheduled refresh: what is new or changed is computed, what is gone is dropped, the rest stays."""
+"""The Prefect flow of a scheduled refresh: compute what is new or changed, drop what is gone, keep the rest."""
 
 from pathlib import Path
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from flows import text
 from flows.build_mix import reported, retried, tell
 from pipelines.build import build
-from pipelines.diff import changes, told
+from pipelines.diff import changes
 from pipelines.recipe import load
 from pipelines.versions import latest
 
 
 @flow(name="refresh-mix", persist_result=False)
 def refresh_mix(mix: str, root: str) -> str:
-    """Build a mix again on the newest version as its base, and say what changed.
+    """Build a mix on its newest version as base, and report the difference.
 
-    What the base kept stays kept, and what it drew stays drawn unless the budget forces it. Where nothing changed no
-    version is written.
+    Documents that the base kept stay kept, and its draws stay unless the budget forces them out. Where nothing changed
+    no version is written.
     """
-    recipe = load(mix)
+    recipe, log = load(mix), get_run_logger()
     base = latest(Path(root), recipe.mix)
     with reported(Path(root)):
         version = build(recipe, Path(root), stage=retried, base=base)
     if base is None:
-        get_run_logger().info("no version was there: this is the first")
-        tell(version, recipe, Path(root))
+        log.info("%s", text.first_version())
+        tell(version)
     elif not version.is_new:
-        get_run_logger().info("nothing changed since %s: no version was written", base.name)
-        create_markdown_artifact(f"Nothing changed since `{base.name}`.", key="changes")
+        log.info("%s", text.unchanged(base.name))
+        create_markdown_artifact(text.unchanged(f"`{base.name}`"), key="changes")
     else:
-        found = changes(base, version.folder)
-        get_run_logger().info("%s", told(found, base.name, version.version))
-        create_table_artifact(found, key="changes-by-domain", description=f"From {base.name} to {version.version}")
-        create_markdown_artifact(f"```\n{told(found, base.name, version.version)}\n```", key="changes")
-        tell(version, recipe, Path(root))
+        rows = changes(base, version.folder)
+        difference = text.difference(rows, base.name, version.version)
+        log.info("%s", difference)
+        create_table_artifact(rows, key="changes-by-domain", description=f"From {base.name} to {version.version}")
+        create_markdown_artifact(f"```\n{difference}\n```", key="changes")
+        tell(version)
     return str(version)

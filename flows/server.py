@@ -1,4 +1,4 @@
-"""`make server`: Prefect's server and a worker in the foreground, on loopback. Ctrl-C stops both, and a run with them."""
+"""`make server`: Prefect's server and a worker in the foreground, on loopback. Ctrl-C stops both and any active run."""
 
 import json
 import os
@@ -16,60 +16,59 @@ import psutil
 
 HOME = Path(os.environ.get("LONGMIX_HOME", Path.cwd())).absolute()
 HOST, PORT = "127.0.0.1", int(os.environ.get("LONGMIX_PORT", "4200"))
-START_SECONDS = 300  # a first start makes the database; busy machines take minutes
+START_SECONDS = 300  # the first start creates the database, which takes minutes on a busy machine
 STOP_SECONDS = 30
 POOL = "longmix"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-QUIET = {
+NO_TELEMETRY = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-OWN = {
+SETTINGS = {
     "PREFECT_HOME": str(HOME / ".prefect"),
     "PREFECT_API_URL": f"http://{HOST}:{PORT}/api",
-    "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # a build keeps the disk busy: SQLite may wait longer than 10 s for it
-    "PREFECT_WORKER_QUERY_SECONDS": "3",  # a run that was asked for begins soon
+    "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # while a build uses the disk, SQLite can wait longer than 10 s
+    "PREFECT_WORKER_QUERY_SECONDS": "3",  # a requested run starts soon
     "LONGMIX_HOME": str(HOME),
 }
 
 
 def environment() -> dict[str, str]:
-    """The server's own: its database lies in the project, not in the user's home, and nothing is told to anyone.
+    """The environment of the server and the worker: the database is in the project, and telemetry is disabled.
 
-    Of the user's Prefect settings only those of its logs count here; loopback is asked without a proxy.
+    The user's Prefect settings are ignored, except those of logging. Loopback addresses bypass proxies.
     """
-    users = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_") or k.startswith("PREFECT_LOGGING_")}
+    user = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_") or k.startswith("PREFECT_LOGGING_")}
     direct = ",".join(filter(None, [HOST, "localhost", os.environ.get("NO_PROXY") or os.environ.get("no_proxy")]))
-    return {**users, **QUIET, **OWN, "NO_PROXY": direct, "no_proxy": direct}
+    return {**user, **NO_TELEMETRY, **SETTINGS, "NO_PROXY": direct, "no_proxy": direct}
 
 
 def healthy() -> bool:
     try:
-        with DIRECT.open(f"http://{HOST}:{PORT}/api/health", timeout=2) as answer:
-            return answer.status == 200
+        with DIRECT.open(f"http://{HOST}:{PORT}/api/health", timeout=2) as response:
+            return response.status == 200
     except OSError:
         return False
 
 
-def asked(path: str, question: dict) -> list | dict:
-    """The server's answer to a POST."""
+def post(path: str, body: dict) -> list | dict:
+    """The server's response to a POST request."""
     headers = {"Content-Type": "application/json"}
-    body = json.dumps(question).encode()
-    request = urllib.request.Request(f"http://{HOST}:{PORT}/api/{path}", body, headers)
-    with DIRECT.open(request, timeout=60) as answer:
-        return json.load(answer)
+    request = urllib.request.Request(f"http://{HOST}:{PORT}/api/{path}", json.dumps(body).encode(), headers)
+    with DIRECT.open(request, timeout=60) as response:
+        return json.load(response)
 
 
-def settle() -> None:
-    """Note the runs that ended with an earlier server as crashed: they would hold the only place for a run for ever."""
+def mark_crashed() -> None:
+    """Mark the runs that ended with an earlier server as crashed. Otherwise they would occupy the only run slot."""
     unfinished = {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}
-    crashed = {"type": "CRASHED", "message": "The server was stopped. Run it again: it goes on where it was."}
-    for run in asked("flow_runs/filter", {"flow_runs": unfinished, "work_pools": {"name": {"any_": [POOL]}}}):
-        asked(f"flow_runs/{run['id']}/set_state", {"state": crashed, "force": True})
-        print(f"longmix: run {run['name']} ended with the last server; it is marked as crashed", flush=True)
+    crashed = {"type": "CRASHED", "message": "The server was stopped. Run the deployment again to resume."}
+    for run in post("flow_runs/filter", {"flow_runs": unfinished, "work_pools": {"name": {"any_": [POOL]}}}):
+        post(f"flow_runs/{run['id']}/set_state", {"state": crashed, "force": True})
+        print(f"longmix: run {run['name']} ended with the last server and is marked as crashed", flush=True)
 
 
 def in_use() -> bool:
@@ -77,17 +76,20 @@ def in_use() -> bool:
         return probe.connect_ex((HOST, PORT)) == 0
 
 
-def prefect(*words: str) -> subprocess.Popen:
-    # A session of its own: Ctrl-C reaches this process alone, which then stops the two in turn.
-    return subprocess.Popen(  # noqa: S603 our own words
-        [sys.executable, "-m", "prefect", *words], env=environment(), cwd=HOME, start_new_session=True
+def prefect(*arguments: str) -> subprocess.Popen:
+    # In a new session, Ctrl-C reaches only this process, which then stops the other two in order.
+    return subprocess.Popen(  # noqa: S603 constant arguments
+        [sys.executable, "-m", "prefect", *arguments], env=environment(), cwd=HOME, start_new_session=True
     )
 
 
 def stop(processes: list[subprocess.Popen]) -> None:
-    """Stop the last first, each with what it started: a worker would wait for its run, and leave it behind if killed."""
+    """Stop the processes, last one first, with their children.
+
+    A worker that is terminated alone waits for its run, and one that is killed alone leaves its run behind.
+    """
     for sign in STOPS:
-        signal.signal(sign, signal.SIG_IGN)  # being impatient would leave one of them behind
+        signal.signal(sign, signal.SIG_IGN)  # a second Ctrl-C must not leave a process behind
     for process in reversed(processes):
         try:
             parent = psutil.Process(process.pid)
@@ -106,30 +108,32 @@ def stop(processes: list[subprocess.Popen]) -> None:
 
 def main() -> int:
     if in_use():
-        what = "a Prefect server answers there already" if healthy() else "something else listens there"
-        print(f"longmix: {HOST}:{PORT}: {what}; stop it, or choose another with LONGMIX_PORT", file=sys.stderr)
+        user = "a Prefect server" if healthy() else "another program"
+        print(
+            f"longmix: {HOST}:{PORT}: in use by {user}; stop it, or set LONGMIX_PORT to another port", file=sys.stderr
+        )
         return 1
 
-    def leave(_: int, __: FrameType | None) -> None:
+    def interrupt(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     for sign in STOPS:
-        signal.signal(sign, leave)
+        signal.signal(sign, interrupt)
     processes: list[subprocess.Popen] = []
     try:
         processes.append(prefect("server", "start", "--host", HOST, "--port", str(PORT)))
         until = time.monotonic() + START_SECONDS
         while not healthy():
             if processes[0].poll() is not None or time.monotonic() > until:
-                print("longmix: Prefect's server did not start; its last lines say why", file=sys.stderr)
+                print("longmix: Prefect's server did not start; see its last lines above", file=sys.stderr)
                 return 1
             time.sleep(0.5)
-        settle()
+        mark_crashed()
         processes.append(prefect("worker", "start", "--pool", POOL, "--type", "process"))
         print(f"longmix: http://{HOST}:{PORT} is up; next, in another terminal: make deploy", flush=True)
         while all(process.poll() is None for process in processes):
             time.sleep(1)
-        print("longmix: one of Prefect's processes ended by itself; its last lines say why", file=sys.stderr)
+        print("longmix: a Prefect process ended unexpectedly; see its last lines above", file=sys.stderr)
     except KeyboardInterrupt:
         return 0
     else:

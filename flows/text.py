@@ -1,104 +1,238 @@
-"""All wording for people: what a recipe will do, what the corpus could not supply, what changed."""
+"""The wording of the command line and the flows: forecasts, summaries, differences, sequences."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
+from typing import Any
 
 import numpy as np
 
+from flows.tables import WIDTH, aligned, compact
 from pipelines.check import Checked
-from pipelines.forecast import Asked, Forecast, shortest
-from pipelines.plan import PlanParams
+from pipelines.forecast import Forecast, ScoringForecast, shortest
 from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams
 from pipelines.score.budget import FIRST
+from pipelines.supply import sentences, short_cells
+from pipelines.versions import Version
 from schemas.lengths import BUCKETS
 from scorers.chunk_gain.pairs import price
 
+Rows = Sequence[Mapping[str, Any]]
 
-def told(found: Forecast, recipe: Recipe) -> str:
-    """The forecast in words and tables."""
-    params = recipe.plan
+LONG_BUCKETS = 5  # the first bucket whose absence is mentioned: 16-32K
+UNITS = "k = 1,000 tokens; in lengths K = 1,024"
+
+
+def filled(text: str, indent: int = 0) -> list[str]:
+    return wrap(text, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * indent, break_on_hyphens=False)
+
+
+# -- a forecast
+
+
+def forecast_text(forecast: Forecast, recipe: Recipe) -> str:
+    """What a build of the recipe will do."""
+    params, targets = recipe.plan, forecast.targets.to_pylist()
     lines = [f"{recipe.mix}: {params.budget_tokens:,} tokens in sequences of {recipe.pack.sequence_tokens:,}", ""]
-    if found.sampled:
-        lines.append("Estimated: the corpus was not read yet, or changed since. Of each source was read:")
-        lines.append("  " + ", ".join(f"{name} {part:.0%}" for name, part in found.sampled.items()))
-        lines.append("  Duplicates are not known, and count here as if they stayed.")
+    if forecast.sampled:
+        read = ", ".join(f"{name} {share:.0%}" for name, share in forecast.sampled.items())
+        lines += filled("Estimated from a sample: the corpus was not read yet, or has changed since.")
+        lines += filled(f"Share of each source that was read: {read}.", indent=2)
+        lines += filled("Duplicates are not looked for and count as if they were kept.", indent=2)
     else:
-        lines.append("Exact, from the tables that exist.")
-    before = found.before.tokens.sum(axis=1)
-    lines += ["", "Tokens there are, by domain and length of the document", *grid(found.before.domains, before)]
-    lines += ["", "Tokens in the mix", *grid(found.before.domains, found.after)]
-    lines += ["", "Rates: how often a document is drawn (1 = once)", *rates(found, params)]
-    if found.asked and recipe.score:
-        lines += ["", scoring(found.asked, recipe.score)]
-    return "\n".join([*lines, "", *shortfalls(found, params), *notes(found, params)])
+        lines.append("Exact, from the tables of the last build.")
+    domains, before = forecast.before.domains, forecast.before.tokens.sum(axis=1)
+    lines += ["", "Tokens that may be drawn", *length_table(domains, before)]
+    lines += ["", "Tokens in the mix", *length_table(domains, forecast.after), f"  {UNITS}"]
+    lines += ["", "Rates: how many times a document is drawn, before max_epochs limits it", *rates(forecast)]
+    if forecast.scoring and recipe.score:
+        lines += ["", *filled(scoring(forecast.scoring, recipe.score))]
+    lines += ["", *supply(targets), *absent_lengths(domains, before, targets)]
+    if params.select and not forecast.is_selected:
+        reason = (
+            f"plan.select: the scores of {params.select.by} do not exist yet, so this forecast selects every document."
+        )
+        lines += filled(reason)
+    return "\n".join(lines)
 
 
-def scoring(asked: Asked, params: ScoreParams) -> str:
-    """What the model will be asked to do."""
-    about = "" if asked.is_exact else "about "
-    before = "" if asked.is_screened else ", before the cheap tier refuses some"
-    first = asked.n_documents * price(FIRST, 2 * FIRST, params.chunk_tokens)
+def scoring(forecast: ScoringForecast, params: ScoreParams) -> str:
+    """What the model will score, and how far its budget reaches."""
+    about = "" if forecast.is_exact else "about "
+    before = "" if forecast.is_screened else ", before the cheap tier refuses some of them"
+    first = forecast.n_documents * price(FIRST, 2 * FIRST, params.chunk_tokens)
     enough = (
-        "the rest goes where it tells most"
+        "the rest goes to the documents whose selection it can change most"
         if first <= params.budget_tokens
-        else "which may not be enough: then the longest come first"
+        else "where that is not enough, the longest documents come first"
     )
     return (
-        f"Scoring: {about}{asked.n_documents:,} documents of {shortest(params):,} tokens and more ({asked.n_tokens:,} tokens)"
-        f"{before}. A near and a far pair each take at most {first:,} model tokens; the budget is {params.budget_tokens:,}, "
-        f"{enough}."
+        f"Scoring: {about}{forecast.n_documents:,} documents of at least {shortest(params):,} tokens "
+        f"({forecast.n_tokens:,} tokens){before}. A near and a far pair of each take at most {first:,} model tokens; "
+        f"the budget is {params.budget_tokens:,}; {enough}."
     )
 
 
-def grid(domains: tuple[str, ...], tokens: np.ndarray) -> list[str]:
-    head = f"  {'':14}" + "".join(f"{bucket:>12}" for bucket in (*BUCKETS, "all"))
+def length_table(domains: Sequence[str], tokens: np.ndarray) -> list[str]:
+    """[d, 9] tokens by domain and length bucket, without the buckets that no domain has."""
+    used = np.flatnonzero(tokens.any(axis=0)).tolist()
     rows = [*zip(domains, tokens, strict=True), ("all", tokens.sum(axis=0))]
-    return [head, *(f"  {name:14}" + "".join(f"{n:>12,}" for n in (*row, row.sum())) for name, row in rows)]
+    head = ["domain", *(BUCKETS[b] for b in used), "all"]
+    return aligned(head, [[name, *(compact(int(row[b])) for b in used), compact(int(row.sum()))] for name, row in rows])
 
 
-def rates(found: Forecast, params: PlanParams) -> list[str]:
-    lines = [f"  {'':14}{'share':>10}{'long':>10}{'short':>10}{'largest document':>20}"]
-    for d, domain in enumerate(found.before.domains):
-        rate, held = found.targets.rates[d], int(found.before.tokens[d].sum())
-        largest = f"{found.before.largest[d] / held:.1%}" if held else "-"
-        lines.append(
-            f"  {domain:14}{found.targets.shares[d]:>10.2%}{rate:>10.3f}{rate * params.short_rate:>10.3f}{largest:>20}"
-        )
-    return lines
+def rates(forecast: Forecast) -> list[str]:
+    targets = forecast.targets.to_pylist()
+    budget = sum(row["target_tokens"] for row in targets)
+    rows = []
+    for d, domain in enumerate(forecast.before.domains):
+        cells = {row["kind"]: row for row in targets if row["domain"] == domain}
+        tokens = int(forecast.before.tokens[d].sum())
+        largest = f"{forecast.before.largest[d] / tokens:.1%}" if tokens else "-"
+        share = sum(row["target_tokens"] for row in cells.values()) / budget
+        epochs = ["-" if cells[kind]["rate"] is None else f"{cells[kind]['rate']:.3f}" for kind in ("long", "short")]
+        rows.append([domain, f"{share:.2%}", *epochs, largest])
+    return aligned(["domain", "share", "long", "short", "largest document"], rows)
 
 
-def shortfalls(found: Forecast, params: PlanParams) -> list[str]:
-    if not found.targets.shortfalls:
-        return [f"The budget can be met; no document is drawn more than {params.max_epochs} times."]
-    missing = sum(s.missing for s in found.targets.shortfalls)
-    lines = [f"Can't be met: {missing:,} of {params.budget_tokens:,} tokens are missing, and nothing fills in."]
-    epochs = f"in {params.max_epochs} epochs"
-    lines += [
-        f"  {s.domain}, {s.length}: wants {s.wanted:,}, has {s.available:,} {epochs}, {s.missing:,} missing"
-        for s in found.targets.shortfalls
-    ]
-    return lines
+def supply(targets: Rows) -> list[str]:
+    """What the corpus cannot supply and what the plan leaves out; a table of the cells that fall short."""
+    budget, *left_out = [filled(sentence) for sentence in sentences(targets)] or [[]]
+    short = [[f"{v:,}" if isinstance(v, int) else v for v in row.values()] for row in short_cells(targets)]
+    table = aligned(["domain", "kind", "asked for", "available", "missing"], short, n_text=2) if short else []
+    return [*budget, *table, *(line for lines in left_out for line in lines)]
 
 
-def notes(found: Forecast, params: PlanParams) -> list[str]:
-    """What a reader should know: lengths that a domain has nothing of, and what was left out."""
+def absent_lengths(domains: Sequence[str], tokens: np.ndarray, targets: Rows) -> list[str]:
+    """[d, 9] tokens: the long buckets that a domain with a target has no document of."""
+    asked = {row["domain"] for row in targets if row["target_tokens"]}
     lines = []
-    tokens = found.before.tokens.sum(axis=1)
-    for d, domain in enumerate(found.before.domains):
-        empty = [bucket for bucket, n in zip(BUCKETS[5:], tokens[d, 5:], strict=True) if n == 0]
-        if empty and found.targets.shares[d]:
-            lines.append(f"  {domain}: no document of {', '.join(empty)} tokens; its share comes from shorter ones")
-    if lines:
-        lines = ["Lengths that are not there:", *lines]
-    if found.left_out:
-        lines.append(f"Left out by max_document_share = {params.max_document_share:g}: {found.left_out:,} tokens")
-    if params.select and found.not_chosen is None:
-        lines.append(
-            f"The scores that plan.select goes by ({params.select.by}) are not made yet: nothing is left out here."
+    for domain, row in zip(domains, tokens, strict=True):
+        absent = [bucket for bucket, n in zip(BUCKETS[LONG_BUCKETS:], row[LONG_BUCKETS:], strict=True) if not n]
+        if absent and domain in asked:
+            lines += filled(f"{domain}: no document of {', '.join(absent)} tokens", indent=2)
+    return ["Lengths without a document; shorter ones supply their tokens:", *lines] if lines else []
+
+
+# -- a build
+
+
+def headline(version: Version, totals: Mapping[str, Any], seconds: float) -> list[str]:
+    state = f"made in {seconds:,.0f} s" if version.is_new else f"nothing to make ({seconds:,.0f} s)"
+    rejected = f"; rejected records: {totals['rejected']:,}" if totals["rejected"] else ""
+    repaired = [f"  damaged shards that were made again: {len(version.mended):,}"] if version.mended else []
+    rows = f"{totals['sequences']:,} sequences of {totals['sequence_tokens']:,}"
+    return [
+        f"{version.mix} {version.version}: {state}",
+        f"  {version.folder}",
+        *repaired,
+        f"  {totals['tokens']:,} tokens in {rows}, {totals['fill_share'] or 0:.2%} filled",
+        f"  {totals['documents']:,} documents read, {totals['kept']:,} kept{rejected}",
+    ]
+
+
+def shares(rows: Rows) -> list[str]:
+    cells = []
+    for row in rows:
+        corpus = [compact(row["tokens"]), f"{row['corpus_share']:.2%}"]
+        mix = [compact(row["drawn_tokens"]), f"{row['mix_share']:.2%}"]
+        cells.append([row["domain"], *corpus, *mix])
+    return aligned(["domain", "corpus", "share", "mix", "share"], cells)
+
+
+def gains(rows: Rows) -> list[str]:
+    """Rows of scores_by_length."""
+    if not rows:
+        return ["  no document has a score"]
+    head = ["domain", "length", "documents", "scored", "10 %", "median", "90 %", "error", "near"]
+    cells = []
+    for row in rows:
+        values = (row[name] for name in ("low", "median", "high", "error", "near"))
+        figures = ["-" if value is None else f"{value:.3f}" for value in values]
+        cells.append(
+            [row["domain"], str(row["length_bucket"]), f"{row['documents']:,}", f"{row['scored']:,}", *figures]
         )
-    elif params.select:
-        lines.append(f"Left out by plan.select, by {params.select.by}: {found.not_chosen:,} tokens")
-    return lines
+    return aligned(head, cells, n_text=2)
+
+
+def reasons(rows: Rows) -> list[str]:
+    """Rows of not_scored_reasons."""
+    cells = [[row["reason"], f"{row['documents']:,}", f"{row['tokens']:,}"] for row in rows]
+    return aligned(["reason", "documents", "tokens"], cells)
+
+
+def next_steps(command: str, root: str, report: str) -> list[str]:
+    return [
+        "Next, for example:",
+        f"  {command} show {root} 0",
+        f'  {command} query {root} "FROM totals"',
+        f"  open {report}",
+    ]
+
+
+# -- two versions
+
+
+def difference(rows: Rows, before: str, after: str) -> str:
+    """Rows of pipelines.diff."""
+    columns = ("documents_in", "documents_out", "tokens_in", "tokens_out")
+    cells = [[row["domain"], row["what"], *(f"{row[name]:,}" for name in columns)] for row in rows]
+    head = ["domain", "", *(name.replace("_", " ") for name in columns)]
+    return "\n".join([f"From {before} to {after}", *aligned(head, cells, n_text=2)])
+
+
+def first_version() -> str:
+    return "no earlier version exists: this is the first"
+
+
+def unchanged(base: str) -> str:
+    return f"Nothing changed since {base}: no version was written."
+
+
+def location(version: Version) -> str:
+    return f"**{version.folder}**" + ("" if version.is_new else ": published before, nothing was made.")
+
+
+# -- the help of a query
+
+
+def views_help(comments: Mapping[str, str], tables: Iterable[str]) -> str:
+    """What a row of each view is, from its comment, and the names of the tables."""
+    width = max(map(len, comments)) + 4
+    lines = ["Views. A row is:"]
+    for view, comment in comments.items():
+        first = comment.removeprefix("A row is ").partition(". ")[0].rstrip(".")
+        lines += wrap(first, WIDTH, initial_indent=f"  {view:<{width - 2}}", subsequent_indent=" " * width)
+    names = ", ".join(f"tables.{name}" for name in tables)
+    lines += ["", *filled(f"Tables, each with shard and row before its columns: {names}.")]
+    return "\n".join([*lines, "", 'The columns of a view: longmix query ROOT "DESCRIBE lengths"'])
+
+
+# -- a sequence
+
+
+def sequence_head(number: int, name: str, row: Mapping[str, Any]) -> str:
+    return (
+        f"Sequence {number} of {name}: {row['n_tokens']:,} tokens, {row['n_segments']:,} segments\n  in {row['file']}"
+    )
+
+
+def segment(row: Mapping[str, Any], opening: str | None) -> list[str]:
+    """One segment: its place, its document, where that came from, and how its text begins."""
+    n_tokens, start, stop = row["n_tokens"], row["document_start"], row["document_stop"]
+    part = "a complete document" if (start, stop) == (0, n_tokens) else f"tokens [{start:,}, {stop:,}) of {n_tokens:,}"
+    copy = f", copy {row['epoch'] + 1}" if row["epoch"] else ""
+    lines = [
+        f"  [{row['sequence_start']:,}, {row['sequence_stop']:,})  {row['domain']}, {part}{copy}",
+        f"    document {row['document_id']} of source {row['source']}",
+        f"    {row['file']}, record {row['record']:,} of the shard at byte {row['first_byte'] or 0:,}",
+        f"    origin {row['origin'] or '-'}, license {row['license'] or '-'}",
+    ]
+    return [*lines, *filled(repr(opening), indent=4)] if opening is not None else lines
+
+
+# -- a check
 
 
 def check_report(results: list[Checked], root: Path) -> str:

@@ -23,7 +23,8 @@
     stage.py       the engine: looks up what was made before and spreads the rest with Beam
     store/         shards, actions, the lock, and the only door to files
     catalog.py     DuckDB over the tables of a version: schemas/views.sql, schemas/laws.sql
-    versions.py    published versions        documents.py, keys.py, shares.py    what several stages share
+    versions.py    published versions        supply.py    what the corpus could not supply
+    documents.py, keys.py, shares.py         what several stages share
     check.py, garbage.py, diff.py            commands on a built root
     gather/        step zero: packages -> raw files of the default corpus, and the default model
 

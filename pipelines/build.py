@@ -112,6 +112,6 @@ def mix(recipe: Recipe, tables: Tables, engine: Engine, stage: Stage = plain) ->
     """Which copies of which documents are drawn, and the training rows packed from them."""
     select = recipe.plan.select
     by = tables[select.selector.table] if select else []
-    draws = stage(plan.run)(tables["DOCUMENTS"], tables["TOKENS"], by, recipe.plan, engine)
+    draws, targets = stage(plan.run)(tables["DOCUMENTS"], tables["TOKENS"], by, recipe.plan, engine)
     sequences = stage(pack.run)(tables["TOKENS"], draws, recipe.encode, recipe.pack, engine)
-    return {"DRAWS": draws, "SEQUENCES": sequences}
+    return {"DRAWS": draws, "TARGETS": targets, "SEQUENCES": sequences}

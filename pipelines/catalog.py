@@ -1,24 +1,25 @@
-"""DuckDB over the tables of a version: the views of views.sql, the laws of laws.sql, and catalog.duckdb."""
+"""DuckDB over the tables of a version: the views of schemas, the laws of laws.sql, and catalog.duckdb."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import numpy as np
 
 from pipelines.store import Shard, Store
 from schemas.errors import LawError
+from schemas.lengths import BUCKETS
 from schemas.tables import TABLES
+from schemas.views import comments, views
 
 Tables = Mapping[str, Sequence[Shard]]
 
-MATERIALISED = (
-    "documents", "rejected", "scores", "scores_by_length", "not_scored", "draws", "sequences", "segments", "lengths",
-    "shares", "contained",
-)  # fmt: skip
-STORAGE = "v1.0.0"  # the oldest DuckDB that shall open a catalog
+NOT_MATERIALISED = {"judged", "score_values"}  # many rows for each document, half of the catalog; scores has most of it
+STORAGE = "v1.0.0"  # the oldest DuckDB that can open a catalog
 SETTINGS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -27,12 +28,15 @@ SETTINGS = {
 
 
 @contextmanager
-def connect(store: Store, tables: Tables, published: Sequence[str], spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection in memory with a view for each table and those of views.sql.
+def connect(
+    store: Store, tables: Tables, published: Sequence[str], spill: Path, variables: Mapping[str, object]
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection in memory with a view for each table, and the views of views.sql.
 
     Args:
         published: the names of the version's Parquet files, in order.
         spill: a folder for what does not fit into memory.
+        variables: those that views.sql and laws.sql name, see `variables_of`.
     """
     con = duckdb.connect(config={**SETTINGS, "temp_directory": str(spill)})
     try:
@@ -44,11 +48,24 @@ def connect(store: Store, tables: Tables, published: Sequence[str], spill: Path)
             if rows:
                 con.executemany("INSERT INTO shards VALUES (?, ?, ?, ?, ?)", rows)
             con.execute(view_of(name, [row[2] for row in rows]))
-        con.execute(f"SET VARIABLE published = {literal(list(published))}")
-        con.execute(files("schemas").joinpath("views.sql").read_text())
+        for name, value in {"published": list(published), **variables}.items():
+            con.execute(f"SET VARIABLE {name} = {literal(value)}")
+        con.execute(views())
+        for view, comment in comments().items():
+            con.execute(f"COMMENT ON VIEW {view} IS {literal(comment)}")
         yield con
     finally:
         con.close()
+
+
+def variables_of(recipe: Mapping[str, Any]) -> dict[str, object]:
+    """The figures of a recipe that views and laws compare tables with. recipe: Recipe.identity(), as in a manifest."""
+    plan = recipe["plan"]
+    return {
+        "threshold": recipe["dedup"]["threshold"],
+        "sequence_tokens": recipe["pack"]["sequence_tokens"],
+        **{name: plan[name] for name in ("budget_tokens", "long_tokens", "max_epochs")},
+    }
 
 
 def view_of(name: str, paths: list[str]) -> str:
@@ -67,7 +84,7 @@ def view_of(name: str, paths: list[str]) -> str:
 
 
 def literal(value: object) -> str:
-    """A value as SQL text: a prepared statement can't stand in a view."""
+    """A value as SQL text: a view takes no parameters."""
     if isinstance(value, list):
         return "[" + ", ".join(literal(item) for item in value) + "]" + ("" if value else "::VARCHAR[]")
     if isinstance(value, str):
@@ -77,23 +94,19 @@ def literal(value: object) -> str:
 
 def laws() -> dict[str, str]:
     """Each law of laws.sql: what it says -> the query for what breaks it."""
-    found = {}
+    queries = {}
     for part in files("schemas").joinpath("laws.sql").read_text().split("-- law: ")[1:]:
         title, _, query = part.partition("\n")
-        found[title] = query.strip().rstrip(";")
-    return found
+        queries[title] = query.strip().rstrip(";")
+    return queries
 
 
-def check_laws(con: duckdb.DuckDBPyConnection, limits: Mapping[str, object]) -> None:
+def check_laws(con: duckdb.DuckDBPyConnection) -> None:
     """Run every law.
-
-    limits: the variables that laws.sql names.
 
     Raises:
         LawError: one is broken; with its first rows.
     """
-    for key, value in limits.items():
-        con.execute(f"SET VARIABLE {key} = {literal(value)}")
     for title, query in laws().items():
         broken = con.execute(f"{query} LIMIT 3").fetchall()
         if broken:
@@ -102,11 +115,30 @@ def check_laws(con: duckdb.DuckDBPyConnection, limits: Mapping[str, object]) -> 
             )
 
 
+def rows_of(con: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+    """The answer to a query, a dict for each row."""
+    answer = con.execute(query)
+    columns = [column[0] for column in answer.description or []]
+    return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
+
+
+def by_length(con: duckdb.DuckDBPyConnection, column: str) -> tuple[tuple[str, ...], np.ndarray]:
+    """Domains, ascending, and a column of the view `lengths` as [d, 9] int64 by domain and length bucket."""
+    cells = con.execute(f"SELECT domain, length_bucket::VARCHAR, {column} FROM lengths").fetchall()
+    domains = tuple(sorted({domain for domain, _, _ in cells}))
+    figures = np.zeros((len(domains), len(BUCKETS)), np.int64)
+    for domain, bucket, n in cells:
+        figures[domains.index(domain), BUCKETS.index(bucket)] = n
+    return domains, figures
+
+
 def write_catalog(con: duckdb.DuckDBPyConnection, path: Path, facts: Mapping[str, object]) -> None:
     """The statistics as tables of a DuckDB file of its own: no text, no tokens, no path of this machine."""
     con.execute(f"ATTACH {literal(str(path))} AS catalog (STORAGE_VERSION '{STORAGE}')")
-    for name in MATERIALISED:
-        con.execute(f"CREATE TABLE catalog.{name} AS FROM {name}")
+    for view, comment in comments().items():
+        if view not in NOT_MATERIALISED:
+            con.execute(f"CREATE TABLE catalog.{view} AS FROM {view}")
+            con.execute(f"COMMENT ON TABLE catalog.{view} IS {literal(comment)}")
     con.execute("CREATE TABLE catalog.build (key VARCHAR, value VARCHAR)")
     con.executemany(
         "INSERT INTO catalog.build VALUES (?, ?)",

@@ -7,6 +7,8 @@ Memory: a shard's text, its tokens, and about 150 bytes for each token of one ba
 
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +20,7 @@ from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard
 from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError
+from schemas.names import from_name, path_named
 
 VERSION = 1  # raise when the same params would give other rows
 
@@ -25,10 +28,35 @@ OVERLAP = 2_000  # characters that neighbouring pieces share
 AGREE = 8  # tokens that must be equal on either side of a seam
 
 
+def tokenizer_named(folder: Path, name: str) -> HashedFile:
+    """The tokenizer.json that a recipe in `folder` names: a file, its folder, or the hub's, in the hub client's cache.
+
+    Raises:
+        RecipeError: there is none, or it can't be read.
+    """
+    local = path_named(folder, name)
+    for path in (local, local / "tokenizer.json"):
+        if path.is_file():
+            return HashedFile.of(path)
+    if name.startswith((".", "/", "~")) or name.endswith(".json") or name.count("/") != 1:
+        raise RecipeError(f"no such file: {local}; name a tokenizer.json or a hub id")
+    from huggingface_hub import hf_hub_download  # slow to import, and rarely needed
+
+    try:
+        path = Path(hf_hub_download(name, "tokenizer.json"))
+    except Exception as error:  # its client's too: httpx has errors of its own
+        line = " ".join(str(error).split())
+        raise RecipeError(f"{name} can't be had from the hub ({line}); name a local file") from error
+    return HashedFile.of(path)
+
+
+TokenizerFile = Annotated[HashedFile, from_name(tokenizer_named)]
+
+
 class EncodeParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tokenizer: HashedFile  # resolved before an action is named: a path and the hash of what it holds
+    tokenizer: TokenizerFile  # a path and the hash of what it holds
     eos_token: str
     batch_bytes: PositiveInt = 1_000_000
     piece_chars: PositiveInt = 250_000  # a longer text is encoded in pieces

@@ -19,11 +19,8 @@ from pipelines.plan import PlanParams
 from pipelines.score import ScoreParams
 from pipelines.screen import ScreenParams
 from pipelines.stage import Runner
-from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError
 from scorers import table_of
-from scorers.chunk_gain.calibration import Calibration
-from scorers.weights import Weights
 
 MIX_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"  # it becomes a folder
 
@@ -103,48 +100,12 @@ def load(path: Path | str) -> Recipe:
         raise RecipeError(f"{path}: can't be read ({error}); name a recipe such as mixes/tiny.toml") from error
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path}: not TOML: {error}") from error
-    folder = path.absolute().parent
-    for source in raw.get("sources") or []:
-        if isinstance(source, dict) and isinstance(source.get("path"), str):
-            source["path"] = str(folder / Path(source["path"]).expanduser())
-    tokenizer = raw.get("encode", {}).get("tokenizer") if isinstance(raw.get("encode"), dict) else None
-    if isinstance(tokenizer, str):
-        raw["encode"]["tokenizer"] = HashedFile.of(tokenizer_file(folder, tokenizer))
-    name_score_files(raw, folder)
     try:
-        recipe = Recipe.model_validate(raw)
+        recipe = Recipe.model_validate(raw, context={"folder": path.absolute().parent})
         eos_id(recipe.encode)
     except ValidationError as error:
         raise RecipeError(f"{path}: {'; '.join(complaints(error))}") from error
     return recipe
-
-
-def name_score_files(raw: dict[str, Any], folder: Path) -> None:
-    """Put the model's files and the calibration in the place of their names, relative to the recipe's folder."""
-    score = raw.get("score")
-    if not isinstance(score, dict):
-        return
-    model = score.get("model")
-    if isinstance(model, dict) and isinstance(model.get("weights"), str):
-        model["weights"] = Weights.named(folder, model["weights"])
-    if isinstance(score.get("calibration"), str):
-        score["calibration"] = Calibration.read(folder / Path(score["calibration"]).expanduser())
-
-
-def tokenizer_file(folder: Path, name: str) -> Path:
-    """A tokenizer.json: the file or folder that the recipe names, else the hub's, in the hub client's own cache."""
-    for local in (folder / name, folder / name / "tokenizer.json"):
-        if local.is_file():
-            return local
-    if name.startswith((".", "/", "~")) or name.endswith(".json") or name.count("/") != 1:
-        raise RecipeError(f"{folder / name}: encode.tokenizer: no such file; name a tokenizer.json or a hub id")
-    from huggingface_hub import hf_hub_download  # slow to import, and rarely needed
-    from huggingface_hub.utils import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(hf_hub_download(name, "tokenizer.json"))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise RecipeError(f"encode.tokenizer: {name} can't be had from the hub ({error}); name a local file") from error
 
 
 def complaints(error: ValidationError) -> list[str]:

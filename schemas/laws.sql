@@ -1,5 +1,5 @@
 -- What must be true of the tables. Each query returns the rows that break its law; a build with any such row fails.
--- Variables: threshold (of dedup), sequence_tokens (of pack), budget_tokens (of plan).
+-- Variables: threshold (of dedup), sequence_tokens (of pack), budget_tokens, long_tokens and max_epochs (of plan).
 
 -- law: SIGNATURES, DUPLICATES and TOKENS have a row for each row of DOCUMENTS
 SELECT d.shard, count(*) AS documents, any_value(u.n) AS duplicates, any_value(t.n) AS tokens
@@ -14,7 +14,7 @@ SELECT shard, count(*) AS rows, count(DISTINCT record) AS records, max(record) A
 FROM (SELECT shard, record FROM tables.documents UNION ALL SELECT shard, record FROM tables.rejected)
 GROUP BY shard HAVING count(*) <> max(record) + 1 OR count(DISTINCT record) <> count(*);
 
--- law: they are in the order of DOCUMENTS
+-- law: DUPLICATES and TOKENS are in the order of DOCUMENTS
 SELECT d.shard, d.row, d.document_id, u.document_id AS of_duplicates, t.document_id AS of_tokens
 FROM tables.documents d JOIN tables.duplicates u USING (shard, row) JOIN tables.tokens t USING (shard, row)
 WHERE d.document_id <> u.document_id OR d.document_id <> t.document_id;
@@ -28,11 +28,13 @@ WHERE (u.verdict = 'kept') <> (t.n_tokens IS NOT NULL) OR (t.n_tokens IS NULL) <
 SELECT shard, row, document_id, n_tokens FROM tables.tokens WHERE n_tokens <> len(input_ids);
 
 -- law: among kept documents, ids and texts are unique
-SELECT document_id, content_hash, count(*) AS n FROM documents WHERE verdict = 'kept' GROUP BY GROUPING SETS ((document_id), (content_hash)) HAVING n > 1;
+SELECT document_id, content_hash, count(*) AS n FROM documents WHERE verdict = 'kept'
+GROUP BY GROUPING SETS ((document_id), (content_hash)) HAVING n > 1;
 
 -- law: the verdict is one of three, and a dropped document alone names a kept one and a similarity
 SELECT document_id, verdict, kept_id, similarity FROM tables.duplicates
-WHERE verdict NOT IN ('kept', 'exact', 'near') OR (verdict = 'kept') <> (kept_id IS NULL) OR (verdict = 'kept') <> (similarity IS NULL);
+WHERE verdict NOT IN ('kept', 'exact', 'near') OR (verdict = 'kept') <> (kept_id IS NULL)
+    OR (verdict = 'kept') <> (similarity IS NULL);
 
 -- law: a dropped document's survivor is kept, and similar enough
 SELECT u.document_id, u.kept_id, u.similarity
@@ -50,15 +52,12 @@ FROM (SELECT kind, shard, row, document_id FROM tables.documents CROSS JOIN (SEL
 FULL JOIN judged j USING (kind, shard, row)
 WHERE d.document_id IS DISTINCT FROM j.document_id;
 
--- law: a score is a number and stands beside the status scored alone; a reason stands beside all others
-SELECT kind, shard, row, status, reason, score FROM (
-    SELECT 'chunk_gain' AS kind, shard, row, status, reason, score, error, near FROM tables.scores_chunk_gain
-    UNION ALL SELECT 'prolong', shard, row, status, reason, lds, dst, ddi FROM tables.scores_prolong
-    UNION ALL SELECT 'infogain', shard, row, status, reason, infogain, nll_long, nll_short FROM tables.scores_infogain
-    UNION ALL SELECT 'longattn', shard, row, status, reason, ds, du, NULL FROM tables.scores_longattn
-)
-WHERE status NOT IN ('scored', 'too_short', 'not_scored', 'dropped', 'error') OR (status = 'scored') <> (score IS NOT NULL)
-    OR (status = 'scored') <> (reason IS NULL) OR isnan(score) OR isnan(error) OR isnan(near);
+-- law: score is non-NULL exactly when status = 'scored'; a reason is given exactly when it is not; no value is NaN
+SELECT kind, shard, row, status, reason, part, value FROM score_values
+WHERE isnan(value) OR is_score AND (
+    status NOT IN ('scored', 'too_short', 'not_scored', 'dropped', 'error')
+    OR (status = 'scored') <> (value IS NOT NULL) OR (status = 'scored') <> (reason IS NULL)
+);
 
 -- law: a document was measured by as many pairs as its budget gives it, all inside it, each once
 SELECT g.shard, g.row, b.n_pairs, len(g.pairs) AS measured
@@ -78,18 +77,49 @@ WHERE d.document_id IS NULL OR d.n_tokens <> w.n_tokens OR d.domain <> w.domain 
     OR w.document_start < 0 OR w.document_stop > w.n_tokens OR w.document_stop <= w.document_start;
 
 -- law: a document is drawn once an epoch, in epochs that follow one another from 0
-SELECT document_id, count(*) AS draws, count(DISTINCT epoch) AS epochs, max(epoch) AS last FROM draws GROUP BY document_id
+SELECT document_id, count(*) AS draws, count(DISTINCT epoch) AS epochs, max(epoch) AS last
+FROM draws GROUP BY document_id
 HAVING count(*) <> count(DISTINCT epoch) OR max(epoch) <> count(*) - 1 OR min(epoch) <> 0;
 
 -- law: the mix is never over its budget
-SELECT sum(drawn_tokens) AS drawn, getvariable('budget_tokens') AS budget FROM draws HAVING sum(drawn_tokens) > getvariable('budget_tokens');
+SELECT sum(drawn_tokens) AS drawn, getvariable('budget_tokens') AS budget FROM draws
+HAVING sum(drawn_tokens) > getvariable('budget_tokens');
+
+-- law: TARGETS has a row for each domain and kind
+SELECT domain, list(kind ORDER BY kind) AS kinds FROM tables.targets GROUP BY domain HAVING kinds <> ['long', 'short']
+UNION ALL
+SELECT DISTINCT domain, [] FROM documents ANTI JOIN tables.targets USING (domain)
+WHERE verdict = 'kept' AND n_tokens > 0;
+
+-- law: the targets sum to the budget
+SELECT sum(target_tokens) AS target_tokens, getvariable('budget_tokens') AS budget_tokens FROM tables.targets
+HAVING sum(target_tokens) IS DISTINCT FROM getvariable('budget_tokens');
+
+-- law: available_tokens is max_epochs times the tokens of a cell's kept documents that nothing leaves out
+SELECT domain, kind, available_tokens, over_share_tokens, not_selected_tokens, kept.tokens
+FROM tables.targets LEFT JOIN (
+    SELECT domain, kind_of(n_tokens) AS kind, sum(n_tokens) AS tokens
+    FROM documents WHERE verdict = 'kept' GROUP BY ALL
+) kept USING (domain, kind)
+WHERE available_tokens
+    <> getvariable('max_epochs') * (coalesce(kept.tokens, 0) - over_share_tokens - not_selected_tokens);
+
+-- law: a cell draws the smaller of target_tokens and available_tokens, and DRAWS holds so many tokens of it
+SELECT domain, kind, target_tokens, available_tokens, t.drawn_tokens, drawn.tokens
+FROM tables.targets t FULL JOIN (
+    SELECT domain, kind_of(n_tokens) AS kind, sum(drawn_tokens) AS tokens
+    FROM draws GROUP BY ALL
+) drawn USING (domain, kind)
+WHERE t.drawn_tokens IS DISTINCT FROM least(target_tokens, available_tokens)
+    OR coalesce(t.drawn_tokens, 0) <> coalesce(drawn.tokens, 0);
 
 -- law: sequence ids count from 0 in the order of the files
-SELECT shard, row, sequence_id FROM (SELECT *, row_number() OVER (ORDER BY shard, row) - 1 AS place FROM tables.sequences)
+SELECT shard, row, sequence_id
+FROM (SELECT *, row_number() OVER (ORDER BY shard, row) - 1 AS place FROM tables.sequences)
 WHERE sequence_id <> place;
 
 -- law: no sequence is empty or longer than sequence_tokens, and n_tokens is what it holds
-SELECT sequence_id, n_tokens, len(input_ids) AS found FROM tables.sequences
+SELECT sequence_id, n_tokens, len(input_ids) AS length FROM tables.sequences
 WHERE n_tokens <> len(input_ids) OR n_tokens > getvariable('sequence_tokens') OR n_tokens < 1;
 
 -- law: cu_seqlens runs from 0 to n_tokens, by one more than there are segments
@@ -101,12 +131,14 @@ SELECT sequence_id, place, document_start, document_stop, sequence_start, sequen
 WHERE document_stop - document_start <> sequence_stop - sequence_start OR document_stop <= document_start;
 
 -- law: every token drawn is in exactly one segment: no gap, no overlap, nothing else
-SELECT coalesce(s.document_id, w.document_id) AS document_id, coalesce(s.epoch, w.epoch) AS epoch, w.drawn_tokens, s.n AS in_segments
+SELECT coalesce(s.document_id, w.document_id) AS document_id, coalesce(s.epoch, w.epoch) AS epoch, w.drawn_tokens,
+    s.n AS in_segments
 FROM (
-    SELECT document_id, epoch, sum(document_stop - document_start) AS n, min(document_start) AS first, max(document_stop) AS last,
-        bool_and(follows) AS joined
+    SELECT document_id, epoch, sum(document_stop - document_start) AS n, min(document_start) AS first,
+        max(document_stop) AS last, bool_and(follows) AS joined
     FROM (
-        SELECT *, document_start = lag(document_stop, 1, document_start) OVER (PARTITION BY document_id, epoch ORDER BY document_start) AS follows
+        SELECT *, document_start = lag(document_stop, 1, document_start)
+            OVER (PARTITION BY document_id, epoch ORDER BY document_start) AS follows
         FROM segments
     ) GROUP BY document_id, epoch
 ) s
@@ -114,4 +146,5 @@ FULL JOIN draws w ON w.document_id = s.document_id AND w.epoch = s.epoch
 WHERE s.n IS DISTINCT FROM w.drawn_tokens OR s.first <> w.document_start OR s.last <> w.document_stop OR NOT s.joined;
 
 -- law: copies of a document never share a sequence
-SELECT sequence_id, document_id, count(DISTINCT epoch) AS copies FROM segments GROUP BY ALL HAVING count(DISTINCT epoch) > 1;
+SELECT sequence_id, document_id, count(DISTINCT epoch) AS copies
+FROM segments GROUP BY ALL HAVING count(DISTINCT epoch) > 1;

@@ -1,4 +1,4 @@
-"""manifest.json: what a version is made of. Times, paths and library versions stand outside the version's name."""
+"""manifest.json: the content of a version. Times, paths and library versions do not affect the version's name."""
 
 import json
 from hashlib import blake2b
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.errors import SchemaError
 
-# Results that no reader of a version needs, and without which the next refresh would compute them again.
+# Tables that no reader of a version needs, and that the next refresh would otherwise compute again.
 KEPT = ("NEAR", "FIRST_BUDGET", "FIRST_SCORES")
 
 
@@ -20,7 +20,7 @@ class ManifestShard(BaseModel):
     content_hash: str
     n_rows: int
     columns: dict[str, str]  # column -> hash of its values
-    came_from: tuple[str, int] | None  # raw file and the first byte in it
+    came_from: tuple[str, int] | None  # raw file, first byte in it
     n_bytes: int  # of the Parquet file
     xxh3_128: str  # of the Parquet file
 
@@ -30,19 +30,19 @@ class Manifest(BaseModel):
 
     mix: str
     version: str
-    base: str | None  # the version whose choices this one kept where it could
+    base: str | None  # the version whose decisions this one kept where possible
     recipe: dict[str, object]
     tables: dict[str, list[ManifestShard]]
-    kept: dict[str, list[ManifestShard]] = Field(default_factory=dict)  # see KEPT; never part of the version's name
+    kept: dict[str, list[ManifestShard]] = Field(default_factory=dict)  # see KEPT; not part of the version's name
     files: dict[str, str]  # published file -> content hash of its shard
-    built: dict[str, object]  # when, with what, how long: never part of the version's name
+    built: dict[str, object]  # time, environment, duration; not part of the version's name
 
     @classmethod
     def of(cls, folder: Path) -> "Manifest":
         """The manifest of a published folder.
 
         Raises:
-            SchemaError: it is missing or damaged.
+            SchemaError: the file is missing or damaged.
         """
         path = folder / "manifest.json"
         try:
@@ -51,9 +51,9 @@ class Manifest(BaseModel):
             raise SchemaError(f"{path}: not a readable manifest ({error}); build the mix again") from error
 
     def holds(self, recipe: dict[str, object], tables: dict[str, list[str]]) -> bool:
-        """Whether the version is of this recipe and lists these content hashes."""
-        mine = {name: [shard.content_hash for shard in shards] for name, shards in self.tables.items()}
-        return canonical(self.recipe) == canonical(recipe) and mine == tables
+        """Whether the version has this recipe and these content hashes."""
+        hashes = {name: [shard.content_hash for shard in shards] for name, shards in self.tables.items()}
+        return canonical(self.recipe) == canonical(recipe) and hashes == tables
 
 
 def canonical(value: object) -> str:

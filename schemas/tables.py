@@ -1,20 +1,20 @@
 """Every Parquet table: its columns, their types, and what each of them holds.
 
-The text of a document is written once, in DOCUMENTS. SIGNATURES, DUPLICATES and TOKENS stand beside it: the same
-division into shards, a row for each of its rows, in the same order. From DRAWS on, a table holds what was drawn.
+The text of a document is written once, in DOCUMENTS. SIGNATURES, DUPLICATES and TOKENS have the same division
+into shards, and a row for each of its rows, in the same order. From DRAWS on, a table holds what was drawn.
 """
 
 import pyarrow as pa
 
-
-def column(name: str, kind: pa.DataType, holds: str, nullable: bool = False) -> pa.Field:
-    return pa.field(name, kind, nullable=nullable, metadata={"holds": holds})
-
-
-def many(kind: pa.DataType) -> pa.DataType:
-    """A list without NULLs."""
-    return pa.list_(pa.field("element", kind, nullable=False))
-
+from schemas.columns import HOLDS, column, many, part
+from schemas.scores import (
+    BUDGET,
+    SCORES_CHEAP,
+    SCORES_CHUNK_GAIN,
+    SCORES_INFOGAIN,
+    SCORES_LONGATTN,
+    SCORES_PROLONG,
+)
 
 DOCUMENTS = pa.schema(
     [
@@ -87,31 +87,6 @@ TOKENS = pa.schema(
     ]
 )
 
-STATUS = column(
-    "status",
-    pa.string(),
-    "scored, too_short, not_scored, dropped (by dedup) or error: a score stands beside scored alone",
-)
-REASON = column("reason", pa.string(), "why there is no score, NULL where there is one", nullable=True)
-
-
-def part(name: str, holds: str) -> pa.Field:
-    return column(name, pa.float64(), f"{holds}; NULL where it was not measured", nullable=True)
-
-
-BUDGET = pa.schema(
-    [
-        column("document_id", pa.string(), "as in DOCUMENTS"),
-        column("n_pairs", pa.int32(), "pairs of its chunks that the model reads, 0 where it does not look at it"),
-        column(
-            "why",
-            pa.string(),
-            "first or more: the round that gave it its last pair; else why it gets none: dropped, too_short, short, "
-            "repeats, list, stitched, budget",
-        ),
-    ]
-)
-
 BACKGROUND = pa.schema(
     [
         column("domain", pa.string(), "as in DOCUMENTS"),
@@ -130,92 +105,6 @@ BACKGROUND = pa.schema(
     ]
 )
 
-SCORES_CHEAP = pa.schema(
-    [
-        column("document_id", pa.string(), "as in DOCUMENTS"),
-        STATUS,
-        REASON,
-        part("n_words", "words and marks of the text"),
-        part("repeat_share", "share of its words in exact repeats of 32 words and more"),
-        part("recurrence", "how much more its rare words come back far away than in other documents of the domain"),
-        part("order_z", "how far its blocks stand from an order by chance, in standard deviations"),
-        part("list_share", "share of its bytes in rows of a list or table"),
-        column(
-            "shuffled", pa.bool_(), "order_z is so low that its order may be chance; NULL: can't be told", nullable=True
-        ),
-        column(
-            "refused",
-            pa.string(),
-            "why no model need look at it: repeats, list, stitched (rare words don't come back); NULL: no reason",
-            nullable=True,
-        ),
-    ]
-)
-
-PAIR = pa.struct(
-    [
-        column("target", pa.int32(), "a chunk of the document, from 0"),
-        column("context", pa.int32(), "the chunk before it that was read first"),
-        column("alone", pa.float64(), "nll of the target by itself, nats per token"),
-        column("after", pa.float64(), "nll of the target right after the context, nats per token"),
-    ]
-)
-
-SCORES_CHUNK_GAIN = pa.schema(
-    [
-        column("document_id", pa.string(), "as in DOCUMENTS"),
-        STATUS,
-        REASON,
-        part("score", "far: the mean gain over far pairs, nats per token"),
-        part("error", "standard error of the score"),
-        part("near", "mean gain over all pairs less than 4 chunks apart, nats per token"),
-        part("near_error", "standard error of near"),
-        column("n_near", pa.int32(), "near pairs measured"),
-        column("n_far", pa.int32(), "far pairs measured"),
-        column("n_chunks", pa.int32(), "whole chunks of the document"),
-        part("uncorrected", "plain mean gain of the measured far pairs"),
-        part("uncorrected_near", "plain mean gain of the measured near pairs"),
-        part("strong_share", "share of the measured pairs that take away over a tenth of the perplexity"),
-        part("strength", "mean share of the perplexity taken away, counting such pairs alone"),
-        part("distance", "mean distance as a share of the document, counting such pairs alone"),
-        part("entropy_factor", "mean over chunks with two contexts and more: 1 where one context alone helps"),
-        column("pairs", many(PAIR), "what was measured, in the document's fixed sequence"),
-    ]
-)
-
-
-def scores_of(*parts: pa.Field) -> pa.Schema:
-    """A table of scores beside DOCUMENTS: what every one of them says, and its own parts."""
-    return pa.schema([column("document_id", pa.string(), "as in DOCUMENTS"), STATUS, REASON, *parts])
-
-
-SCORES_PROLONG = scores_of(
-    part("lds", "LDS of Chen et al. as their code has it, each document first in its file; dst + ddi"),
-    part("dst", "sum over counted pairs of the share of perplexity taken away, times dsp"),
-    part("ddi", "sum over counted pairs of the distance, times dsp"),
-    part("dsp", "mean over chunks with a pair: how uneven its contexts help"),
-    part("n_chunks", "chunks read"),
-    part("n_pairs", "pairs measured"),
-    part("n_counted", "pairs over the threshold"),
-)
-
-SCORES_INFOGAIN = scores_of(
-    part("infogain", "LongFilter: mean of exp(-nll_long) * (nll_short - nll_long), nats"),
-    part("key_share", "LongPPL: share of tokens that only the long context makes likely"),
-    part("nll_long", "mean nll with the long context, nats"),
-    part("nll_short", "mean nll with the short one, nats"),
-    part("context_tokens", "mean length of the long context"),
-    part("n_tokens", "tokens that have a long context"),
-    part("n_key", "key tokens among them"),
-)
-
-SCORES_LONGATTN = scores_of(
-    part("ds", "LongAttn: share of the first layer's attention that falls a quarter of the window away and more"),
-    part("du", "minus the variance of that attention"),
-    part("window_tokens", "length of each window"),
-    part("n_windows", "windows read"),
-)
-
 DRAWS = pa.schema(
     [
         column("document_id", pa.string(), "as in DOCUMENTS"),
@@ -226,6 +115,24 @@ DRAWS = pa.schema(
         column("document_start", pa.int32(), "first token drawn"),
         column("document_stop", pa.int32(), "one past the last token drawn"),
         column("why", pa.string(), "long or short: the cell that drew it; cut: the last draw of its cell"),
+    ]
+)
+
+TARGETS = pa.schema(
+    [
+        column("domain", pa.string(), "as in DOCUMENTS, or named by the recipe's shares alone"),
+        column("kind", pa.string(), "short or long; a long document has at least plan.long_tokens tokens"),
+        column("target_tokens", pa.int64(), "tokens that the plan asks of this domain and kind"),
+        column("available_tokens", pa.int64(), "max_epochs times the tokens of the documents that may be drawn"),
+        column("drawn_tokens", pa.int64(), "tokens in DRAWS: the smaller of target_tokens and available_tokens"),
+        column(
+            "rate",
+            pa.float64(),
+            "epochs that meet the target, before max_epochs limits them; NULL where the domain has nothing to draw",
+            nullable=True,
+        ),
+        column("over_share_tokens", pa.int64(), "tokens of the documents that plan.max_document_share leaves out"),
+        column("not_selected_tokens", pa.int64(), "tokens of the other documents that plan.select leaves out"),
     ]
 )
 
@@ -268,24 +175,16 @@ TABLES = {
     "SCORES_INFOGAIN": SCORES_INFOGAIN,
     "SCORES_LONGATTN": SCORES_LONGATTN,
     "DRAWS": DRAWS,
+    "TARGETS": TARGETS,
     "SEQUENCES": SEQUENCES,
 }
 
 BESIDE_DOCUMENTS = ("SIGNATURES", "DUPLICATES", "TOKENS")  # a row for each row of DOCUMENTS, in its order
 
-FEW_VALUES = {
-    "source",
-    "origin",
-    "domain",
-    "license",
-    "file",
-    "reason",
-    "status",
-    "verdict",
-    "why",
-}  # worth a dictionary page
+# Worth a dictionary page.
+FEW_VALUES = {"source", "origin", "domain", "license", "file", "reason", "status", "verdict", "why"}
 
 
 def holds(schema: pa.Schema) -> dict[str, str]:
     """What each column holds, read from the Parquet metadata: {"text": "as found", ...}."""
-    return {field.name: (field.metadata or {}).get(b"holds", b"").decode() for field in schema}
+    return {field.name: (field.metadata or {}).get(HOLDS.encode(), b"").decode() for field in schema}

@@ -1,6 +1,9 @@
--- What people ask of a dataset, over the tables as they lie (schema `tables`: a view for each, with `shard` and `row`).
--- The same names stand in catalog.duckdb, where they are tables and hold no text and no tokens.
--- Before this runs: table `shards` (name, shard, path, file, first_byte), and the variable `published`, [file names].
+-- Views over the tables of a version, for people, for the laws, and for the card, the report and the summary.
+-- Schema `tables` has a view for each table, with `shard` and `row`. catalog.duckdb holds these views as tables.
+-- Before this runs: table `shards` (name, shard, path, file, first_byte); the variables `published` (names of the
+-- Parquet files), `sequence_tokens` and `long_tokens`. The comment before a view says what one row is; it becomes the
+-- view's COMMENT.
+-- views.py fills in what follows from the tables of scores, such as $$judged.
 
 CREATE TYPE length_bucket AS ENUM ('0-1K', '1-2K', '2-4K', '4-8K', '8-16K', '16-32K', '32-64K', '64-128K', '128K+');
 
@@ -13,7 +16,10 @@ CREATE MACRO bucket_of(n) AS (
     END
 )::length_bucket;
 
--- A row a document as found, with what became of it: verdict kept, exact or near; n_tokens NULL where it was dropped.
+-- The kind of a document in the plan, by its length.
+CREATE MACRO kind_of(n) AS CASE WHEN n >= getvariable('long_tokens') THEN 'long' ELSE 'short' END;
+
+-- A row is a document of a source, with its verdict: kept, exact or near. n_tokens is NULL where it was dropped.
 CREATE VIEW documents AS
 SELECT
     d.document_id, d.content_hash, d.source, d.origin, d.domain, d.license, d.file, d.record, d.n_bytes,
@@ -24,67 +30,107 @@ FROM tables.documents d
 JOIN tables.duplicates u ON u.shard = d.shard AND u.row = d.row
 JOIN tables.tokens t ON t.shard = d.shard AND t.row = d.row;
 
--- A row a document of each table that judges it; BUDGET says why in place of a status.
-CREATE VIEW judged AS
-SELECT 'BUDGET' AS kind, shard, row, document_id, NULL AS status FROM tables.budget
-UNION ALL SELECT 'SCORES_CHEAP', shard, row, document_id, status FROM tables.scores_cheap
-UNION ALL SELECT 'SCORES_CHUNK_GAIN', shard, row, document_id, status FROM tables.scores_chunk_gain
-UNION ALL SELECT 'SCORES_PROLONG', shard, row, document_id, status FROM tables.scores_prolong
-UNION ALL SELECT 'SCORES_INFOGAIN', shard, row, document_id, status FROM tables.scores_infogain
-UNION ALL SELECT 'SCORES_LONGATTN', shard, row, document_id, status FROM tables.scores_longattn;
+-- A row is an input record that could not be used, with the reason.
+CREATE VIEW rejected AS SELECT source, file, record, reason, detail, n_bytes, record_hash FROM tables.rejected;
 
--- A row a document that dedup kept, with its scores where the recipe makes them. status tells of chunk_gain: scored,
--- too_short, not_scored (and the reason) or error; score is its mean gain over far pairs in nats per token.
+-- A row is a reason and a source: how many records were rejected.
+CREATE VIEW rejections AS
+SELECT reason, source, count(*) AS records FROM rejected GROUP BY ALL ORDER BY records DESC, reason, source;
+
+-- A row is a source: its documents, what dedup kept and dropped of them, and its rejected records.
+CREATE VIEW dropped AS
+SELECT source, coalesce(documents, 0) AS documents, coalesce(kept, 0) AS kept,
+    coalesce(exact_copies, 0) AS exact_copies, coalesce(near_copies, 0) AS near_copies,
+    coalesce(rejected_records, 0) AS rejected_records, coalesce(n_bytes, 0) AS n_bytes
+FROM (
+    SELECT source, count(*) AS documents, count(*) FILTER (verdict = 'kept') AS kept,
+        count(*) FILTER (verdict = 'exact') AS exact_copies, count(*) FILTER (verdict = 'near') AS near_copies,
+        sum(n_bytes)::BIGINT AS n_bytes
+    FROM documents GROUP BY source
+)
+FULL JOIN (SELECT source, count(*) AS rejected_records FROM rejected GROUP BY source) USING (source)
+ORDER BY source;
+
+-- A row is a document in BUDGET or in a table of scores, with its status there. BUDGET has no status.
+CREATE VIEW judged AS
+$judged;
+
+-- A row is a document and a part of one kind of score: its value, and whether the part is the score of its kind.
+CREATE VIEW score_values AS
+$score_values;
+
+-- A row is a document that dedup kept, with its scores; only where the recipe scores documents. status, reason and
+-- score are those of chunk_gain: score is the mean gain over far pairs, in nats per token.
 CREATE VIEW scores AS
 SELECT
     d.document_id, d.content_hash, d.source, d.domain, d.n_tokens, d.length_bucket,
     g.status, g.reason, g.score, g.error, g.near, g.near_error, coalesce(b.n_pairs, 0) AS n_pairs,
     g.uncorrected, g.uncorrected_near, g.strong_share, g.strength, g.distance, g.entropy_factor,
-    c.repeat_share, c.recurrence, c.order_z, c.list_share, c.shuffled, c.refused,
-    p.lds, i.infogain, i.key_share, a.ds, a.du
+    c.repeat_share, c.recurrence, c.order_z, c.list_share, c.shuffled, c.refused$columns
 FROM documents d
 LEFT JOIN tables.scores_cheap c ON c.shard = d.shard AND c.row = d.row
 LEFT JOIN tables.budget b ON b.shard = d.shard AND b.row = d.row
 LEFT JOIN tables.scores_chunk_gain g ON g.shard = d.shard AND g.row = d.row
-LEFT JOIN tables.scores_prolong p ON p.shard = d.shard AND p.row = d.row
-LEFT JOIN tables.scores_infogain i ON i.shard = d.shard AND i.row = d.row
-LEFT JOIN tables.scores_longattn a ON a.shard = d.shard AND a.row = d.row
-WHERE d.verdict = 'kept' AND (c.document_id IS NOT NULL OR g.document_id IS NOT NULL);
+${joins}WHERE d.verdict = 'kept' AND (c.document_id IS NOT NULL OR g.document_id IS NOT NULL);
 
--- Scores by domain and length: how many documents have one, and how they are spread.
+-- A row is a domain and a length bucket: how many documents have a chunk_gain score, and the spread of their scores.
+-- low and high are the 10th and the 90th percentile; error is the root mean square of the standard errors.
 CREATE VIEW scores_by_length AS
 SELECT domain, length_bucket, count(*) AS documents, count(score) AS scored, sum(n_pairs)::BIGINT AS pairs,
-    round(quantile_cont(score, 0.1), 4) AS low, round(median(score), 4) AS median, round(quantile_cont(score, 0.9), 4) AS high,
-    round(sqrt(avg(error * error)), 4) AS error, round(median(near), 4) AS near,
-    count(refused) AS refused
+    round(quantile_cont(score, 0.1), 4) AS low, round(median(score), 4) AS median,
+    round(quantile_cont(score, 0.9), 4) AS high, round(sqrt(avg(error * error)), 4) AS error,
+    round(median(near), 4) AS near, count(refused) AS refused
 FROM scores GROUP BY domain, length_bucket ORDER BY domain, length_bucket;
 
--- Why documents have no score of the model.
+-- A row is a domain, a status and a reason: how many documents have no chunk_gain score.
 CREATE VIEW not_scored AS
 SELECT domain, status, reason, count(*) AS documents, sum(n_tokens)::BIGINT AS tokens
 FROM scores WHERE status IS DISTINCT FROM 'scored' AND status IS NOT NULL GROUP BY ALL ORDER BY domain, tokens DESC;
 
--- A row an input record that could not be used, and why.
-CREATE VIEW rejected AS SELECT source, file, record, reason, detail, n_bytes, record_hash FROM tables.rejected;
+-- A row is a reason for which documents have no chunk_gain score, over all domains.
+CREATE VIEW not_scored_reasons AS
+SELECT coalesce(reason, status) AS reason, sum(documents)::BIGINT AS documents, sum(tokens)::BIGINT AS tokens
+FROM not_scored GROUP BY ALL ORDER BY tokens DESC, reason;
 
--- A row a copy of a document in the mix. A cut one holds the document's first tokens.
+-- A row is a kind of score other than cheap and chunk_gain, and a domain: the spread of the score over documents. low
+-- and high are the 10th and the 90th percentile.
+CREATE VIEW other_scores AS
+SELECT kind, d.domain, v.part AS score, count(*) AS documents, quantile_cont(value, 0.1) AS low,
+    median(value) AS median, quantile_cont(value, 0.9) AS high
+FROM score_values v JOIN documents d ON d.shard = v.shard AND d.row = v.row
+WHERE v.is_score AND v.value IS NOT NULL AND v.kind NOT IN ('cheap', 'chunk_gain')
+GROUP BY ALL ORDER BY kind, d.domain;
+
+-- A row is a domain: how many of its kept documents the cheap tier refuses, by reason, and how many tokens they have.
+CREATE VIEW refused AS
+SELECT domain, count(*) AS documents, count(*) FILTER (refused = 'repeats') AS repeats,
+    count(*) FILTER (refused = 'list') AS lists, count(*) FILTER (refused = 'stitched') AS stitched,
+    count(*) FILTER (shuffled) AS shuffled,
+    coalesce(sum(n_tokens) FILTER (refused IS NOT NULL), 0)::BIGINT AS refused_tokens
+FROM scores GROUP BY domain ORDER BY domain;
+
+-- A row is a copy of a document in the mix. A copy that was cut holds the document's first tokens.
 CREATE VIEW draws AS
 SELECT * EXCLUDE (shard, row), document_stop - document_start AS drawn_tokens, bucket_of(n_tokens) AS length_bucket
 FROM tables.draws;
 
--- A row a training row; `file` is the Parquet file beside the catalog.
+-- A row is a training row; `file` is the Parquet file beside the catalog.
 CREATE VIEW sequences AS
 SELECT sequence_id, n_tokens, len(segments) AS n_segments, getvariable('published')[shard + 1] AS file
 FROM tables.sequences;
 
--- A row a segment: which tokens of which document stand at [sequence_start, sequence_stop) of which sequence.
+-- A row is a segment: the tokens of one document at [sequence_start, sequence_stop) of one sequence.
 CREATE VIEW segments AS
 SELECT
     sequence_id, place, s.document_id, s.domain, s.document_start, s.document_stop, s.epoch,
     cu_seqlens[place + 1] AS sequence_start, cu_seqlens[place + 2] AS sequence_stop
-FROM (SELECT sequence_id, cu_seqlens, unnest(segments) AS s, generate_subscripts(segments, 1) - 1 AS place FROM tables.sequences);
+FROM (
+    SELECT sequence_id, cu_seqlens, unnest(segments) AS s, generate_subscripts(segments, 1) - 1 AS place
+    FROM tables.sequences
+);
 
--- Tokens and documents by domain and length, before the mix was drawn and in it. A cut copy counts where the whole does.
+-- A row is a domain and a length bucket: documents and tokens that dedup kept, copies and tokens in the mix. The length
+-- is that of the document, also for a copy that was cut.
 CREATE VIEW lengths AS
 SELECT domain, length_bucket, coalesce(documents, 0) AS documents, coalesce(tokens, 0) AS tokens,
     coalesce(drawn_copies, 0) AS drawn_copies, coalesce(drawn_tokens, 0) AS drawn_tokens
@@ -93,31 +139,75 @@ FROM (
     FROM documents WHERE verdict = 'kept' GROUP BY ALL
 )
 FULL JOIN (
-    SELECT domain, length_bucket, count(*) AS drawn_copies, sum(drawn_tokens)::BIGINT AS drawn_tokens FROM draws GROUP BY ALL
+    SELECT domain, length_bucket, count(*) AS drawn_copies, sum(drawn_tokens)::BIGINT AS drawn_tokens
+    FROM draws GROUP BY ALL
 ) USING (domain, length_bucket)
 ORDER BY domain, length_bucket;
 
--- The share of each domain, of the tokens that dedup kept and of those in the mix.
+-- A row is a domain: its share of the tokens that dedup kept, and of those in the mix.
 CREATE VIEW shares AS
 SELECT domain, sum(tokens)::BIGINT AS tokens, sum(drawn_tokens)::BIGINT AS drawn_tokens,
     sum(tokens) / sum(sum(tokens)) OVER () AS corpus_share,
     sum(drawn_tokens) / sum(sum(drawn_tokens)) OVER () AS mix_share
 FROM lengths GROUP BY domain ORDER BY domain;
 
--- Kept documents that stand almost whole inside a kept document of three times their size or more: a page of a site that
--- also comes in one file. Their Jaccard similarity is tiny, so dedup drops neither. Estimated from the sampled shingles
--- (one of 64), from at least 5 of them; shingles that stand in more than 64 documents say nothing and are left out.
+-- A row is a domain and a kind (short, long): the tokens that the plan asks for, has, draws and leaves out.
+CREATE VIEW targets AS
+SELECT * EXCLUDE (shard, row), target_tokens - drawn_tokens AS shortfall_tokens FROM tables.targets ORDER BY shard, row;
+
+-- A row is the version: its tokens, sequences and segments, the documents that it was made from, and how full its
+-- sequences are. screened and scored count documents with cheap and chunk_gain scores, NULL where none were asked for.
+CREATE VIEW totals AS
+SELECT tokens, sequences, segments, documents, kept, rejected, screened, scored,
+    getvariable('sequence_tokens') AS sequence_tokens,
+    tokens / nullif(sequences * getvariable('sequence_tokens'), 0) AS fill_share
+FROM (
+    SELECT coalesce(sum(n_tokens), 0)::BIGINT AS tokens, count(*) AS sequences,
+        coalesce(sum(n_segments), 0)::BIGINT AS segments
+    FROM sequences
+), (
+    SELECT count(*) AS documents, count(*) FILTER (verdict = 'kept') AS kept FROM documents
+), (
+    SELECT count(*) AS rejected FROM rejected
+), (
+    SELECT nullif(count(*), 0) AS screened, CASE WHEN count(status) > 0 THEN count(score) END AS scored FROM scores
+);
+
+-- A row is a license of documents in the mix, as their source states it; NULL where it states none.
+CREATE VIEW licenses AS
+SELECT license, count(DISTINCT document_id) AS documents, sum(drawn_tokens)::BIGINT AS drawn_tokens
+FROM draws JOIN (SELECT document_id, license FROM documents WHERE verdict = 'kept') USING (document_id)
+GROUP BY license ORDER BY drawn_tokens DESC, license;
+
+-- A row is the largest kept document of a domain, and its share of the tokens that dedup kept there.
+CREATE VIEW largest AS
+SELECT domain, n_tokens / sum(n_tokens) OVER (PARTITION BY domain) AS domain_share, n_tokens, source, file, document_id
+FROM documents WHERE verdict = 'kept'
+QUALIFY row_number() OVER (PARTITION BY domain ORDER BY n_tokens DESC, document_id) = 1
+ORDER BY domain_share DESC, domain;
+
+-- A row is a pair of kept documents: nine tenths or more of the first are in the second, which is at least three times
+-- as large. An example is a page of a site that the corpus also has as one file. Their Jaccard similarity is tiny, so
+-- dedup drops neither. Estimated from the sampled shingles (one of 64), from at least 5 of them; shingles of more than
+-- 64 documents are not used.
 CREATE VIEW contained AS
 WITH marks AS (
     SELECT d.document_id, d.domain, s.n_shingles, unnest(s.sketch) AS mark
     FROM tables.signatures s JOIN documents d USING (shard, row) WHERE d.verdict = 'kept'
-), telling AS (
+), rare AS (
     SELECT document_id, domain, n_shingles, mark, count(*) OVER (PARTITION BY document_id) AS n
     FROM (SELECT * FROM marks QUALIFY count(*) OVER (PARTITION BY mark) <= 64)
 )
 SELECT a.document_id, a.domain, a.n_shingles, b.document_id AS inside_id, b.domain AS inside_domain,
     b.n_shingles AS inside_shingles, count(*) / a.n AS containment
-FROM telling a JOIN telling b ON a.mark = b.mark AND b.n_shingles >= 3 * a.n_shingles
+FROM rare a JOIN rare b ON a.mark = b.mark AND b.n_shingles >= 3 * a.n_shingles
 WHERE a.n >= 5
 GROUP BY a.document_id, a.domain, a.n_shingles, a.n, b.document_id, b.domain, b.n_shingles
 HAVING containment >= 0.9;
+
+-- A row is a kept document that contains others: how many, and their shingles as a share of its own, at most 1.
+CREATE VIEW containers AS
+SELECT c.inside_id AS document_id, c.inside_domain AS domain, d.source, d.file, count(*) AS documents_inside,
+    least(1, sum(c.n_shingles) / c.inside_shingles) AS inside_share
+FROM contained c JOIN documents d ON d.document_id = c.inside_id AND d.verdict = 'kept'
+GROUP BY c.inside_id, c.inside_domain, d.source, d.file, c.inside_shingles ORDER BY documents_inside DESC, document_id;

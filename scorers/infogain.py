@@ -1,9 +1,9 @@
-"""What a long context tells a model about a token that a short one does not.
+"""Information gain: how much better a model predicts tokens with a long context than with a short one.
 
-LongFilter's score (Deng et al. 2025, arXiv 2510.25804): mean over tokens of exp(-nll_long) * (nll_short - nll_long), the
-drop in loss weighted by the probability that the long context gives the token. LongPPL's key tokens (Fang et al. 2025,
-PKU-ML/LongPPL) are a share of the same tokens: those which only the long context makes likely. Both are means over tokens
-that have a long context, so neither grows with the length of a document.
+LongFilter's score (Deng et al. 2025, arXiv 2510.25804) is the mean over tokens of exp(-nll_long) * (nll_short -
+nll_long): the drop in loss, weighted by the probability of the token under the long context. LongPPL's key tokens (Fang
+et al. 2025, PKU-ML/LongPPL) are those that only the long context makes likely; key_share is their share of the same
+tokens. Both are means over the tokens that have a long context, so neither grows with the length of a document.
 """
 
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ class InfoGainParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["infogain"] = "infogain"
-    long_tokens: PositiveInt | None = None  # of a long pass; None: all that the model's window has room for
-    short_tokens: PositiveInt = 512  # of a short pass
-    stride_tokens: PositiveInt = 256  # a token sees short - stride to short - 1 tokens in it; LongPPL: 4,096 and 1,024
+    long_tokens: PositiveInt | None = None  # length of a long pass; None: the model's window
+    short_tokens: PositiveInt = 512  # length of a short pass
+    stride_tokens: PositiveInt = 256  # short contexts have short - stride to short - 1 tokens; LongPPL: 4,096 and 1,024
     min_key_gain: float = 2.0  # nats: LongPPL's alpha
-    max_key_nll: float = 2.0  # nats: its -beta
+    max_key_nll: float = 2.0  # nats: LongPPL's -beta
 
     def score(self, lm: LM, ids: np.ndarray) -> "Score":
         return score(lm, ids, self)
@@ -40,15 +40,15 @@ class InfoGainParams(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """One document's.
+    """The score of one document.
 
     Attributes:
-        reason: why it is not `scored`.
-        parts: by the names of PARTS, NULL where not measured. infogain in nats; key_share of the n_tokens that have a
+        reason: why the document has no score.
+        parts: by the names of PARTS, None where not measured. infogain in nats; key_share of the n_tokens that have a
             long context; nll_long and nll_short, their means in nats; context_tokens, the mean length of the long
-            context; n_key. Documents of very different context_tokens differ in that too.
+            context; n_key. Scores are comparable only between documents of similar context_tokens.
         nll_long: [n_tokens] float64 nats, NaN where a token has no long context.
-        nll_short: likewise.
+        nll_short: [n_tokens] likewise.
     """
 
     status: Literal["scored", "too_short", "error"]
@@ -59,10 +59,10 @@ class Score:
 
 
 def long_windows(n_tokens: int, long: int, short: int) -> Iterator[tuple[int, int]]:
-    """(first token, end) of each long pass. From the place `short` in it a token counts, and each counts once.
+    """(first token, end) of each long pass. Tokens from index `short` of a pass on are scored, each of them once.
 
-    They overlap by `short`, so what counts in one begins where the one before ends, and of every full one the contexts
-    are short..long - 1 tokens: a document of many windows is measured as one of a single window is.
+    Passes overlap by `short`: the scored tokens of a pass start where the previous pass ends, and in every full pass
+    contexts have short to long - 1 tokens. So context lengths do not depend on the number of passes.
 
     >>> list(long_windows(21, long=10, short=4))
     [(0, 10), (6, 16), (12, 21)]
@@ -72,19 +72,19 @@ def long_windows(n_tokens: int, long: int, short: int) -> Iterator[tuple[int, in
 
 
 def token_nll(lm: LM, ids: np.ndarray, long: int, short: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """[n_tokens] float64 nats twice: nll of each token with a long and with a short context, NaN where neither counts.
+    """[n_tokens] float64 nats, twice: nll with a long and with a short context, NaN for tokens that are not scored.
 
-    The long context is all that stands before a token in its long window, `short` tokens or more. The short one is the
-    last short - stride to short - 1 tokens of that, as windows of `short` tokens move on by `stride` inside it. Before
-    every pass stands the model's anchor, where it has one: else a window's first token has to serve as one.
+    The long context is everything before a token in its long pass, at least `short` tokens. The short context is the
+    last short - stride to short - 1 of them: windows of `short` tokens move by `stride` inside the long pass. Every
+    pass starts with the model's anchor where it has one; otherwise the first token acts as the attention sink.
 
     Args:
         ids: [n_tokens].
-        long: tokens of a long pass, above `short`.
-        stride: below `short`.
+        long: tokens of a long pass, more than `short`.
+        stride: less than `short`.
 
     Raises:
-        RecipeError: the sizes don't fit together or pass the model's window.
+        RecipeError: the sizes are inconsistent or exceed the model's window.
         StageError: a pass doesn't fit into memory.
     """
     check_sizes(long, short, stride, room(lm))
@@ -94,30 +94,30 @@ def token_nll(lm: LM, ids: np.ndarray, long: int, short: int, stride: int) -> tu
             for start, end in long_windows(len(ids), long, short):
                 with_long[start + short : end] = last_nll(lm, ids[None, start:end], end - start - short)[0]
                 for at, passes in short_passes(ids[start:end], short, stride, lm.block):
-                    found = last_nll(lm, passes, min(stride, passes.shape[1] - (short - stride))).reshape(-1)
-                    with_short[start + at : start + at + len(found)] = found
+                    values = last_nll(lm, passes, min(stride, passes.shape[1] - (short - stride))).reshape(-1)
+                    with_short[start + at : start + at + len(values)] = values
     except MemoryError as error:
         raise StageError(f"score: a pass of {long:,} tokens does not fit into memory") from error
     return with_long, with_short
 
 
 def check_sizes(long: int, short: int, stride: int, most: int) -> None:
-    """most: tokens that the model has room for beside the anchor.
+    """most: the longest pass of the model, without the anchor.
 
     Raises:
-        RecipeError: the sizes don't fit together or pass it.
+        RecipeError: the sizes are inconsistent or exceed `most`.
     """
     if not 0 < stride < short < long <= most:
         raise RecipeError(
-            f"infogain: stride_tokens = {stride:,}, short_tokens = {short:,}, long_tokens = {long:,}: each must be below "
-            f"the next, and the last at most {most:,}, which the model has room for"
+            f"infogain: stride_tokens = {stride:,}, short_tokens = {short:,}, long_tokens = {long:,}: each must be less "
+            f"than the next, and long_tokens at most {most:,}, which is the longest pass of this model"
         )
 
 
 def short_passes(ids: np.ndarray, short: int, stride: int, block: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(first token that counts, [b, t] passes): `stride` tokens at the end of each count. The last pass may be shorter.
+    """(first scored token, [b, t] passes): the last `stride` tokens of each are scored. The last pass may be shorter.
 
-    ids: [n] of a long window.
+    ids: [n] tokens of a long pass.
     """
     n_full = (len(ids) - short) // stride
     for first in range(1, n_full + 1, block):
@@ -134,12 +134,12 @@ def last_nll(lm: LM, ids: np.ndarray, n: int) -> np.ndarray:
 
 
 def room(lm: LM) -> int:
-    """Tokens of the longest pass, beside the anchor."""
+    """Tokens of the longest pass, without the anchor."""
     return lm.window_tokens - (lm.anchor is not None)
 
 
 def score(lm: LM, ids: np.ndarray, params: InfoGainParams) -> Score:
-    """The score of a document. One below twice `short_tokens` has no long context to speak of, and gets none.
+    """The score of a document; `too_short` below 2 * short_tokens, where the long context is hardly longer.
 
     ids: [n_tokens].
     """
@@ -157,9 +157,9 @@ def score(lm: LM, ids: np.ndarray, params: InfoGainParams) -> Score:
 
 
 def reduced(long: np.ndarray, short: np.ndarray, params: InfoGainParams) -> dict[str, float | None] | None:
-    """The parts of tokens that count but for context_tokens, or None where an nll is not finite.
+    """The parts, without context_tokens, or None where an nll is not finite.
 
-    long, short: [n] float64 nats.
+    long, short: [n] float64 nats of the scored tokens.
     """
     if not (np.isfinite(long).all() and np.isfinite(short).all()):
         return None
@@ -177,6 +177,6 @@ def reduced(long: np.ndarray, short: np.ndarray, params: InfoGainParams) -> dict
 
 
 def mean_context(n_tokens: int, long: int, short: int) -> float:
-    """Tokens before a token that counts, in its long window, on average."""
+    """Mean number of tokens before a scored token in its long pass."""
     sizes = np.array([end - start for start, end in long_windows(n_tokens, long, short)])
     return float(((sizes - short) * (sizes - 1 + short) / 2).sum() / (n_tokens - short))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from shutil import rmtree
 from threading import Lock
 from typing import Any, Literal
@@ -19,7 +20,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from schemas.errors import RecipeError
-from scorers.weights import Weights, anchor_of, converted_folder, window_of
+from scorers.model_files import model_files, only
+from scorers.weights import NamedWeights, Weights, anchor_of, converted_folder, window_of
 
 LOADING = Lock()
 HEAD_TOKENS = 128  # the head sees so many positions at a time: 25 MB of logits for a vocabulary of 49,152
@@ -30,7 +32,7 @@ class ModelParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    weights: Weights
+    weights: NamedWeights
     window_tokens: PositiveInt | None = None  # the longest pass; None: all that the model was made for
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
@@ -80,20 +82,21 @@ def load(params: ModelParams) -> LM:
 @cache
 def loaded(params: ModelParams) -> LM:
     torch, transformers = torch_on(params.device), libraries()[1]
-    folder = converted(params.weights)
+    path, files = params.weights.path, model_files(Path(converted(params.weights)))
+    fault = f"{path}: not a causal LM that transformers can load"
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, params.dtype), use_safetensors=True, local_files_only=True
-        )
-        model = model.to(params.device).eval().requires_grad_(False)
-        n_vocab = len(model.get_output_embeddings().weight)
-        wanted = own_nll(model, n_vocab, params.device)
-        if is_packed(params):
-            pack(model)
+        with only(files, fault, "name one that AutoModelForCausalLM loads", torch.OutOfMemoryError) as folder:
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                folder, dtype=getattr(torch, params.dtype), use_safetensors=True, local_files_only=True,
+                trust_remote_code=False,
+            )  # fmt: skip
+            model = model.to(params.device).eval().requires_grad_(False)
+            n_vocab = len(model.get_output_embeddings().weight)
+            wanted = own_nll(model, n_vocab, params.device)
+            if is_packed(params):
+                pack(model)
     except torch.OutOfMemoryError as error:
-        raise RecipeError(f"{params.weights.path}: does not fit on {params.device}; name a smaller model") from error
-    except Exception as error:
-        raise RecipeError(f"{params.weights.path}: not a causal LM that transformers can load ({error})") from error
+        raise RecipeError(f"{path}: does not fit on {params.device}; name a smaller model") from error
     config = model.config.get_text_config()
     window = window_of(params.weights, params.window_tokens, config)
     lm = LM(
@@ -151,15 +154,16 @@ def converted(weights: Weights) -> str:
     if (folder / "config.json").is_file():
         return str(folder)
     torch, transformers = libraries()
-    where, name = os.path.split(weights.path)
+    file, fault = Path(weights.path), f"{weights.path}: not a GGUF file that transformers can convert"
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(where, gguf_file=name)
+        with only([file], fault, "name another file or a folder", ImportError) as shown:
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                shown, gguf_file=file.name, dtype=torch.float32, trust_remote_code=False
+            )
+            tokenizer = transformers.AutoTokenizer.from_pretrained(shown, gguf_file=file.name, trust_remote_code=False)
     except ImportError as error:
-        raise RecipeError(f'{weights.path}: {error}; pip install "longmix[model]" converts GGUF files') from error
-    except Exception as error:
-        raise RecipeError(f"{weights.path}: not a GGUF file that transformers can convert ({error})") from error
+        raise RecipeError(f'{file}: {error}; pip install "longmix[model]" converts GGUF files') from error
     del model.config.quantization_config  # the weights are plain numbers now
     model.hf_quantizer, model.is_quantized = None, False
     try:
@@ -169,7 +173,7 @@ def converted(weights: Weights) -> str:
     except Exception as error:
         if not (folder / "config.json").is_file():  # another process may have been first
             raise RecipeError(
-                f"{folder.parent}: the converted form of {name} can't be written there ({error}); copy the file to a "
+                f"{folder.parent}: the converted form of {file.name} can't be written there ({error}); copy the file to a "
                 "folder that can be written and has room for four bytes a weight, and name it there"
             ) from error
     finally:

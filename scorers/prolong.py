@@ -1,9 +1,9 @@
-"""LDS, the long-dependency score of Chen et al. 2024 ("Long Context is Not Long at All"), as October2001/ProLong has it.
+"""LDS, the long-dependency score of Chen et al. 2024 ("Long Context is Not Long at All"), as implemented in ProLong.
 
-How much does reading chunk j first help with chunk i, how far apart are they, and does j help more than the others do?
-Value for value what the original's code gives in float32, with its corner rules, and the stream of random numbers that
-makes a document's score depend on the documents before it. To compare with it, not to select by: see chunk_gain for
-that. Not to be confused with princeton-nlp/ProLong, a training recipe.
+LDS combines how much chunk j helps to predict chunk i, how far apart the two are, and whether j helps more than other
+chunks. This module reproduces the values of the original code in float32, including its special cases and its random
+stream, which makes a document's score depend on the documents before it. Use it for comparison; select by chunk_gain.
+Not related to princeton-nlp/ProLong, a training recipe.
 
 Source: October2001/ProLong at 9cf2f20, prolong/run.py.
 """
@@ -25,22 +25,20 @@ PARTS = ("lds", "dst", "ddi", "dsp", "n_chunks", "n_pairs", "n_counted")
 
 
 class ProLongParams(BaseModel):
-    """The original's settings under the original's names. Sizes are in tokens."""
+    """The settings of the original code, under its names. Sizes are in tokens."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["prolong"] = "prolong"
-    sample_size: int = Field(
-        ge=-1
-    )  # pairs of a document, 0 and -1: all; the original's scripts say 500, the paper 5,000
+    sample_size: int = Field(ge=-1)  # pairs per document; 0 and -1: all. The original scripts use 500, the paper 5,000
     chunk_size: PositiveInt = 128
     window_size: PositiveInt = 32_768
-    threshold: float = 0.1  # of DST, strictly: dlt_ppl_threshold
+    threshold: float = 0.1  # pairs count where DST > threshold; dlt_ppl_threshold in the original
     seed: int = 11
 
     @property
     def chunk_num(self) -> int:
-        """K: the chunks that a window holds. Distances are shares of it, however many chunks a document has."""
+        """K: chunks per window. Distances are shares of it, whatever the number of chunks in the document."""
         return self.window_size // self.chunk_size
 
     def score(self, lm: LM, ids: np.ndarray) -> "Score":
@@ -61,18 +59,19 @@ class ProLongParams(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Dependency:
-    """What LDS is put together from. Pairs are in row-major order: (1, 0), (2, 0), (2, 1), ...
+    """The terms of LDS. Pairs are in row-major order: (1, 0), (2, 0), (2, 1), ...
 
     Attributes:
-        pairs: [n, 2] int64, (target i, context j), j < i: those with a finite perplexity.
-        dst: [n] float64, the share of i's perplexity that j takes away: at most 1, negative where j misleads.
-        ddi: [n] float64 in [0, 1], how far apart they are.
+        pairs: [n, 2] int64, (target i, context j), j < i: the pairs with a finite perplexity.
+        dst: [n] float64, the share of i's perplexity that context j removes: at most 1, negative where j misleads.
+        ddi: [n] float64 in [0, 1], the distance of the two chunks.
         counted: [n] bool, dst > threshold.
-        n_contexts: [s] int64, the pairs of each row.
-        dsp: [s] float64 in [0, 1], how uneven the row is; 0 without a pair, 1 with one. NaN if a perplexity of it is.
-        dst_sum: the sum of dst * dsp over counted pairs.
-        ddi_sum: the sum of ddi * dsp over counted pairs.
-        lds: the sum of both. NaN where a row with a counted pair is.
+        n_contexts: [s] int64, pairs per target.
+        dsp: [s] float64 in [0, 1], unevenness over the target's contexts; 0 without a pair, 1 with one. NaN where a
+            perplexity of the row is NaN.
+        dst_sum: sum of dst * dsp over counted pairs.
+        ddi_sum: sum of ddi * dsp over counted pairs.
+        lds: dst_sum + ddi_sum. NaN where the dsp of a counted pair is NaN.
     """
 
     pairs: np.ndarray
@@ -90,14 +89,14 @@ def dependency(single: np.ndarray, pair: np.ndarray, pairs: np.ndarray, chunk_nu
     """LDS and its parts.
 
     Args:
-        single: [s] perplexity of each chunk by itself, > 0; read where it is a target.
+        single: [s] perplexity of each chunk alone, > 0; only the values of targets are read.
         pair: [n] perplexity of the target right after the context; inf: not sampled.
         pairs: [n, 2] (target, context), in any order.
-        chunk_num: the chunks of a full window.
-        threshold: a pair counts if its DST is above it.
+        chunk_num: chunks of a full window.
+        threshold: a pair counts where its DST exceeds the threshold.
 
     Raises:
-        ZeroDivisionError: chunk_num is 1: there is no distance.
+        ZeroDivisionError: chunk_num is 1, so distances are undefined.
     """
     unit = 1 / (chunk_num - 1)
     single = np.asarray(single, np.float64)
@@ -107,7 +106,7 @@ def dependency(single: np.ndarray, pair: np.ndarray, pairs: np.ndarray, chunk_nu
     order = order[~np.isposinf(pair[order])]
     pairs, pair = pairs[order], pair[order]
     target = pairs[:, 0]
-    with np.errstate(invalid="ignore"):  # inf - inf and inf / inf: NaN, which counts nowhere
+    with np.errstate(invalid="ignore"):  # inf - inf and inf / inf give NaN, which is never above the threshold
         drop = single[target] - pair
         dst = drop / single[target]
         dsp = unevenness(drop, target, len(single))
@@ -128,11 +127,11 @@ def dependency(single: np.ndarray, pair: np.ndarray, pairs: np.ndarray, chunk_nu
 
 
 def unevenness(drop: np.ndarray, row: np.ndarray, n_rows: int) -> np.ndarray:
-    """[n_rows] DSP: how far the softmax of a row falls short of the largest entropy, as a share of that.
+    """[n_rows] DSP: 1 - entropy / maximum entropy of the softmax over each row.
 
-    The softmax is over differences of perplexities as they are, so a row of high perplexity is uneven whatever the text.
+    The softmax is over plain differences of perplexity, so rows of high perplexity are uneven for any text.
 
-    drop: [n] perplexity alone less perplexity after; row: [n] int64, ascending.
+    drop: [n] perplexity alone minus perplexity after the context; row: [n] int64, ascending.
     """
     dsp = np.zeros(n_rows)
     if not len(row):
@@ -140,20 +139,21 @@ def unevenness(drop: np.ndarray, row: np.ndarray, n_rows: int) -> np.ndarray:
     rows, start, n = np.unique(row, return_index=True, return_counts=True)
     q = np.exp(drop - np.repeat(np.maximum.reduceat(drop, start), n))
     q /= np.repeat(np.add.reduceat(q, start), n)
-    zero = np.repeat(np.logical_or.reduceat(q == 0, start), n)  # one exact zero, and the whole row is lifted
-    q[zero] += 1e-12
+    has_zero = np.repeat(np.logical_or.reduceat(q == 0, start), n)  # one exact zero shifts all values of its row
+    q[has_zero] += 1e-12
     total = np.repeat(np.add.reduceat(q, start), n)
-    q[zero] /= total[zero]
-    most = np.log(np.maximum(n, 2))
-    dsp[rows] = np.where(n == 1, 1.0, np.clip((most + np.add.reduceat(q * np.log(q), start)) / most, 0, 1))
+    q[has_zero] /= total[has_zero]
+    max_entropy = np.log(np.maximum(n, 2))
+    share = (max_entropy + np.add.reduceat(q * np.log(q), start)) / max_entropy
+    dsp[rows] = np.where(n == 1, 1.0, np.clip(share, 0, 1))
     return dsp
 
 
-# -- which chunks, which pairs
+# -- the choice of chunks and pairs
 
 
 def kept_chunks(n_tokens: int, params: ProLongParams, stream: random.Random) -> np.ndarray:
-    """[s] int64 ascending: which full chunks of a document are read. Over the window, as many as it holds, at random."""
+    """[s] int64 ascending: the full chunks that are read; a random sample where they exceed the window."""
     n_chunks = n_tokens // params.chunk_size
     if n_chunks > params.chunk_num:
         return np.array(sorted(stream.sample(range(n_chunks), params.chunk_num)), np.int64)
@@ -161,9 +161,9 @@ def kept_chunks(n_tokens: int, params: ProLongParams, stream: random.Random) -> 
 
 
 def drawn_pairs(n_chunks: int, sample_size: int, stream: random.Random) -> np.ndarray | None:
-    """[n, 2] (target, context), or None where there are fewer than wanted, which draws nothing.
+    """[n, 2] (target, context); None where there are fewer than `sample_size` pairs, which uses no random number.
 
-    The original samples from the list (1, 0), (2, 0), (2, 1), ...; drawing places in it is the same draw.
+    The original samples from the list (1, 0), (2, 0), (2, 1), ...; sampling indices of that list is equivalent.
     """
     n_pairs = n_chunks * (n_chunks - 1) // 2
     if sample_size <= 0:
@@ -180,19 +180,19 @@ def drawn_pairs(n_chunks: int, sample_size: int, stream: random.Random) -> np.nd
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """One document's.
+    """The score of one document.
 
     Attributes:
-        status: the original writes 0 for whatever is not `scored`.
-        reason: why not.
-        original: what the original writes.
-        parts: by the names of PARTS, NULL where not measured: lds = dst + ddi as Dependency sums them, dsp the mean over
-            rows with a pair, n_chunks read, n_pairs measured, n_counted above the threshold.
-        chunks: [s] int64, which chunks of the document were kept.
-        single_ppl: [s] perplexity of each kept chunk alone, NaN where no pair needs it.
+        status: the original writes the score 0 for every status except `scored`.
+        reason: why the document has no score.
+        original: the value that the original writes.
+        parts: by the names of PARTS, None where not measured: dst and ddi, the sums of Dependency; lds, their sum; dsp,
+            the mean over rows with a pair; n_chunks read, n_pairs measured, n_counted above the threshold.
+        chunks: [s] int64, the chunks of the document that were read.
+        single_ppl: [s] perplexity of each of these chunks alone, NaN where no pair contains it.
         pair_ppl: [n] perplexity after the context.
-        pairs: [n, 2] (target, context), numbered among the kept chunks, row-major.
-        dependency: all else that was measured, None where nothing was.
+        pairs: [n, 2] (target, context), as indices into `chunks`, row-major.
+        dependency: the terms of LDS, None where nothing was measured.
     """
 
     status: Literal["scored", "too_short", "error"]
@@ -207,7 +207,7 @@ class Score:
 
 
 def score(lm: LM, ids: np.ndarray, params: ProLongParams, stream: random.Random) -> Score:
-    """The score of a document, which takes from the stream what the original takes.
+    """The score of a document. Draws the same random numbers from the stream as the original.
 
     ids: [n_tokens], without special tokens.
     """
@@ -223,27 +223,27 @@ def score(lm: LM, ids: np.ndarray, params: ProLongParams, stream: random.Random)
     chunks = np.asarray(ids)[: len(ids) // params.chunk_size * params.chunk_size].reshape(-1, params.chunk_size)[kept]
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
     single, pair = perplexities(Chunks(lm, chunks, None), pairs, len(kept))
-    found = dependency(single, pair, pairs, params.chunk_num, params.threshold)
-    wrong = np.isnan(found.lds)
-    rows = found.n_contexts > 0
+    terms = dependency(single, pair, pairs, params.chunk_num, params.threshold)
+    is_nan = np.isnan(terms.lds)
+    rows = terms.n_contexts > 0
     parts = {
-        "lds": None if wrong else found.lds,
-        "dst": None if wrong else found.dst_sum,
-        "ddi": None if wrong else found.ddi_sum,
-        "dsp": None if wrong or not rows.any() else float(found.dsp[rows].mean()),
+        "lds": None if is_nan else terms.lds,
+        "dst": None if is_nan else terms.dst_sum,
+        "ddi": None if is_nan else terms.ddi_sum,
+        "dsp": None if is_nan or not rows.any() else float(terms.dsp[rows].mean()),
         "n_chunks": float(len(kept)),
-        "n_pairs": float(len(found.pairs)),
-        "n_counted": float(found.counted.sum()),
+        "n_pairs": float(len(terms.pairs)),
+        "n_counted": float(terms.counted.sum()),
     }
     return Score(
-        "error" if wrong else "scored", "a perplexity is not a number" if wrong else None, 0.0 if wrong else found.lds,
-        parts, kept, single, pair, pairs, found,
+        "error" if is_nan else "scored", "a perplexity is not a number" if is_nan else None,
+        0.0 if is_nan else terms.lds, parts, kept, single, pair, pairs, terms,
     )  # fmt: skip
 
 
 def scores(lm: LM, documents: Iterable[np.ndarray], params: ProLongParams) -> Iterator[Score]:
-    """The scores of a file's documents, in its order: they share one stream, seeded once."""
-    stream = random.Random(params.seed)  # noqa: S311 the original's
+    """The scores of a file's documents, in order. They share one random stream, seeded once."""
+    stream = random.Random(params.seed)  # noqa: S311 the generator of the original
     for ids in documents:
         yield score(lm, ids, params, stream)
 
@@ -255,9 +255,10 @@ def unscored(status: Literal["too_short", "error"], reason: str, kept: np.ndarra
 
 
 def perplexities(chunks: Chunks, pairs: np.ndarray, n_chunks: int) -> tuple[np.ndarray, np.ndarray]:
-    """[s] alone, NaN where no pair has the chunk, and [n] after the context.
+    """[s] perplexity alone, NaN where no pair contains the chunk, and [n] perplexity after the context.
 
-    Over tokens 2.. of the target in both, so that they speak of the same tokens. Context by context: each is read once.
+    Both are over tokens 2.. of the target, so that they are comparable. The pairs of one context are run together, so
+    each context is read once.
     """
     order = np.lexsort((pairs[:, 0], pairs[:, 1]))
     after = np.empty(len(pairs))

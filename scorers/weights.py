@@ -3,13 +3,13 @@
 import math
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.errors import RecipeError
-
-PATTERNS = ("*.safetensors", "config.json", "tokenizer.json", "*.safetensors.index.json")  # all that is ever read
+from schemas.names import from_name, path_named
+from scorers.model_files import PATTERNS, model_files
 
 
 class Weights(BaseModel):
@@ -27,36 +27,31 @@ class Weights(BaseModel):
         Raises:
             RecipeError: there is none, or it has no weights in the safetensors format.
         """
-        local = folder / Path(name).expanduser()
+        local = path_named(folder, name)
         if local.exists():
             return cls.of(local)
         if name.startswith((".", "/", "~")) or name.endswith(".gguf") or name.count("/") != 1:
-            raise RecipeError(
-                f"{local}: score.model.weights: no such folder or file; `longmix model` fetches the default one"
-            )
+            raise RecipeError(f"{local}: no such folder or file; `longmix model` fetches the default one")
         from huggingface_hub import snapshot_download  # slow to import, and rarely needed
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
         try:
-            return cls.of(Path(snapshot_download(name, allow_patterns=list(PATTERNS))))
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            raise RecipeError(
-                f"score.model.weights: {name} can't be had from the hub ({error}); name a local folder"
-            ) from error
+            path = Path(snapshot_download(name, allow_patterns=list(PATTERNS)))
+        except Exception as error:  # its client's too: httpx has errors of its own
+            line = " ".join(str(error).split())
+            raise RecipeError(f"{name} can't be had from the hub ({line}); name a local folder") from error
+        return cls.of(path)
 
     @classmethod
     def of(cls, path: Path) -> Self:
         """
         Raises:
-            RecipeError: it holds no model, or can't be read.
+            RecipeError: it holds no model, one that is not safe to load, or can't be read.
         """
         if not path.exists():
             raise RecipeError(f"{path}: no such folder or file; `longmix model` fetches the default model")
         if path.is_file() and path.suffix != ".gguf":
             raise RecipeError(f"{path}: not a model; name a folder with safetensors, or a .gguf file")
-        files = [path] if path.is_file() else sorted({p for pattern in PATTERNS for p in path.glob(pattern)})
-        if path.is_dir() and not {".safetensors", "config.json"} <= {p.suffix for p in files} | {p.name for p in files}:
-            raise RecipeError(f"{path}: holds no model: config.json and *.safetensors are wanted (no pickled weights)")
+        files = [path] if path.is_file() else model_files(path)
         digest = blake2b(digest_size=16)
         try:
             for file in files:
@@ -68,6 +63,9 @@ class Weights(BaseModel):
         except OSError as error:
             raise RecipeError(f"{file}: can't be read ({error.strerror}); mend the path or its permissions") from error
         return cls(path=str(path), hash=digest.hexdigest())
+
+
+NamedWeights = Annotated[Weights, from_name(Weights.named)]
 
 
 def converted_folder(weights: Weights) -> Path:

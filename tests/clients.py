@@ -74,7 +74,8 @@ def note(line):
 
 
 def files(name):  # version -> file, newest first
-    start = name.lstrip("@").replace("/", "-") + ("_" if registry == "deb" else "-")
+    base = name.replace("-", "_") if registry == "pypi" else name.lstrip("@").replace("/", "-")
+    start = base + ("_" if registry == "deb" else "-")
     found = sorted((path for path in (pool / registry).iterdir() if path.name.startswith(start)), reverse=True)
     ends = [re.sub("(_all.deb|-py3-none-any.whl|.tgz)$", "", path.name[len(start):]) for path in found]
     return {{end.replace("%3a", ":"): path for end, path in zip(ends, found)}}

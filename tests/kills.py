@@ -10,12 +10,19 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
+
+FORKS = get_context("forkserver")  # a server that has imported the pipelines once; a build is a fork of it
+FORKS.set_forkserver_preload(["pipelines.build", "pipelines.recipe"])
 
 KINDS = {
     "a shard of DOCUMENTS": r"/shards/DOCUMENTS/.*\.parquet$",
@@ -32,55 +39,62 @@ KINDS = {
 }
 
 
-def child(recipe: Path, root: Path, workers: int, when: str | None = None, pattern: str = "") -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.kills", str(recipe), str(root), str(workers)]
-    return subprocess.Popen(
-        command + ([when, pattern] if when else []),
-        cwd=Path(__file__).parents[1],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+@contextmanager
+def building(recipe: Path, root: Path, workers: int, *deadly: str) -> Iterator[tuple[BaseProcess, Path]]:
+    """A build that runs in a process of its own, and the file of its errors; killed when the block ends."""
+    with TemporaryDirectory() as folder:
+        errors = Path(folder) / "errors"
+        process = FORKS.Process(target=main, args=([str(recipe), str(root), str(workers), *deadly], errors))
+        process.start()
+        try:
+            yield process, errors
+        finally:
+            process.kill()
+            process.join()
+
+
+def ended(process: BaseProcess, errors: Path) -> tuple[int | None, str]:
+    """The exit status of a build when it has ended, and the last that it wrote to standard error."""
+    process.join()
+    return process.exitcode, errors.read_text()[-2_000:] if errors.exists() else ""
 
 
 def run(recipe: Path, root: Path, workers: int = 2) -> float:
     """A build that must end well. Returns its seconds."""
     began = time.monotonic()
-    process = child(recipe, root, workers)
-    _, said = process.communicate()
-    assert process.returncode == 0, said.decode()[-2_000:]
+    with building(recipe, root, workers) as build:
+        status, text = ended(*build)
+        assert status == 0, text
     return time.monotonic() - began
 
 
 def run_killed_at(recipe: Path, root: Path, workers: int, when: str, pattern: str) -> None:
     """A build that is killed at a rename, and must get there."""
-    process = child(recipe, root, workers, when, pattern)
-    _, said = process.communicate()
-    assert process.returncode == -signal.SIGKILL, (when, pattern, process.returncode, said.decode()[-2_000:])
+    with building(recipe, root, workers, when, pattern) as build:
+        status, text = ended(*build)
+        assert status == -signal.SIGKILL, (when, pattern, status, text)
 
 
 def run_killed_after(recipe: Path, root: Path, workers: int, seconds: float) -> bool:
     """A build that is killed at a time. Returns whether it was still running then."""
-    process = child(recipe, root, workers)
-    try:
-        process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return True
+    with building(recipe, root, workers) as (process, _):
+        process.join(seconds)
+        return process.is_alive()
+
+
+def run_killed_when(recipe: Path, root: Path, workers: int, path: str, n_lines: int) -> bool:
+    """A build that is killed once the files that match a glob have so many lines. Returns whether it still ran then."""
+    with building(recipe, root, workers) as (process, _):
+        while process.is_alive():
+            if sum(file.read_bytes().count(b"\n") for file in root.glob(path)) >= n_lines:
+                return True
+            time.sleep(0.005)
     return False
 
 
 def run_killed_scoring(recipe: Path, root: Path, workers: int, n_pairs: int) -> bool:
     """A build that is killed once the model has measured so many pairs. Returns whether it was still running then."""
-    process = child(recipe, root, workers)
-    while process.poll() is None:
-        if sum(map(len, measured_lines(root).values())) >= n_pairs:
-            process.kill()
-            process.communicate()
-            return True
-        time.sleep(0.01)
-    process.communicate()
-    return False
+    return run_killed_when(recipe, root, workers, "measured/**/*.jsonl", n_pairs)
 
 
 def measured_lines(root: Path) -> dict[str, list[bytes]]:
@@ -92,12 +106,13 @@ def measured_lines(root: Path) -> dict[str, list[bytes]]:
 def fingerprint(root: Path) -> dict[str, str]:
     """Path below the root -> hash of its bytes, for all that a build must leave the same.
 
-    The time in a manifest stands outside; catalog.duckdb counts by the rows of its tables, in order.
+    The time in a manifest stands outside, and so do the hashes of raw files, which name where these lie; catalog.duckdb
+    counts by the rows of its tables, in order.
     """
     found = {}
     for path in sorted(p for p in root.rglob("*") if p.is_file() and not p.parent.is_symlink()):
         name = path.relative_to(root).as_posix()
-        if name in ("lock", "progress.jsonl"):
+        if name in ("lock", "progress.jsonl", "raw_hashes.sqlite"):
             continue
         if path.name == "manifest.json":
             manifest = json.loads(path.read_text())
@@ -111,6 +126,15 @@ def fingerprint(root: Path) -> dict[str, str]:
     for link in sorted(root.glob("datasets/*/latest")):
         found[f"{link.parent.name}/latest"] = str(link.readlink())
     return found
+
+
+def contents(root: Path) -> dict[str, str]:
+    """Path below the root -> hash of its bytes, for every file."""
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
 
 
 def rows_of(catalog: Path) -> bytes:
@@ -134,8 +158,11 @@ def die_at(when: str, pattern: str) -> None:
     os.replace = deadly
 
 
-def main() -> None:
-    recipe, root, workers, *deadly = sys.argv[1:]
+def main(words: list[str], errors: Path | None = None) -> None:
+    """Build; standard error goes to the file that is named."""
+    if errors:
+        os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)
+    recipe, root, workers, *deadly = words
     if deadly:
         die_at(*deadly)
     from pipelines.build import build
@@ -146,4 +173,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

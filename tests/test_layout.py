@@ -35,6 +35,52 @@ def test_a_module_keeps_the_rules(path):
             assert node.end_lineno - node.lineno < 60, node.name
 
 
+SCRIPTS = sorted(path for folder in ("benchmarks", "examples") for path in (ROOT / folder).rglob("*.py"))
+
+
+def runs_no_code(node: ast.AST) -> bool:
+    """Whether a node is a call of from_pretrained that refuses code in words."""
+    return isinstance(node, ast.Call) and any(
+        word.arg == "trust_remote_code" and isinstance(word.value, ast.Constant) and word.value.value is False
+        for word in node.keywords
+    )
+
+
+def uses(tree: ast.AST, name: str) -> list[ast.AST]:
+    """Where an attribute or a name occurs: the call of it, or itself where it is not called."""
+    called = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    found = [node for node in ast.walk(tree) if name in (getattr(node, "attr", None), getattr(node, "id", None))]
+    return [called.get(id(node), node) for node in found]
+
+
+def test_a_model_is_read_without_its_code():
+    """Without the argument, transformers asks at the terminal whether to run code from the model's folder."""
+    loads = {path: uses(ast.parse(path.read_text()), "from_pretrained") for path in FILES + SCRIPTS}
+    for path, nodes in loads.items():
+        assert all(map(runs_no_code, nodes)), path
+    readers = {path.name for path, nodes in loads.items() if nodes}
+    assert readers >= {"lm.py", "model.py", "speed.py", "make_tokenizer.py"}
+
+
+@pytest.mark.parametrize(
+    ("code", "safe"),
+    [
+        ("A.from_pretrained(x, trust_remote_code=False)", [True]),
+        ("A.from_pretrained(x)", [False]),
+        ("A.from_pretrained(x, trust_remote_code=True)", [False]),
+        ("A.from_pretrained(x, trust_remote_code=None)", [False]),
+        ("A.from_pretrained(x, trust_remote_code=0)", [False]),
+        ("A.from_pretrained(x, **{'trust_remote_code': False})", [False]),
+        ("f = A.from_pretrained", [False]),
+        ("partial(A.from_pretrained, trust_remote_code=False)", [False]),
+        ("from_pretrained(x)", [False]),
+        ("from_config(x)", []),
+    ],
+)
+def test_what_counts_as_reading_a_model_without_its_code(code, safe):
+    assert [runs_no_code(node) for node in uses(ast.parse(code), "from_pretrained")] == safe
+
+
 def test_no_module_bears_the_name_of_one_in_the_standard_library():
     names = {path.stem for path in FILES} | {path.parent.name for path in FILES}
     assert not (names - {"__init__", "__main__"}) & set(sys.stdlib_module_names)
@@ -53,7 +99,6 @@ def test_there_is_something_to_look_at():
 STAGE_FOLDERS = {path.parent.name for path in (ROOT / "pipelines").glob("*/__init__.py")} - {"store"}
 INSIDE = {  # modules that import the inside of another stage's folder: this list only shrinks
     "flows/cli.py": {"pipelines.gather.model"},
-    "flows/summary.py": {"pipelines.publish.report"},
     "flows/text.py": {"pipelines.score.budget"},
     "pipelines/build.py": {"pipelines.score.model"},
     "pipelines/calibrate.py": {"pipelines.score.measure", "pipelines.score.model"},

@@ -154,7 +154,7 @@ def test_the_folder_holds_what_the_readme_says(tiny):
     names = sorted(p.name for p in tiny.folder.iterdir())
     assert names == ["README.md", "catalog.duckdb", "manifest.json", "report.html", "sequences-00000-of-00001.parquet"]
     assert tiny.folder.with_name("latest").resolve() == tiny.folder.resolve()
-    assert is_whole(tiny.folder)
+    assert is_whole(tiny.folder, verify=True)
 
 
 def test_nothing_published_names_this_machine(tiny):

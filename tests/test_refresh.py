@@ -7,8 +7,9 @@ from collections import Counter
 import duckdb
 import pytest
 
+from flows.text import difference
 from pipelines.build import build
-from pipelines.diff import changes, told
+from pipelines.diff import changes
 from pipelines.recipe import load
 from pipelines.versions import latest
 from tests.conftest import TINY
@@ -78,7 +79,7 @@ def test_only_the_changed_source_is_computed(own):
         for (domain, what), row in found.items()
         if what == "corpus" and domain != "c4"
     )
-    assert "c4" in told(list(found.values()), first.version, second.version)
+    assert "c4" in difference(list(found.values()), first.version, second.version)
     assert rows(second, "SELECT value FROM build WHERE key = 'base'") == [(first.version,)]
 
 

@@ -1,9 +1,11 @@
 """The same recipe and input give the same bytes: whatever the workers, the root, the runner, the order of files, or a crash.
 
-The builds run in processes of their own over examples/. benchmarks/crash.py kills at every kind of rename, before and
-after, at 20 times, and a full build as well; here stands a part of it.
+The builds run in processes of their own over a small corpus. benchmarks/crash.py kills at every kind of rename, before
+and after, at 20 times, and builds of mixes/tiny.toml and mixes/128k.toml; here is a part of it.
 """
 
+import json
+import os
 import random
 import shutil
 from pathlib import Path
@@ -12,46 +14,89 @@ import pytest
 
 from pipelines.build import build
 from pipelines.recipe import load
+from pipelines.store.lock import locked
+from schemas.errors import BusyError
 from schemas.manifest import Manifest
-from tests.kills import KINDS, fingerprint, run, run_killed_after, run_killed_at
+from tests import micro
+from tests.kills import KINDS, fingerprint, run, run_killed_at, run_killed_when
 from tests.workers import worker_pool
 
-TINY = Path(__file__).parents[1] / "mixes" / "tiny.toml"
+pytestmark = pytest.mark.xdist_group("same bytes")  # all compare with one build
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def clean(tmp_path_factory):
-    """A build that nothing disturbed: its root, fingerprint and seconds."""
-    root = tmp_path_factory.mktemp("clean root") / "with a space"
-    seconds = run(TINY, root, workers=1)
-    return root, fingerprint(root), seconds
+    """A build that nothing disturbed: its recipe, root and fingerprint."""
+    folder = tmp_path_factory.mktemp("clean")
+    recipe, root = micro.write(folder), folder / "with a space" / "root"
+    run(recipe, root, workers=1)
+    return recipe, root, fingerprint(root)
+
+
+def events(root, kind):
+    lines = map(json.loads, (root / "progress.jsonl").read_text().splitlines())
+    return [line for line in lines if line["event"] == kind]
+
+
+def test_the_clean_build_has_what_the_tests_below_need(clean):
+    recipe, root, before = clean
+    tables = {path.split("/")[1] for path in before if path.startswith("shards/")}
+    assert tables >= {"DOCUMENTS", "SIGNATURES", "DUPLICATES", "NEAR", "TOKENS", "SCORES_CHEAP", "DRAWS", "SEQUENCES"}
+    assert len([path for path in before if path.startswith("shards/DOCUMENTS/") and path.endswith(".parquet")]) == 4
+    assert not (root / "scratch").exists()
+    assert "micro/latest" in before
+    assert recipe.is_file()
 
 
 @pytest.mark.parametrize("workers", [2, 4])
 def test_workers_and_root_cannot_show(clean, tmp_path, workers):
-    run(TINY, tmp_path / "elsewhere", workers)
-    assert fingerprint(tmp_path / "elsewhere") == clean[1]
+    run(clean[0], tmp_path / "elsewhere", workers)
+    assert fingerprint(tmp_path / "elsewhere") == clean[2]
+
+
+def test_the_place_of_the_corpus_cannot_show(clean, tmp_path):
+    run(micro.write(tmp_path), tmp_path / "root")
+    assert fingerprint(tmp_path / "root") == clean[2]
 
 
 def test_workers_in_another_process_make_the_same(clean, tmp_path):
     with worker_pool() as runner:
-        build(load(TINY).model_copy(update={"run": runner}), tmp_path)
-    assert fingerprint(tmp_path) == clean[1]
+        build(load(clean[0]).model_copy(update={"run": runner}), tmp_path)
+    assert fingerprint(tmp_path) == clean[2]
 
 
-def test_a_second_run_makes_nothing(clean):
-    root, before, seconds = clean
-    written = {p: p.stat().st_mtime_ns for p in root.rglob("*.parquet")}
-    assert run(TINY, root) < max(seconds, 10)
-    assert fingerprint(root) == before
-    assert {p: p.stat().st_mtime_ns for p in root.rglob("*.parquet")} == written
+def test_a_second_run_makes_nothing(clean, tmp_path):
+    root = shutil.copytree(clean[1], tmp_path / "root", symlinks=True)
+    written = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in root.rglob("*.*") if p.parent.name != "root"}
+    run(clean[0], root)
+    assert fingerprint(root) == clean[2]
+    assert {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in written} == written
+    assert events(root, "made") == []
+    assert {event["shards"] for event in events(root, "begun")} == {0}
 
 
 def test_files_in_another_order_make_the_same(clean, tmp_path, monkeypatch):
-    listed = Path.iterdir
-    monkeypatch.setattr(Path, "iterdir", lambda self: iter(sorted(listed(self), reverse=True)))
-    build(load(TINY), tmp_path)
-    assert fingerprint(tmp_path) == clean[1]
+    iterdir, scandir = Path.iterdir, os.scandir
+
+    class Backwards:
+        def __init__(self, folder="."):
+            with scandir(folder) as entries:
+                self.entries = sorted(entries, key=lambda entry: entry.name, reverse=True)
+
+        def __enter__(self):
+            return iter(self.entries)
+
+        def __exit__(self, *_):
+            return None
+
+        def __iter__(self):
+            return iter(self.entries)
+
+    monkeypatch.setattr(Path, "iterdir", lambda self: iter(sorted(iterdir(self), reverse=True)))
+    monkeypatch.setattr(os, "scandir", Backwards)
+    build(load(clean[0]), tmp_path)
+    monkeypatch.undo()
+    assert fingerprint(tmp_path) == clean[2]
 
 
 @pytest.mark.parametrize(
@@ -66,42 +111,50 @@ def test_files_in_another_order_make_the_same(clean, tmp_path, monkeypatch):
     ],
 )
 def test_a_kill_at_a_rename_leaves_no_trace(clean, tmp_path, when, kind, workers):
-    run_killed_at(TINY, tmp_path, workers, when, KINDS[kind])
-    run(TINY, tmp_path, workers=3 - workers if workers < 3 else 1)
-    assert fingerprint(tmp_path) == clean[1]
+    run_killed_at(clean[0], tmp_path, workers, when, KINDS[kind])
+    run(clean[0], tmp_path, workers=3 - workers if workers < 3 else 1)
+    assert fingerprint(tmp_path) == clean[2]
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_kill_at_any_time_leaves_no_trace(clean, tmp_path, seed):
-    run_killed_after(TINY, tmp_path, 2, random.Random(seed).uniform(0.3, 1) * clean[2])
-    run(TINY, tmp_path, workers=1)
-    assert fingerprint(tmp_path) == clean[1]
+    """The time is one at which a seeded number of events was reported."""
+    n_events = len((clean[1] / "progress.jsonl").read_text().splitlines())
+    at = random.Random(seed).randrange(1, n_events - 1)
+    assert run_killed_when(clean[0], tmp_path, 2, "progress.jsonl", at)
+    run(clean[0], tmp_path, workers=1)
+    assert fingerprint(tmp_path) == clean[2]
 
 
-def test_a_damaged_shard_alone_is_made_again(clean, tmp_path):
-    root = tmp_path / "copy"
-    shutil.copytree(clean[0], root, symlinks=True)
-    (folder,) = (p.parent for p in root.glob("datasets/tiny/*/manifest.json") if not p.parent.is_symlink())
-    listed = {s.content_hash for shards in Manifest.of(folder).tables.values() for s in shards}
-    shards = sorted(path for path in root.glob("shards/*/*/*.parquet") if path.stem in listed)
-    for place, path in enumerate(shards):
-        before = {p: p.stat().st_mtime_ns for p in shards if p != path}
-        path.write_bytes(path.read_bytes()[:-9] + b"x" * 9)
-        if place % 5 == 0:  # each build takes seconds; the last of a batch shows for all
-            run(TINY, root, workers=2)
-            assert fingerprint(root) == clean[1], path
-            assert {p: p.stat().st_mtime_ns for p in before} == before, path
-        else:
-            shutil.copyfile(clean[0] / path.relative_to(root), path)
+def damaged(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-9] + b"x" * 9)
 
 
-def test_a_second_build_on_a_root_is_refused(tmp_path):
-    from pipelines.store import Store
-    from pipelines.store.lock import held
-    from schemas.errors import BusyError
+def test_each_damaged_shard_is_made_again_and_no_other(clean, tmp_path):
+    """A shard that a build only lists is seen with --verify; one that it reads, without it."""
+    recipe, listed = load(clean[0]), clean_shards(clean[1])
+    for number, path in enumerate(listed):
+        root = shutil.copytree(clean[1], tmp_path / str(number), symlinks=True)
+        others = {root / p: (root / p).stat().st_mtime_ns for p in listed if p != path}
+        damaged(root / path)
+        version = build(recipe, root, verify=True)
+        assert version.mended == (f"{path.parts[1]}/{path.stem}",)
+        assert fingerprint(root) == clean[2], path
+        assert {p: p.stat().st_mtime_ns for p in others} == others, path
+        shutil.rmtree(root)
 
+
+def clean_shards(root: Path) -> list[Path]:
+    """One shard of each table that the version lists, relative to the root."""
+    manifest = Manifest.of(root / "datasets" / "micro" / "latest")
+    tables = {**manifest.tables, **manifest.kept}
+    hashes = [(name, shards[0].content_hash) for name, shards in sorted(tables.items()) if shards]
+    return [Path("shards", name, h[:2], f"{h}.parquet") for name, h in hashes]
+
+
+def test_a_second_build_on_a_root_is_refused(clean, tmp_path):
     with (
-        held(Store(tmp_path), "first"),
+        locked(tmp_path, "a build of 'first'", "--root"),
         pytest.raises(BusyError, match=r"a build of 'first' holds it since .* \(process \d+ on "),
     ):
-        build(load(TINY), tmp_path)
+        build(load(clean[0]), tmp_path)

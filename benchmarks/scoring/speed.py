@@ -119,7 +119,9 @@ def main(n_pairs: int = 400, n_documents: int = 5) -> None:
     torch.set_num_threads(1)
     weights = Weights.of(MODEL)
     engine = lm.load(lm.ModelParams(weights=weights))
-    plain = transformers.AutoModelForCausalLM.from_pretrained(lm.converted(weights), dtype=torch.float32).eval()
+    plain = transformers.AutoModelForCausalLM.from_pretrained(
+        lm.converted(weights), dtype=torch.float32, trust_remote_code=False
+    ).eval()
     rows = [row for row in pq.read_table(POOL).to_pylist() if row["kind"] == "intact"][::7][:n_documents]
     TO.write_text(HEAD)
     found = []

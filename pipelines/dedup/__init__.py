@@ -1,13 +1,13 @@
-"""DOCUMENTS -> SIGNATURES, DUPLICATES: which documents are kept, and which kept one each of the others repeats.
+"""DOCUMENTS -> SIGNATURES, DUPLICATES: which documents are kept, and which kept document each of the others duplicates.
 
-The rule. Documents have an order: those kept in the base version first, then by the recipe's order of sources, the
-longer first, then by content_hash, document_id, file and record. Of documents with the same text the first stands for
-all. Such a text is kept unless it is a candidate of one kept before it and their shingle sets have a Jaccard
-similarity of at least the threshold; it then repeats, of all kept texts so like it, the one most like it. A document
-repeats what its text repeats (near), or the kept one with its own text (exact). No chain of likeness drops anything:
-what is dropped is itself like its survivor, and the shingles of both were compared.
+Documents are ordered: first those that the base version kept, then by the recipe's order of sources, longer first, then
+by content_hash, document_id, file and record. The first of the documents with the same text represents the text. Such a
+text is kept unless it is a candidate of a text kept before it, and the Jaccard similarity of their shingle sets reaches
+the threshold. A dropped text duplicates the most similar kept text that meets both conditions. A document duplicates
+what its text duplicates (verdict near), or the kept document with the same text (verdict exact). Similarity is not
+chained: the shingles of every dropped text were compared with those of its survivor.
 
-The driver holds about 150 bytes for each document: its hashes, its place in the order, what became of it.
+The driver holds about 150 bytes for each document: hashes, rank and verdict.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,20 +18,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from pipelines.dedup.candidates import BLOCK_RECORDS, IN_MEMORY, Join, components
+from pipelines.dedup.candidates import BLOCK_RECORDS, IN_MEMORY_TEXTS, Join, components
 from pipelines.dedup.minhash import bands, min_agreeing, signatures
-from pipelines.dedup.precedence import COLUMNS, Ranked, hex_digits, ranked, raw
+from pipelines.dedup.precedence import COLUMNS, Ranked, hash_bytes, hex_digits, ranked
 from pipelines.dedup.shingles import UNICODE, batches, shingles
-from pipelines.dedup.verify import Verify, grouped, near
+from pipelines.dedup.verify import Verify, group_components, near
 from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard, Store, name_of
 from pipelines.store.files import Scratch
 from schemas.tables import NEAR
 
 VERSION = 1  # raise when the same params would give other rows
-VERDICTS_VERSION = 2  # likewise, of DUPLICATES and NEAR
+VERDICTS_VERSION = 2  # the same, for DUPLICATES and NEAR
 
-NOT_SAMPLED = np.uint64(63)  # a shingle is in the sketch when it has none of these bits: one of 64
+SKETCH_MASK = np.uint64(63)  # the sketch holds the shingles in which all of these bits are 0: one of 64
 
 
 class DedupParams(BaseModel):
@@ -39,13 +39,13 @@ class DedupParams(BaseModel):
 
     threshold: float = Field(default=0.7, gt=0, le=1)  # Jaccard similarity of the sets of shingles
     shingle_words: PositiveInt = 5
-    n_permutations: Literal[128] = 128  # as long as SIGNATURES says
+    n_permutations: Literal[128] = 128  # the length of SIGNATURES.signature
     seed: int = Field(default=1, ge=0, lt=2**32)
-    min_recall: float = Field(default=0.98, gt=0, lt=1)  # of the pairs at the threshold, those that share a band
+    min_recall: float = Field(default=0.98, gt=0, lt=1)  # share of the pairs at the threshold that share a band
 
 
 class SignParams(BaseModel):
-    """What a signature depends on."""
+    """Everything that a signature depends on besides the text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,16 +61,16 @@ class SignParams(BaseModel):
 
 def sign_shard(documents: pa.Table, params: SignParams) -> pa.Table:
     """SIGNATURES: a row for each row of `documents`."""
-    n_shingles, signed, sketch, n_sampled = [], [], [], []
+    n_shingles, signature, sketch, n_sampled = [], [], [], []
     for texts in batches(documents["text"]):
         values, offsets = shingles(texts, params.shingle_words)
         n_shingles.append(np.diff(offsets))
-        signed.append(signatures(values, offsets, params.n_permutations, params.seed))
-        sampled = values & NOT_SAMPLED == 0
+        signature.append(signatures(values, offsets, params.n_permutations, params.seed))
+        sampled = values & SKETCH_MASK == 0
         sketch.append(values[sampled])
         n_sampled.append(np.diff(np.concatenate([[0], np.cumsum(sampled)])[offsets]))
     ends = np.concatenate([[0], *n_sampled]).cumsum().astype(np.int32)
-    flat = np.concatenate([np.empty(0, np.uint32), *(s.ravel() for s in signed)])
+    flat = np.concatenate([np.empty(0, np.uint32), *(s.ravel() for s in signature)])
     return pa.table(
         {
             "n_shingles": np.concatenate([np.empty(0, np.int32), *n_shingles]).astype(np.int32),
@@ -90,57 +90,61 @@ def run(
     base: Mapping[str, Sequence[Shard]],
     engine: Engine,
 ) -> tuple[list[Shard], list[Shard], list[Shard]]:
-    """SIGNATURES and DUPLICATES, a shard of each beside each shard of DOCUMENTS; and NEAR, for the next refresh.
+    """SIGNATURES and DUPLICATES, one shard of each for each shard of DOCUMENTS; and NEAR, for the next refresh.
 
     Args:
-        sources: their names in the recipe's order.
-        base: the shards of the version whose kept documents come first; empty where there is none.
+        sources: their names, in the order of the recipe.
+        base: the tables of the version whose kept documents come first; empty without a base.
     """
-    sign = SignParams.of(params)
-    reads = ((Read(shard, ("text",)),) for shard in documents)
-    signed = engine.shards(SIGN, sign, reads)
-    ordered = [Read(shard, COLUMNS) for shard in documents]
-    before = [Read(shard, ("document_id", "verdict")) for shard in base.get("DUPLICATES", ())]
-    keys = [read.key() for read in ordered], [read.key() for read in before]
-    name = name_of("dedup", VERDICTS_VERSION, params, sign, list(sources), *keys)
+    if not documents:
+        return [], [], []
+    sign_params = SignParams.of(params)
+    signature_shards = engine.shards(SIGN, sign_params, ((Read(shard, ("text",)),) for shard in documents))
+    document_reads = [Read(shard, COLUMNS) for shard in documents]
+    base_reads = [Read(shard, ("document_id", "verdict")) for shard in base.get("DUPLICATES", ())]
+    keys = [read.key() for read in document_reads], [read.key() for read in base_reads]
+    name = name_of("dedup", VERDICTS_VERSION, params, sign_params, list(sources), *keys)
 
     def make() -> list[Shard]:
-        ranks = read_ranked(ordered, sources, before, engine.store)
-        survivor, similarity, verified = judge(ranks, documents, signed, params, engine)
-        return [*write_duplicates(documents, ranks, survivor, similarity, engine.store), *verified]
+        ranks = read_ranked(document_reads, sources, base_reads, engine.store)
+        survivor, similarity, near_shards = find_survivors(ranks, documents, signature_shards, params, engine)
+        return [*write_duplicates(documents, ranks, survivor, similarity, engine.store), *near_shards]
 
-    made = engine.once("dedup", name, make, sum(shard.n_rows for shard in documents))
-    duplicates, verified = ([shard for shard in made if shard.table == table] for table in ("DUPLICATES", "NEAR"))
-    return signed, duplicates, verified
+    shards = engine.once("dedup", name, make, sum(shard.n_rows for shard in documents))
+    duplicates, near_shards = ([s for s in shards if s.table == table] for table in ("DUPLICATES", "NEAR"))
+    return signature_shards, duplicates, near_shards
 
 
-def read_ranked(ordered: Sequence[Read], sources: Sequence[str], before: Sequence[Read], store: Store) -> Ranked:
-    kept = [np.empty(0, "S16")]
-    for read in before:
+def read_ranked(documents: Sequence[Read], sources: Sequence[str], base: Sequence[Read], store: Store) -> Ranked:
+    kept_in_base = [np.empty(0, "S16")]
+    for read in base:
         table = store.read(read.shard, read.columns)
-        kept.append(raw(table.filter(pc.equal(table["verdict"], "kept"))["document_id"]))
-    return ranked([store.read(read.shard, read.columns) for read in ordered], sources, np.concatenate(kept))
+        kept_in_base.append(hash_bytes(table.filter(pc.equal(table["verdict"], "kept"))["document_id"]))
+    return ranked([store.read(read.shard, read.columns) for read in documents], sources, np.concatenate(kept_in_base))
 
 
-def judge(
-    ranks: Ranked, documents: Sequence[Shard], signed: Sequence[Shard], params: DedupParams, engine: Engine
+def find_survivors(
+    ranks: Ranked, documents: Sequence[Shard], signature_shards: Sequence[Shard], params: DedupParams, engine: Engine
 ) -> tuple[np.ndarray, np.ndarray, list[Shard]]:
-    """(survivor, similarity) of each document: the position of the one it repeats, its own where it is kept; and NEAR."""
-    n_shingles = np.concatenate([engine.store.read(s, ["n_shingles"])["n_shingles"].to_numpy() for s in signed])
+    """For each document (survivor, similarity): the position of the one it duplicates, its own if kept; and NEAR."""
+    n_shingles = np.concatenate(
+        [engine.store.read(s, ["n_shingles"])["n_shingles"].to_numpy() for s in signature_shards]
+    )
     texts = np.flatnonzero((ranks.text == np.arange(len(ranks.text))) & (n_shingles > 0))
     with engine.scratch("dedup") as scratch:
         join = join_of(scratch, params, len(texts))
-        root = components(signed, texts, join, engine)
-        groups = grouped(ranks, root, (params, SignParams.of(params)))
-        verified = near(groups, documents, Verify(join, params.threshold, params.shingle_words), engine)
-    dropped = pa.concat_tables([NEAR.empty_table(), *(engine.store.read(shard) for shard in verified)])
+        root = components(signature_shards, texts, join, engine)
+        groups = group_components(ranks, root, (params, SignParams.of(params)))
+        near_shards = near(groups, documents, Verify(join, params.threshold, params.shingle_words), engine)
+    pairs = pa.concat_tables([NEAR.empty_table(), *(engine.store.read(shard) for shard in near_shards)])
     texts = texts[np.argsort(ranks.content_hash[texts])]
-    gone, kept = (
-        texts[np.searchsorted(ranks.content_hash[texts], raw(dropped[name]))] for name in ("content_hash", "kept_hash")
+    dropped, kept = (
+        texts[np.searchsorted(ranks.content_hash[texts], hash_bytes(pairs[name]))]
+        for name in ("content_hash", "kept_hash")
     )
     survivor, similarity = np.arange(len(ranks.text)), np.ones(len(ranks.text))
-    survivor[gone], similarity[gone] = kept, dropped["similarity"].to_numpy()
-    return survivor[ranks.text], similarity[ranks.text], verified
+    survivor[dropped], similarity[dropped] = kept, pairs["similarity"].to_numpy()
+    return survivor[ranks.text], similarity[ranks.text], near_shards
 
 
 def join_of(scratch: Scratch, params: DedupParams, n_texts: int) -> Join:
@@ -152,18 +156,18 @@ def join_of(scratch: Scratch, params: DedupParams, n_texts: int) -> Join:
         n_permutations=params.n_permutations,
         min_agreeing=min_agreeing(params.threshold, params.n_permutations),
         n_blocks=16 + n_texts * n_bands // BLOCK_RECORDS,
-        spill=n_texts > IN_MEMORY,
+        spill=n_texts > IN_MEMORY_TEXTS,
     )
 
 
 def write_duplicates(
     documents: Sequence[Shard], ranks: Ranked, survivor: np.ndarray, similarity: np.ndarray, store: Store
 ) -> list[Shard]:
-    """DUPLICATES, a shard beside each shard of DOCUMENTS."""
+    """DUPLICATES, a shard for each shard of DOCUMENTS, with the same rows."""
     is_kept = survivor == np.arange(len(survivor))
     is_exact = survivor == ranks.text
     verdict = np.where(is_kept, "kept", np.where(is_exact, "exact", "near"))
-    made, first = [], 0
+    shards, first = [], 0
     for shard in documents:
         rows = slice(first, first + shard.n_rows)
         table = {
@@ -172,6 +176,6 @@ def write_duplicates(
             "kept_id": pa.array(hex_digits(ranks.document_id[survivor[rows]]), pa.string(), mask=is_kept[rows]),
             "similarity": pa.array(similarity[rows], mask=is_kept[rows]),
         }
-        made.append(store.write("DUPLICATES", pa.table(table)))
+        shards.append(store.write("DUPLICATES", pa.table(table)))
         first += shard.n_rows
-    return made
+    return shards

@@ -1,11 +1,12 @@
-"""SIGNATURES -> components: which texts may be near duplicates of one another, found without reading a text.
+"""SIGNATURES -> components: which texts may be near duplicates of each other, without reading a text.
 
-Two texts are candidates when they share a band and their signatures agree in enough places. An index of places goes
-through the shuffle: 12 bytes for each band of a text, 300 for a text at a threshold of 0.7, in blocks of many texts.
-Signatures lie in one flat file of the scratch folder, where any worker finds any text's by its position.
+Two texts are candidates if they share a band and their signatures agree in enough places. The shuffle moves an index:
+12 bytes for each band of a text, 300 bytes a text at a threshold of 0.7, in blocks of many texts. The signatures are in
+one flat file of the scratch folder, where every worker finds those of a text by its position.
 
-Components of the graph of candidates are only the unit of work: no candidates lie in two. They may be coarser than
-that graph, as a bucket of more than MOST texts is taken for one component rather than compared pair by pair.
+Components of the candidate graph are only the unit of work: two candidates are always in the same component. The
+components may be larger than those of the graph, since a bucket of more than MAX_BUCKET_TEXTS texts becomes one
+component without pairwise comparison.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,14 +24,14 @@ from pipelines.store.files import Scratch
 
 RECORD = np.dtype([("key", "<u8"), ("position", "<u4")])
 SIGNATURES = "signatures"  # the file of all signatures
-MOST = 64  # texts of a bucket that are compared pair by pair
-BLOCK_RECORDS = 1_000_000  # about, of one worker's join at a time: 12 MB
-IN_MEMORY = 2_000_000  # texts whose blocks the runner's own table may hold; of more, it holds the places in files
+MAX_BUCKET_TEXTS = 64  # up to which the texts of a bucket are compared pairwise
+BLOCK_RECORDS = 1_000_000  # approximate size of a block, which one worker joins at a time: 12 MB
+IN_MEMORY_TEXTS = 2_000_000  # up to which the shuffle moves the blocks; with more texts, their places in files
 
 
 @dataclass(frozen=True)
 class Join:
-    """What every worker of a join knows."""
+    """The parameters of a join, the same for every worker."""
 
     scratch: Scratch
     n_bands: int
@@ -38,16 +39,16 @@ class Join:
     n_permutations: int
     min_agreeing: int
     n_blocks: int
-    spill: bool  # blocks lie in files, and the shuffle moves their places
+    spill: bool  # blocks are in files, and the shuffle moves their places
 
-    def signed(self) -> np.ndarray:
+    def signatures(self) -> np.ndarray:
         """[n_documents, n_permutations] uint32 by position, mapped into memory."""
         return self.scratch.map(SIGNATURES, np.uint32).reshape(-1, self.n_permutations)
 
 
 @dataclass(frozen=True)
 class Part:
-    """A shard of SIGNATURES, the position of its first row, and the rows that take part."""
+    """A shard of SIGNATURES, the position of its first row, and the rows of the texts to join."""
 
     shard: Shard
     first: int
@@ -55,26 +56,26 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Some records of a file."""
+class Slice:
+    """`n` records of a file, from record `first`."""
 
     path: Path
     first: int
     n: int
 
 
-def components(signatures: Sequence[Shard], texts: np.ndarray, join: Join, engine: Engine) -> np.ndarray:
-    """[n_documents] int64: the first position of each document's component; its own where it has no candidate.
+def components(shards: Sequence[Shard], texts: np.ndarray, join: Join, engine: Engine) -> np.ndarray:
+    """[n_documents] int64: the first position of each document's component; its own if it has no candidate.
 
     Args:
-        signatures: all shards, in the order in which positions count their rows.
-        texts: the positions of those that take part, ascending.
+        shards: all of SIGNATURES; positions count their rows in this order.
+        texts: positions of the texts to join, ascending.
     """
-    firsts = np.cumsum([0, *(shard.n_rows for shard in signatures)])
+    firsts = np.cumsum([0, *(shard.n_rows for shard in shards)])
     cuts = np.searchsorted(texts, firsts)
     parts = [
         Part(shard, int(first), texts[begin:end] - first)
-        for shard, first, begin, end in zip(signatures, firsts[:-1], cuts[:-1], cuts[1:], strict=True)
+        for shard, first, begin, end in zip(shards, firsts[:-1], cuts[:-1], cuts[1:], strict=True)
         if begin < end
     ]
     join.scratch.reserve(SIGNATURES, int(firsts[-1]) * join.n_permutations * 4)
@@ -84,23 +85,23 @@ def components(signatures: Sequence[Shard], texts: np.ndarray, join: Join, engin
             | "Signatures" >> beam.Create(parts, reshuffle=False)
             | "Spread" >> beam.Reshuffle()
             | "Bands" >> beam.FlatMap(blocks, join, engine.store)
-            | "Meet" >> beam.GroupByKey()
+            | "Group" >> beam.GroupByKey()
             | "Join" >> beam.Map(join_block, join)
         )
     root = np.arange(firsts[-1])
     for path in sorted(join.scratch.folder.glob("edges-*.npy")):
-        unite(root, np.load(path))
-    settle(root)
+        union(root, np.load(path))
+    compress(root)
     return root
 
 
-def blocks(part: Part, join: Join, store: Store) -> Iterator[tuple[int, bytes | Place]]:
-    """(block, records) of a shard's bands; its signatures are put at their positions on the way."""
+def blocks(part: Part, join: Join, store: Store) -> Iterator[tuple[int, bytes | Slice]]:
+    """(block, records) of a shard's bands. Also writes the shard's signatures to the file of all signatures."""
     column = store.read(part.shard, ["signature"])["signature"].combine_chunks()
-    signed = column.flatten().to_numpy().reshape(-1, join.n_permutations)
-    join.scratch.write_at(SIGNATURES, signed, part.first * join.n_permutations * 4)
+    signatures = column.flatten().to_numpy().reshape(-1, join.n_permutations)
+    join.scratch.write_at(SIGNATURES, signatures, part.first * join.n_permutations * 4)
     records = np.empty(len(part.rows) * join.n_bands, RECORD)
-    records["key"] = band_keys(signed[part.rows], join.n_bands, join.rows).ravel()
+    records["key"] = band_keys(signatures[part.rows], join.n_bands, join.rows).ravel()
     records["position"] = np.repeat(part.first + part.rows, join.n_bands)
     block = (records["key"] >> np.uint64(32)) * np.uint64(join.n_blocks) >> np.uint64(32)
     records = records[np.argsort(block, kind="stable")]
@@ -110,51 +111,52 @@ def blocks(part: Part, join: Join, store: Store) -> Iterator[tuple[int, bytes | 
         records.tofile(path)
     for number, (first, last) in enumerate(zip([0, *ends], ends, strict=False)):
         if first < last:
-            yield number, Place(path, first, last - first) if join.spill else records[first:last].tobytes()
+            yield number, Slice(path, first, last - first) if join.spill else records[first:last].tobytes()
 
 
-def load(block: bytes | Place) -> np.ndarray:
+def load(block: bytes | Slice) -> np.ndarray:
     if isinstance(block, bytes):
         return np.frombuffer(block, RECORD)
     return np.fromfile(block.path, RECORD, block.n, offset=block.first * RECORD.itemsize)
 
 
-def join_block(block: tuple[int, Iterable[bytes | Place]], join: Join) -> None:
-    """Write the edges between the texts that meet in a block's buckets."""
+def join_block(block: tuple[int, Iterable[bytes | Slice]], join: Join) -> None:
+    """Write the edges between the texts that share a bucket of the block."""
     number, parts = block
     records = np.concatenate([load(part) for part in parts])
     order = np.argsort(records["key"], kind="stable")
-    edges = connect(
-        records["key"][order], records["position"][order].astype(np.int64), join.signed(), join.min_agreeing, MOST
-    )
+    keys, positions = records["key"][order], records["position"][order].astype(np.int64)
+    edges = connect(keys, positions, join.signatures(), join.min_agreeing, MAX_BUCKET_TEXTS)
     with join.scratch.writing(f"edges-{number}.npy") as stream:
         np.save(stream, edges)
 
 
 @njit(cache=True, nogil=True)
-def connect(keys: np.ndarray, positions: np.ndarray, signed: np.ndarray, floor: int, most: int) -> np.ndarray:
-    """[n_edges, 2] positions: as few edges as join those texts of each bucket that have a path of candidates.
+def connect(
+    keys: np.ndarray, positions: np.ndarray, signatures: np.ndarray, min_agreeing: int, max_texts: int
+) -> np.ndarray:
+    """[n_edges, 2] positions: a spanning forest of the candidate graph of each bucket.
 
     Args:
-        keys: ascending; a run of equal ones is a bucket.
-        floor: in how many places candidates agree.
-        most: a bucket of more texts is joined whole, in as many steps as it has texts.
+        keys: ascending; a run of equal keys is a bucket.
+        min_agreeing: the number of places in which the signatures of candidates agree.
+        max_texts: all texts of a larger bucket are connected to its first, without comparison.
     """
     edges, n = np.empty((len(keys), 2), np.int64), 0
-    root = np.empty(most, np.int64)
+    root = np.empty(max_texts, np.int64)
     first = 0
     while first < len(keys):
         last = first + 1
         while last < len(keys) and keys[last] == keys[first]:
             last += 1
         size = last - first
-        root[: min(size, most)] = np.arange(min(size, most))
+        root[: min(size, max_texts)] = np.arange(min(size, max_texts))
         for i in range(1, size):
-            for j in range(i if size <= most else 1):
-                if size <= most:
+            for j in range(i if size <= max_texts else 1):
+                if size <= max_texts:
                     if find(root, i) == find(root, j):
                         continue
-                    if n_agreeing(signed[positions[first + i]], signed[positions[first + j]]) < floor:
+                    if n_agreeing(signatures[positions[first + i]], signatures[positions[first + j]]) < min_agreeing:
                         continue
                     root[find(root, i)] = find(root, j)
                 edges[n, 0], edges[n, 1] = positions[first + j], positions[first + i]
@@ -172,15 +174,15 @@ def find(root: np.ndarray, i: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def unite(root: np.ndarray, edges: np.ndarray) -> None:
-    """Join the components of both ends of each edge under the first position of the two."""
+def union(root: np.ndarray, edges: np.ndarray) -> None:
+    """Merge the components of both ends of each edge, under the smaller of their roots."""
     for e in range(len(edges)):
         one, other = find(root, edges[e, 0]), find(root, edges[e, 1])
         root[max(one, other)] = min(one, other)
 
 
 @njit(cache=True, nogil=True)
-def settle(root: np.ndarray) -> None:
-    """Make every root the component's own: one look leads to it."""
+def compress(root: np.ndarray) -> None:
+    """Point every position directly to the root of its component."""
     for i in range(len(root)):
-        root[i] = root[root[i]]  # what stands before i is settled
+        root[i] = root[root[i]]  # root[i] <= i, and everything before i is compressed

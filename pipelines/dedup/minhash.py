@@ -1,8 +1,13 @@
 """Shingles -> MinHash signatures, their bands, and how alike two signatures say that two texts are.
 
-The permutations are those of datasketch 2's scheme "affine32", and equal hashes give equal signatures there and here:
-`h -> a * fmix32(h) + b mod 2**32` with odd a, so each is a bijection. The 32 bits of a shingle are the upper half of
-its 64, the lower half is left to whoever samples shingles.
+The scheme is datasketch 2's "affine32": each permutation is `h -> a * fmix32(h) + b mod 2**32` with odd a, a bijection.
+datasketch draws a and b; the kernel below applies them to a shard's texts at once. A row of SIGNATURES is a datasketch
+object again by
+
+    MinHash(num_perm=128, seed=1, hashvalues=row["signature"], scheme="affine32")
+
+with the recipe's dedup.seed. The 32 bits of a shingle are the upper half of its 64; the lower half is left to whoever
+samples shingles.
 """
 
 import math
@@ -17,10 +22,11 @@ DEVIATIONS = 3.0  # how far below the threshold an estimate may fall, in standar
 
 @cache
 def permutations(n_permutations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """a and b of each permutation, uint32, as datasketch draws them for its `seed`."""
-    random = np.random.RandomState(seed)
-    a = random.randint(0, 1 << 31, n_permutations, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
-    return a, random.randint(0, 1 << 32, n_permutations, dtype=np.uint32)
+    """a and b of each permutation, uint32."""
+    from datasketch import MinHash  # imports scipy, and only what signs texts needs it
+
+    a, b = MinHash(num_perm=n_permutations, seed=seed, scheme="affine32").permutations
+    return a, b
 
 
 def signatures(values: np.ndarray, offsets: np.ndarray, n_permutations: int, seed: int) -> np.ndarray:

@@ -1,8 +1,8 @@
 r"""Texts -> their shingles: 64-bit hashes of the distinct windows of `n_words` words, straight from Arrow's buffers.
 
 A word is a maximal run of `\w` (Python's `re`, Unicode) in `text.lower()`; "The CAT, the cat" has the words the, cat,
-the, cat. A text of fewer words than a window holds is one shingle; a text without a word has none. The hashes are the
-same on every machine and in every process; they follow the Unicode tables of the running Python, see UNICODE.
+the, cat. A text with fewer words than a window is one shingle; a text without words has none. The hashes are the same
+on every machine and in every process. They depend on the Unicode tables of Python, see UNICODE.
 """
 
 import re
@@ -17,12 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
-UNICODE = unicodedata.unidata_version  # another version may see letters where this one sees none
+UNICODE = unicodedata.unidata_version  # another version may classify other characters as letters
 
-SIGMA = "\N{GREEK CAPITAL LETTER SIGMA}"  # becomes another small letter at the end of a word
-DOTTED_I = "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}"  # the one that becomes two: i, then a mark that ends the word
+SIGMA = "\N{GREEK CAPITAL LETTER SIGMA}"  # lowered to another letter at the end of a word
+DOTTED_I = (
+    "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}"  # its lower case is two characters: i, and a mark that ends the word
+)
 
-BATCH_BYTES = 4 << 20  # of text at a time: what is made of it stays near the processor
+BATCH_BYTES = 4 << 20  # of text at a time, so that intermediate arrays fit into the CPU caches
 
 ONE = np.uint64(1)
 FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd
@@ -34,32 +36,32 @@ END_OF_UNICODE = sys.maxunicode + 1
 
 
 class Shingles(NamedTuple):
-    """values[offsets[i] : offsets[i + 1]] are the distinct shingles of text i, ascending."""
+    """The distinct shingles of text i are values[offsets[i] : offsets[i + 1]], ascending."""
 
     values: np.ndarray  # uint64
-    offsets: np.ndarray  # int64, one more than there are texts
+    offsets: np.ndarray  # int64, [n_texts + 1]
 
 
 def shingles(texts: pa.Array, n_words: int) -> Shingles:
-    """The shingles of each text. Memory: 4 bytes for each byte of text; cut long columns with `batches`.
+    """The shingles of each text. Memory: 4 bytes for each byte of text; use `batches` for long columns.
 
     Args:
         texts: string or large_string, without NULL.
-        n_words: in a window, at least 1.
+        n_words: words in a window, at least 1.
     """
     if len(texts) == 0:
         return Shingles(np.empty(0, np.uint64), np.zeros(1, np.int64))
     data, starts = buffers(with_sigma_lowered(texts))
     n_bytes = np.diff(starts)
-    room = int(((n_bytes + 1) // 2).sum())
-    widest = int(n_bytes.max() + 1) // 2
-    values, offsets = np.empty(room, np.uint64), np.zeros(len(texts) + 1, np.int64)
-    shingle_all(data, starts, lower_words(), n_words, np.empty(widest, np.uint64), values, offsets)
+    max_words = int(((n_bytes + 1) // 2).sum())
+    max_text_words = int(n_bytes.max() + 1) // 2
+    values, offsets = np.empty(max_words, np.uint64), np.zeros(len(texts) + 1, np.int64)
+    shingle_all(data, starts, lower_words(), n_words, np.empty(max_text_words, np.uint64), values, offsets)
     return Shingles(values[: offsets[-1]], offsets)
 
 
 def batches(texts: pa.ChunkedArray | pa.Array, max_bytes: int = BATCH_BYTES) -> Iterator[pa.Array]:
-    """Neighbouring texts of at most `max_bytes` together; a longer one is a batch of its own."""
+    """Batches of consecutive texts of at most `max_bytes` in total; a longer text is a batch of its own."""
     for chunk in texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]:
         _, starts = buffers(chunk)
         first = 0
@@ -71,7 +73,7 @@ def batches(texts: pa.ChunkedArray | pa.Array, max_bytes: int = BATCH_BYTES) -> 
 
 
 def buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """The bytes of a string array and the int64 place at which each text begins, without a copy of the bytes."""
+    """The bytes of a string array, not copied, and the int64 offset of each text."""
     kind = np.int64 if pa.types.is_large_string(texts.type) else np.int32
     _, offsets, data = texts.buffers()
     if offsets is None or len(texts) == 0:
@@ -81,24 +83,24 @@ def buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def with_sigma_lowered(texts: pa.Array) -> pa.Array:
-    """The texts, those with a capital sigma lowered by Python: which small one it becomes depends on its neighbours."""
-    found = pc.match_substring(texts, SIGMA)
-    if not pc.any(found).as_py():
+    """The texts, those with a capital sigma lowered by Python, since its lower case depends on the characters around it."""
+    has_sigma = pc.match_substring(texts, SIGMA)
+    if not pc.any(has_sigma).as_py():
         return texts
-    lowered = pa.array([text.lower() for text in texts.filter(found).to_pylist()], texts.type)
-    return pc.replace_with_mask(texts, found, lowered)
+    lowered = pa.array([text.lower() for text in texts.filter(has_sigma).to_pylist()], texts.type)
+    return pc.replace_with_mask(texts, has_sigma, lowered)
 
 
 @cache
 def lower_words() -> np.ndarray:
-    r"""[code points] uint32: what a character of a word is after lower(), 0 for one that is outside words.
+    r"""[code points] uint32: the lower case of each character that is part of words, 0 for other characters.
 
-    `\w` is asked of the lowered character, as the definition has it. Two characters don't fit: SIGMA is lowered
-    beforehand, DOTTED_I stands here as i.
+    The lowered character is matched with `\w`, as in the definition of a word. There are two exceptions: SIGMA is
+    lowered beforehand, and DOTTED_I is mapped to i.
     """
     points = [p for p in range(END_OF_UNICODE) if not 0xD800 <= p < 0xE000 and chr(p) not in (SIGMA, DOTTED_I)]
     lowered = "".join(map(chr, points)).lower()
-    assert len(lowered) == len(points), "another character than DOTTED_I becomes several"
+    assert len(lowered) == len(points), "a character other than DOTTED_I is lowered to several"
     inside = np.zeros(len(points), bool)
     for run in re.finditer(r"\w+", lowered):
         inside[run.start() : run.end()] = True
@@ -118,7 +120,7 @@ def shingle_all(  # noqa: PLR0913, PLR0917 numba: arrays one by one
     values: np.ndarray,
     offsets: np.ndarray,
 ) -> None:
-    """Fill `values` and `offsets`; `scratch` holds the words of the longest text."""
+    """Fill `values` and `offsets`. `scratch` has room for the words of the longest text."""
     begins, sizes = np.empty(len(scratch) + 2, np.int32), np.empty(len(scratch) + 2, np.int32)
     for i in range(len(starts) - 1):
         n = hash_words(data[starts[i] : starts[i + 1]], lower_words, scratch)
@@ -128,7 +130,7 @@ def shingle_all(  # noqa: PLR0913, PLR0917 numba: arrays one by one
 
 @njit(cache=True, nogil=True)
 def mix(h: np.uint64) -> np.uint64:
-    """Every bit of h to every bit of the result; a bijection."""
+    """A bijection in which every bit of the result depends on every bit of h."""
     h = (h ^ (h >> HALF)) * MIX[0]
     h = (h ^ (h >> HALF)) * MIX[1]
     return h ^ (h >> HALF)
@@ -136,7 +138,7 @@ def mix(h: np.uint64) -> np.uint64:
 
 @njit(cache=True, nogil=True)
 def hash_words(text: np.ndarray, lower_words: np.ndarray, words: np.ndarray) -> int:
-    """Write a hash of each word of a UTF-8 text; returns how many there are."""
+    """Write a hash of each word of a UTF-8 text to `words`. Returns the number of words."""
     n, i, stop = 0, 0, len(text)
     h, inside = START, False
     while i < stop:
@@ -165,10 +167,10 @@ def hash_words(text: np.ndarray, lower_words: np.ndarray, words: np.ndarray) -> 
 
 @njit(cache=True, nogil=True)
 def hash_windows(words: np.ndarray, n: int, width: int) -> int:
-    """Write over the words' hashes those of each window; returns how many windows there are.
+    """Overwrite the hashes of words with the hashes of windows. Returns the number of windows.
 
-    A window is a polynomial in FACTOR with its words as coefficients, so the next one takes two products. What is
-    written at i has been read for the last time: a window ends at i + width - 1.
+    The hash of a window is a polynomial in FACTOR with its words as coefficients, so the next one costs two products.
+    Index i can be overwritten because later windows start after it.
     """
     width = min(width, n)
     if width == 0:
@@ -179,23 +181,23 @@ def hash_windows(words: np.ndarray, n: int, width: int) -> int:
         first *= FACTOR
     for i in range(n - width + 1):
         rolling = rolling * FACTOR + words[i + width - 1]
-        gone = words[i]
+        leaving = words[i]
         words[i] = mix(rolling)
-        rolling -= gone * first
+        rolling -= leaving * first
     return n - width + 1
 
 
 @njit(cache=True, nogil=True)
 def sort_distinct(hashes: np.ndarray, n: int, begins: np.ndarray, sizes: np.ndarray, out: np.ndarray) -> int:
-    """Write the distinct ones of the first n hashes, ascending; returns how many there are.
+    """Write the distinct values of the first n hashes to `out`, ascending. Returns their number.
 
-    Hashes are spread evenly, so their leading bits tell about where each one goes: `out` is divided into slots, of
-    which each holds one or two distinct values and is kept in order while it is filled. Repeats cost a look each.
+    Hashes are uniform, so their leading bits give the approximate rank of each: `out` is divided into slots that hold
+    one or two distinct values each, and each value is inserted into its slot in order. A duplicate costs one lookup.
     """
     bits = 0
     while (2 << bits) <= n:
         bits += 1
-    shift, n_slots = np.uint64(63 - bits), 1 << bits  # 63 and one more, as a shift by 64 is not defined
+    shift, n_slots = np.uint64(63 - bits), 1 << bits  # shifted once more below, since a shift by 64 is undefined
     begins[: n_slots + 1] = 0
     sizes[:n_slots] = 0
     for i in range(n):
@@ -203,16 +205,16 @@ def sort_distinct(hashes: np.ndarray, n: int, begins: np.ndarray, sizes: np.ndar
     for slot in range(n_slots):
         begins[slot + 1] += begins[slot]
     for i in range(n):
-        home = np.int64(hashes[i] >> shift >> ONE)
-        first, last = begins[home], begins[home] + sizes[home]
-        at = last
-        while at > first and out[at - 1] > hashes[i]:
-            at -= 1
-        if at == first or out[at - 1] != hashes[i]:
-            for j in range(last, at, -1):
+        target = np.int64(hashes[i] >> shift >> ONE)
+        first, last = begins[target], begins[target] + sizes[target]
+        index = last
+        while index > first and out[index - 1] > hashes[i]:
+            index -= 1
+        if index == first or out[index - 1] != hashes[i]:
+            for j in range(last, index, -1):
                 out[j] = out[j - 1]
-            out[at] = hashes[i]
-            sizes[home] += 1
+            out[index] = hashes[i]
+            sizes[target] += 1
     n_distinct = 0
     for slot in range(n_slots):
         for j in range(begins[slot], begins[slot] + sizes[slot]):

@@ -1,8 +1,8 @@
-"""Candidates and their shingles -> which texts are kept, and which kept one each of the others repeats.
+"""Candidates and their shingles -> which texts are kept, and which kept text each of the others duplicates.
 
-A text is kept unless it is a candidate of one kept before it and as like it as the threshold. What it repeats is, of
-all kept texts so like it, the one most like it, of equals the first; so the verdicts stay when those that were kept
-come first another time.
+A text is kept unless its similarity to a candidate that was kept before it reaches the threshold. A dropped text
+duplicates the most similar of all kept texts that reach the threshold, the first among equals. Therefore the verdicts
+do not change if the kept texts come first another time.
 """
 
 import numpy as np
@@ -12,13 +12,21 @@ from pipelines.dedup.minhash import n_agreeing
 
 
 def survivors(
-    keys: np.ndarray, signed: np.ndarray, values: np.ndarray, offsets: np.ndarray, floor: int, threshold: float
+    keys: np.ndarray,
+    signatures: np.ndarray,
+    values: np.ndarray,
+    offsets: np.ndarray,
+    min_agreeing: int,
+    threshold: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each text the kept one that it repeats, -1 where it is kept itself, and the Jaccard similarity of the two.
+    """For each text the kept text that it duplicates, -1 if it is kept, and the Jaccard similarity of the two.
+
+    Two texts are candidates if they have a key in common in the same band and their signatures agree in at least
+    `min_agreeing` places.
 
     Args:
-        keys: [n, n_bands] uint64, of texts in the order of the rule; candidates have one in common in the same band, and
-        signed: [n, n_permutations] agree in at least `floor` places.
+        keys: [n, n_bands] uint64, of texts in the order of the rule.
+        signatures: [n, n_permutations].
         values, offsets: shingles of each text, ascending.
     """
     buckets = np.empty(keys.shape, np.int64)
@@ -27,39 +35,39 @@ def survivors(
         buckets[:, band] = np.unique(keys[:, band], return_inverse=True)[1] + n_buckets
         n_buckets = buckets[:, band].max() + 1
     survivor, similarity = np.full(len(keys), -1, np.int64), np.full(len(keys), np.nan)
-    judge(buckets, n_buckets, signed, values, offsets, floor, threshold, survivor, similarity)
+    find_survivors(buckets, n_buckets, signatures, values, offsets, min_agreeing, threshold, survivor, similarity)
     return survivor, similarity
 
 
 @njit(cache=True, nogil=True)
-def judge(  # noqa: PLR0913, PLR0917 numba: arrays one by one
+def find_survivors(  # noqa: PLR0913, PLR0917 numba kernel: arrays, no objects
     buckets: np.ndarray,
     n_buckets: int,
-    signed: np.ndarray,
+    signatures: np.ndarray,
     values: np.ndarray,
     offsets: np.ndarray,
-    floor: int,
+    min_agreeing: int,
     threshold: float,
     survivor: np.ndarray,
     similarity: np.ndarray,
 ) -> None:
-    """The rule, with each text compared to kept ones only: n * k comparisons where n texts come to k kept ones.
+    """Fill `survivor` and `similarity`. Texts are compared with kept texts only: n * n_kept comparisons at most.
 
-    A bucket is a list of its kept texts, the last first: last[bucket], then before[text, band] and so on.
+    A bucket is a linked list of its kept texts, the last one first: last[bucket], then before[text, band] and so on.
     """
     last = np.full(n_buckets, -1, np.int64)
     before = np.empty(buckets.shape, np.int64)
-    looked = np.full(len(buckets), -1, np.int64)  # the last text that was compared to this kept one
-    for later in (False, True):  # then the dropped ones look at those that were kept after them
+    compared = np.full(len(buckets), -1, np.int64)  # the last text that was compared with this kept one
+    for second_pass in (False, True):  # compares dropped texts with those that were kept after them
         for i in range(len(buckets)):
-            if later and survivor[i] < 0:
+            if second_pass and survivor[i] < 0:
                 continue
             for band in range(buckets.shape[1]):
                 j = last[buckets[i, band]]
-                while j >= 0 and (j > i or not later):
-                    if looked[j] != i:
-                        looked[j] = i
-                        if n_agreeing(signed[i], signed[j]) >= floor:
+                while j >= 0 and (j > i or not second_pass):
+                    if compared[j] != i:
+                        compared[j] = i
+                        if n_agreeing(signatures[i], signatures[j]) >= min_agreeing:
                             one, other = values[offsets[i] : offsets[i + 1]], values[offsets[j] : offsets[j + 1]]
                             prefer(i, j, jaccard(one, other, threshold), threshold, survivor, similarity)
                     j = before[j, band]
@@ -70,16 +78,16 @@ def judge(  # noqa: PLR0913, PLR0917 numba: arrays one by one
 
 
 @njit(cache=True, nogil=True)
-def prefer(i: int, j: int, alike: float, threshold: float, survivor: np.ndarray, similarity: np.ndarray) -> None:
-    """Name j the survivor of i if it is near enough, and nearer or earlier than the one named before."""
-    nearer = survivor[i] < 0 or alike > similarity[i] or (alike == similarity[i] and j < survivor[i])
-    if alike >= threshold and nearer:
-        survivor[i], similarity[i] = j, alike
+def prefer(i: int, j: int, jaccard_ij: float, threshold: float, survivor: np.ndarray, similarity: np.ndarray) -> None:
+    """Make j the survivor of i if it reaches the threshold and is more similar, or equal and earlier, than the current."""
+    better = survivor[i] < 0 or jaccard_ij > similarity[i] or (jaccard_ij == similarity[i] and j < survivor[i])
+    if jaccard_ij >= threshold and better:
+        survivor[i], similarity[i] = j, jaccard_ij
 
 
 @njit(cache=True, nogil=True)
 def jaccard(one: np.ndarray, other: np.ndarray, threshold: float) -> float:
-    """Shared / all of two ascending arrays of distinct values; 0 where their lengths rule `threshold` out."""
+    """The Jaccard similarity of two ascending arrays of distinct values; 0 if their lengths rule out `threshold`."""
     if min(len(one), len(other)) / max(len(one), len(other)) < threshold:
         return 0.0
     i, j, n_shared = 0, 0, 0

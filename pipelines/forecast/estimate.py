@@ -6,7 +6,7 @@ is compared with another, so duplicates count as if they stayed.
 """
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -70,8 +70,8 @@ def sample(source: Source, encode: EncodeParams) -> Sample:
 
 def usable(kind: str, file: File, source: Source) -> Iterator[tuple[Record, bytes]]:
     """The file's records that can be used, each with its text."""
-    parse = READERS[kind].parser(source.wanted)
-    for record in READERS[kind].records(file, source.wanted):
+    parse = READERS[kind].parser(source.fields)
+    for record in READERS[kind].records(file, source.fields):
         if record.fault is None:
             with suppress(Unusable):
                 yield record, parse(record.raw).text
@@ -80,8 +80,8 @@ def usable(kind: str, file: File, source: Source) -> Iterator[tuple[Record, byte
 def part_before(kind: str, file: File, record: Record) -> float:
     """About which part of the file ends with the record: by rows, or by bytes as they lie packed."""
     if kind == "parquet":
-        return (record.at + 1) / pq.read_metadata(file.path).num_rows
-    end = record.at + len(record.raw)
+        return (record.offset + 1) / pq.read_metadata(file.path).num_rows
+    end = record.offset + len(record.raw)
     unpacked, fed = 0, 0.0
     with open(file.path, "rb") as stream:
         unpack = unpacker(file.path)
@@ -106,7 +106,7 @@ def bytes_per_token(texts: list[str], encode: EncodeParams) -> float:
     return sum(len(t.encode()) for t in texts) / n if n else 4.0
 
 
-def estimated(samples: list[Sample], long_tokens: int) -> Cells:
+def estimated(samples: Sequence[Sample], long_tokens: int) -> Cells:
     """Cells as if each source were its sample, repeated until it is whole."""
     domains = tuple(sorted({s.domain for s in samples}))
     parts = []

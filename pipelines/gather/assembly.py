@@ -1,7 +1,7 @@
-"""Documents of many packages -> one file for each domain, sorted by id.
+"""Documents of many packages -> one file per domain, sorted by id.
 
-Texts go to a spool on disk as they come. What is held in memory is a place (id, file, start, size) for each document:
-about 250 bytes; and one document.
+Texts are written to spool files on disk. Memory: one document, and (id, file, start, size) of every document, about
+250 bytes each.
 """
 
 import hashlib
@@ -23,37 +23,37 @@ LEVEL = 9
 
 @dataclass(frozen=True)
 class Spooled:
-    """The documents of a source: their texts behind each other in a file, and where each lies."""
+    """The documents of a source: a file of concatenated texts and the position of each."""
 
     source: Source
     path: Path
-    places: dict[str, tuple[int, int]]  # id -> first byte, number of bytes
+    spans: dict[str, tuple[int, int]]  # id -> first byte, number of bytes
 
     def facts(self) -> SourceFacts:
-        n_bytes = sum(size for _, size in self.places.values())
+        n_bytes = sum(size for _, size in self.spans.values())
         return SourceFacts(
-            documents=len(self.places), text_bytes=n_bytes, license=self.source.license, kind=self.source.kind
+            documents=len(self.spans), text_bytes=n_bytes, license=self.source.license, kind=self.source.kind
         )
 
 
 def spool(source: Source, package: Path, path: Path, min_chars: int) -> Spooled:
-    """Write the texts of a source's documents to `path`. Where a package has a path twice, the later one counts.
+    """Write the texts of a source's documents to `path`. If a package contains a path twice, the later file is used.
 
     Raises:
-        PackageError: the package can't be read, or holds no document.
+        PackageError: the package can't be read, or contains no document.
     """
-    places = {}
+    spans = {}
     start = 0
     with open(path, "wb") as out:
         for name, text in documents(source, package):
             if len(text) >= min_chars:
                 raw = text.encode("utf-8", "replace")
                 out.write(raw)
-                places[f"{source.domain}/{source.package.name}/{name}"] = (start, len(raw))
+                spans[f"{source.domain}/{source.package.name}/{name}"] = (start, len(raw))
                 start += len(raw)
-    if not places:
-        raise PackageError(f"{package.name}: no document found in it; its layout must have changed")
-    return Spooled(source, path, places)
+    if not spans:
+        raise PackageError(f"{package.name}: contains no document; the layout of the package must have changed")
+    return Spooled(source, path, spans)
 
 
 def documents(source: Source, package: Path) -> Iterator[tuple[str, str]]:
@@ -61,14 +61,14 @@ def documents(source: Source, package: Path) -> Iterator[tuple[str, str]]:
         yield from source.extract(members(package))
     except PackageError:
         raise
-    except Exception as error:  # whatever a damaged or changed package makes of a reader, it is the package's fault
+    except Exception as error:  # a damaged or changed package can raise anything in a reader
         raise PackageError(f"{package.name}: can't be read ({type(error).__name__}: {error})") from error
 
 
 def choose(sizes: dict[str, int], max_bytes: int, seed: int) -> set[str]:
-    """The ids that stay under a limit of bytes (0: all): in the order of a keyed hash, each that still fits.
+    """The ids to keep under a limit of bytes (0: no limit): in the order of a keyed hash, each one that still fits.
 
-    Neither the order of `sizes` nor what else the corpus holds can show in that order.
+    That order does not depend on the order of `sizes` or on other documents.
     """
     if not max_bytes or sum(sizes.values()) <= max_bytes:
         return set(sizes)
@@ -82,16 +82,16 @@ def choose(sizes: dict[str, int], max_bytes: int, seed: int) -> set[str]:
 
 
 def write_domain(path: Path, spooled: Iterable[Spooled], max_bytes: int, seed: int) -> DomainFacts:
-    """The domain's documents as JSON lines under zstd, sorted by id; those that `choose` keeps."""
-    found = {name: (item, *place) for item in spooled for name, place in item.places.items()}
-    kept = choose({name: size for name, (_, _, size) in found.items()}, max_bytes, seed)
+    """Write the documents that `choose` keeps as JSON lines under zstd, sorted by id."""
+    spans = {name: (item, *span) for item in spooled for name, span in item.spans.items()}
+    kept = choose({name: size for name, (_, _, size) in spans.items()}, max_bytes, seed)
     digest = hashlib.sha256()
     n_lines_bytes = n_text_bytes = 0
     part = path.with_name(f".{path.name}")
-    streams = {item.path: open(item.path, "rb") for item, _, _ in found.values()}  # noqa: SIM115 closed below
+    streams = {item.path: open(item.path, "rb") for item, _, _ in spans.values()}  # noqa: SIM115 closed below
     with open(part, "wb") as raw, zstandard.ZstdCompressor(level=LEVEL).stream_writer(raw) as out:
         for name in sorted(kept):
-            item, start, size = found[name]
+            item, start, size = spans[name]
             streams[item.path].seek(start)
             text = streams[item.path].read(size).decode()
             line = as_line(name, text, item.source)

@@ -1,7 +1,7 @@
-"""What the default corpus is made of: which documents of which package go to which domain, under which license.
+"""The sources of the default corpus: package, documents to extract, domain and license of each.
 
-Each domain stands in for one of SlimPajama's. A license is what the package's own copyright file or metadata says of the
-whole package, as an SPDX expression where there is one.
+Each domain substitutes for one of SlimPajama's. Licenses are those that the package's copyright file or metadata states
+for the package as a unit, as SPDX expressions where one exists.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pipelines.gather.formats import dictd, factbook, r_character_vectors, summa
 from pipelines.gather.questions import mail_threads, numbered_questions, perl_questions, python_questions
 
 KINDS = ("pd", "permissive", "sharealike", "copyleft", "contested")  # public domain first
-FREE = KINDS[:-1]  # contested: whoever packed it may not have been asked to
+FREE = KINDS[:-1]  # contested: the authors may not have agreed to the license that the package states
 DOC = "usr/share/doc"
 HELP = "usr/share/libreoffice/help/en-US/text"
 VIGNETTES = plain_files("*.Rnw", "*.rnw", "*.Rtex", "*.snw", "*/doc/*.tex", "*/Sources/*.tex")
@@ -32,7 +32,7 @@ class Source:
 
     @property
     def label(self) -> str:
-        """Its name where a package may stand in several domains."""
+        """A unique name: one package can be a source of several domains."""
         return f"{self.domain}/{self.key}"
 
 
@@ -49,7 +49,7 @@ def npm(domain: str, name: str, license: str, kind: str, extract: Extract, versi
 
 
 # fmt: off
-COMMONCRAWL = [  # pages of documentation web sites as they are, menus and all
+COMMONCRAWL = [  # pages of documentation web sites, including menus
     deb("commoncrawl", "sqlite3-doc", "blessing", "pd", html_pages(f"{DOC}/sqlite3/*.html", skip=["*/lang_select.html"])),
     deb("commoncrawl", "apache2-doc", "Apache-2.0", "permissive", html_pages(f"{DOC}/apache2-doc/manual/en/*.html")),
     deb("commoncrawl", "postgresql-doc-15", "PostgreSQL", "permissive", html_pages(f"{DOC}/postgresql-doc-15/html/*.html")),
@@ -59,7 +59,7 @@ COMMONCRAWL = [  # pages of documentation web sites as they are, menus and all
     deb("commoncrawl", "llvm-14-doc", "Apache-2.0 WITH LLVM-exception", "permissive", html_pages(f"{DOC}/llvm-14-doc/html/*.html")),
 ]
 
-C4 = [  # pages of other sites by C4's rules
+C4 = [  # pages of other web sites, filtered by C4's rules
     deb("c4", "libreoffice-help-en-us", "MPL-2.0", "permissive", c4_pages(f"{HELP}/*.html")),
     deb("c4", "python3.11-doc", "PSF-2.0", "permissive", c4_pages(f"{DOC}/python3.11/html/*.html", skip=["*genindex*", "*/contents.html", "*/faq/*"])),
     deb("c4", "postfix-doc", "IPL-1.0 OR EPL-2.0", "permissive", c4_pages(f"{DOC}/postfix/html/*.html")),
@@ -75,11 +75,11 @@ LIBRARIES = {  # pure wheels
     "BSD-3-Clause": "celery dask django networkx sympy",
     "MIT": "mypy sqlalchemy twisted",
 }
-GITHUB = [  # single source files
+GITHUB = [  # source files
     *(pypi("github", name, licensed, "permissive", source_code()) for licensed, names in LIBRARIES.items() for name in names.split()),
     npm("github", "typescript", "Apache-2.0", "permissive", source_code("package/lib/*.js", "package/lib/lib*.d.ts", skip=["*/lib/*/*", "*tsserverlibrary*"]), version="5.9.3"),
     npm("github", "three", "MIT", "permissive", source_code("package/src/*", "package/examples/jsm/*", "package/build/three.cjs")),
-    deb("github", "golang-1.19-src", "BSD-3-Clause", "permissive", source_code(skip=["*/testdata/*", "*/go-1.19/test/*"])),  # bug257.go alone: 3 M tokens
+    deb("github", "golang-1.19-src", "BSD-3-Clause", "permissive", source_code(skip=["*/testdata/*", "*/go-1.19/test/*"])),  # bug257.go alone has 3 million tokens
     deb("github", "rust-src", "MIT OR Apache-2.0", "permissive", source_code("*/library/*", suffixes=["rs", "md"])),
 ]
 
@@ -99,7 +99,7 @@ BOOK = [
     deb("book", "debian-reference-en", "GPL-2.0-or-later", "copyleft", plain_files("usr/share/debian-reference/debian-reference.en.txt.gz")),
 ]
 
-PAPERS = [  # LaTeX of statistics: R vignettes, many of them journal articles; licenses from each DESCRIPTION
+PAPERS = [  # LaTeX on statistics: R vignettes, many of them journal articles; licenses from each DESCRIPTION
     ("GPL-2.0-or-later", "copyleft", "cran-actuar cran-car cran-desolve cran-effects cran-flexmix cran-gmm cran-gstat cran-lme4 cran-matrix cran-maxlik cran-network cran-robustbase cran-sp cran-spacetime cran-spatstat cran-xts"),
     ("GPL-2.0-only OR GPL-3.0-only", "copyleft", "cran-aer cran-e1071 cran-formula cran-lmtest cran-psychotools cran-psychotree cran-sandwich cran-strucchange cran-zoo"),
     ("GPL-2.0-only", "copyleft", "cran-clue cran-coin cran-kernlab cran-multcomp cran-mvtnorm cran-party cran-pscl cran-surveillance cran-vcd cran-vegan"),

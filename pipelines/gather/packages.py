@@ -1,8 +1,8 @@
-"""What lies in a package file: .deb, .whl and .tgz, read as streams.
+"""The members of package files (.deb, .whl, .tgz), read as streams.
 
-Nothing is unpacked to disk, nothing of a package is run, and a path inside a package is never one outside it. A package
-that unfolds into more than MAX_PACKAGE_BYTES is refused where it passes that, a member over MAX_MEMBER_BYTES before it
-is read. A tarball is never whole in memory: one member is, while it is read.
+Nothing is unpacked to disk, no code of a package is run, and paths of members are used only as names. Reading stops
+with an error when a package exceeds MAX_PACKAGE_BYTES uncompressed; a member over MAX_MEMBER_BYTES is refused before
+it is read. Only one member at a time is in memory.
 """
 
 import gzip
@@ -24,24 +24,24 @@ AR_MAGIC = b"!<arch>\n"
 
 
 class PackageError(Exception):
-    """The package is not what its name says, or holds more than anyone would put there."""
+    """The package has another format than its name says, lacks its documents, or exceeds a size limit."""
 
 
 class Member(NamedTuple):
     """A file in a package."""
 
     path: str
-    read: Callable[[], bytes]  # only until the next member is taken
+    read: Callable[[], bytes]  # valid until the next member is yielded
 
 
 class Readable(Protocol):
-    """All that decompressors and tarfile ask for when they read a stream; their signatures ask for more."""
+    """The part of a stream that decompressors and tarfile use when they read; their signatures require more."""
 
     def read(self, size: int = -1, /) -> bytes: ...
 
 
 class Window:
-    """The `size` bytes of a file from where it stands."""
+    """The next `size` bytes of a stream."""
 
     def __init__(self, stream: Readable, size: int):
         self.stream = stream
@@ -54,7 +54,7 @@ class Window:
 
 
 class Bounded:
-    """A stream that breaks off with an error once it has given more than `limit` bytes."""
+    """A stream that raises PackageError once more than `limit` bytes were read."""
 
     def __init__(self, stream: Readable, limit: int, name: str):
         self.stream = stream
@@ -65,15 +65,15 @@ class Bounded:
         block = self.stream.read(size)
         self.left -= len(block)
         if self.left < 0:
-            raise PackageError(f"{self.name}: unfolds into more than {self.limit:,} bytes")
+            raise PackageError(f"{self.name}: more than {self.limit:,} bytes uncompressed")
         return block
 
 
 def members(path: Path) -> Iterator[Member]:
-    """The files of a package in the order in which they lie there.
+    """The files of a package, in the order of the archive.
 
     Raises:
-        PackageError: it is no such package, or it holds more than a package may.
+        PackageError: the file is not such a package, or exceeds a size limit.
     """
     if path.suffix == ".whl":
         yield from zip_members(path)
@@ -84,7 +84,7 @@ def members(path: Path) -> Iterator[Member]:
 
 
 def deb_data(raw: BinaryIO, name: str) -> Readable:
-    """The data tarball of a Debian package, decompressed as it is read. The package is an `ar` archive around it."""
+    """The data tarball in a Debian package, an `ar` archive; decompressed while it is read."""
     if raw.read(8) != AR_MAGIC:
         raise PackageError(f"{name}: not a Debian package")
     while len(header := raw.read(60)) == 60:
@@ -93,7 +93,7 @@ def deb_data(raw: BinaryIO, name: str) -> Readable:
         if member.startswith("data.tar"):
             return decompressed(Window(raw, size), member.removeprefix("data.tar"), name)
         raw.seek(size + size % 2, io.SEEK_CUR)
-    raise PackageError(f"{name}: no data archive in it")
+    raise PackageError(f"{name}: contains no data archive")
 
 
 def decompressed(stream: Any, suffix: str, name: str) -> Readable:
@@ -106,7 +106,7 @@ def decompressed(stream: Any, suffix: str, name: str) -> Readable:
             return gzip.GzipFile(fileobj=stream)
         case "":
             return stream
-    raise PackageError(f"{name}: the data archive ends in {suffix!r}, which is none of .xz, .zst, .gz")
+    raise PackageError(f"{name}: the data archive ends in {suffix!r}; only .xz, .zst and .gz are supported")
 
 
 def tar_members(stream: Any, name: str) -> Iterator[Member]:
@@ -119,16 +119,16 @@ def tar_members(stream: Any, name: str) -> Iterator[Member]:
 def read_tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo, name: str) -> bytes:
     check_size(info.size, info.name, name)
     stream = tar.extractfile(info)
-    assert stream is not None  # it is a regular file
+    assert stream is not None  # members are regular files
     return stream.read()
 
 
 def zip_members(path: Path) -> Iterator[Member]:
     with zipfile.ZipFile(path) as archive:
-        found = archive.infolist()
-        if sum(info.file_size for info in found) > MAX_PACKAGE_BYTES:  # it gives no more of a member than it declares
-            raise PackageError(f"{path.name}: unfolds into more than {MAX_PACKAGE_BYTES:,} bytes")
-        for info in found:
+        infos = archive.infolist()
+        if sum(info.file_size for info in infos) > MAX_PACKAGE_BYTES:  # zipfile reads no more than the declared size
+            raise PackageError(f"{path.name}: more than {MAX_PACKAGE_BYTES:,} bytes uncompressed")
+        for info in infos:
             if not info.is_dir():
                 yield Member(plain(info.filename), partial(read_zip_member, archive, info, path.name))
 
@@ -140,30 +140,30 @@ def read_zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) 
 
 def check_size(size: int, member: str, name: str) -> None:
     if size > MAX_MEMBER_BYTES:
-        raise PackageError(f"{name}: {plain(member)} holds {size:,} bytes, more than {MAX_MEMBER_BYTES:,}")
+        raise PackageError(f"{name}: {plain(member)} has {size:,} bytes, more than the limit of {MAX_MEMBER_BYTES:,}")
 
 
 def plain(path: str) -> str:
-    """A member's path as an id can hold it."""
+    """A member's path for use in an id: valid UTF-8, without a leading ./."""
     return path.removeprefix("./").encode("utf-8", "replace").decode()
 
 
 def gunzip(raw: bytes) -> bytes:
-    """A gzipped member's content."""
+    """The content of a gzip-compressed member."""
     with gzip.GzipFile(fileobj=io.BytesIO(raw)) as stream:
-        return at_most(stream.read(MAX_MEMBER_BYTES + 1))
+        return bounded(stream.read(MAX_MEMBER_BYTES + 1))
 
 
 def inflate(raw: bytes) -> tuple[bytes, int]:
-    """The zlib stream at the start of `raw`, and how many of the bytes it takes."""
+    """The content of the zlib stream at the start of `raw`, and its compressed size in bytes."""
     stream = zlib.decompressobj()
-    content = at_most(stream.decompress(raw, MAX_MEMBER_BYTES + 1))
+    content = bounded(stream.decompress(raw, MAX_MEMBER_BYTES + 1))
     if not stream.eof:
-        raise PackageError("a zlib stream in it is cut short")
+        raise PackageError("a zlib stream in the package is truncated")
     return content, len(raw) - len(stream.unused_data)
 
 
-def at_most(content: bytes) -> bytes:
+def bounded(content: bytes) -> bytes:
     if len(content) > MAX_MEMBER_BYTES:
-        raise PackageError(f"a compressed file in it unfolds into more than {MAX_MEMBER_BYTES:,} bytes")
+        raise PackageError(f"a compressed file in the package has more than {MAX_MEMBER_BYTES:,} bytes uncompressed")
     return content

@@ -1,4 +1,4 @@
-"""Package members -> documents, where a document is a question with its answers, or a thread of mails."""
+"""Package members -> documents, one per question with its answers, or per thread of a mailing list."""
 
 import email
 import email.policy
@@ -12,12 +12,12 @@ from pipelines.gather.extractors import Documents, Extract, file_of, matcher
 from pipelines.gather.packages import Member
 
 
-def asked(question: str, answer: str) -> str:
+def question_and_answer(question: str, answer: str) -> str:
     return squeeze(f"Q: {question}\n\nA: {answer}")
 
 
 def perl_questions(members: Iterable[Member]) -> Documents:
-    """The Perl FAQ, in POD: a question is a head2."""
+    """The Perl FAQ in POD: every head2 is a question."""
     for member in members:
         if re.search(r"/pod/perlfaq[1-9]\.pod$", member.path):
             parts = re.split(r"^=head2 ", decode(member.read()), flags=re.MULTILINE)[1:]
@@ -26,16 +26,16 @@ def perl_questions(members: Iterable[Member]) -> Documents:
                 question, _, answer = text.partition("\n")
                 answer = re.sub(r"^=\w+.*\n", "", answer, flags=re.MULTILINE)
                 answer = re.sub(r"[A-Z]<{1,3}\s?(.*?)\s?>{1,3}", r"\1", answer)  # C<code>, L<<link>>
-                yield f"{member.path}#{n:03d}", asked(question, answer)
+                yield f"{member.path}#{n:03d}", question_and_answer(question, answer)
 
 
 def python_questions(members: Iterable[Member]) -> Documents:
-    """The FAQ pages of the Python manual, in reStructuredText: a question is an underlined title that ends in `?`."""
+    """The FAQ pages of the Python manual in reStructuredText: every underlined title that ends in `?` is a question."""
     for member in members:
         if re.search(r"/_sources/faq/\w+\.rst\.txt$", member.path):
             parts = re.split(r"^(\S.*\?)\n[-=~^]{4,}\n", decode(member.read()), flags=re.MULTILINE)
             for n, (question, answer) in enumerate(zip(parts[1::2], parts[2::2], strict=True)):
-                yield f"{member.path}#{n:03d}", asked(question, answer)
+                yield f"{member.path}#{n:03d}", question_and_answer(question, answer)
 
 
 def each_numbered_question(members: Iterable[Member], pattern: str) -> Documents:
@@ -45,11 +45,11 @@ def each_numbered_question(members: Iterable[Member], pattern: str) -> Documents
             text = decode(raw).replace("\xa0", " ")
             parts = re.split(r"^(\d+\.\d+\. .+(?:\n.+)*)\n\n", text, flags=re.MULTILINE)
             for n, (question, answer) in enumerate(zip(parts[1::2], parts[2::2], strict=True)):
-                yield f"{path}#{n:03d}", asked(question, answer)
+                yield f"{path}#{n:03d}", question_and_answer(question, answer)
 
 
 def numbered_questions(pattern: str) -> Extract:
-    """A FAQ in plain text whose questions stand as `7.2. How ...?`."""
+    """A FAQ in plain text with questions of the form `7.2. How ...?`."""
     return partial(each_numbered_question, pattern=pattern)
 
 
@@ -77,5 +77,5 @@ def topic_of(subject: str) -> str:
 
 
 def mail_threads(pattern: str) -> Extract:
-    """Mails of a list, joined into threads by their subjects; addresses are masked, names are not."""
+    """Mails of a mailing list, joined into threads by subject. Addresses are masked, names are not."""
     return partial(each_thread, pattern=pattern)

@@ -1,7 +1,7 @@
-"""Package files from the registries that this machine is set up for, by their own clients: apt-get, pip and npm.
+"""Package files from the registries that this machine is configured for, fetched by apt-get, pip and npm.
 
-Nothing is installed and nothing of a package is run: pip is asked for pure wheels only (a source distribution would run
-its build), npm to ignore scripts. The clients find registries, proxies and keys where the system's settings name them.
+Nothing is installed and no code of a package is run: pip fetches only pure wheels (a source distribution would run its
+build), npm ignores scripts. The clients take registries, proxies and keys from the system's configuration.
 """
 
 import importlib.util
@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-MAX_SECONDS = 1800  # for one package
-APT_EXTRAS = (  # lists that other programs add to those of the packages
+MAX_SECONDS = 1800  # per package
+APT_EXTRAS = (  # index files that other programs add to the package lists
     "CNF", "Contents-deb", "DEP-11", "DEP-11-icons-small", "DEP-11-icons", "DEP-11-icons-large", "DEP-11-icons-hidpi",
 )  # fmt: skip
 URL = re.compile(r"\w+://\S+")
@@ -25,15 +25,15 @@ HOST = re.compile(
 
 
 class FetchError(Exception):
-    """A package could not be fetched; another try may do it."""
+    """A package could not be fetched; a retry may succeed."""
 
-    def __init__(self, message: str, said: str = ""):
+    def __init__(self, message: str, stderr: str = ""):
         super().__init__(message)
-        self.said = said  # all that the client said; not for others' eyes
+        self.stderr = stderr  # complete output of the client; it may name hosts, so it is never printed
 
 
-class Gone(Exception):  # noqa: N818 a finding, not a fault
-    """The registry doesn't have what is wanted, or has something else under its name; another try changes nothing."""
+class Gone(Exception):  # noqa: N818 a result, not a fault
+    """The registry does not have the package or version, or has another file under its name; a retry cannot succeed."""
 
 
 class Registry(Protocol):
@@ -41,31 +41,31 @@ class Registry(Protocol):
     def tools(self) -> tuple[str, ...]: ...  # the programs that it needs on PATH
 
     def prepare(self, names: list[str]) -> None:
-        """What is done once in a run, before these packages are fetched.
+        """Prepare to fetch these packages; called once per run.
 
         Raises:
-            FetchError: not all of it could be done. Fetching may work all the same.
+            FetchError: the preparation is incomplete. Fetching may still succeed.
         """
         ...
 
     def fetch(self, name: str, version: str, folder: Path) -> Path:
-        """The package file in `folder`, whole; the newest version if `version` is empty.
+        """The complete package file in `folder`; the newest version if `version` is empty.
 
         Raises:
-            Gone: there is no such version.
-            FetchError: it did not come.
+            Gone: the registry does not have this version.
+            FetchError: the download failed.
         """
         ...
 
 
 class Apt:
-    """Debian packages, with package lists of our own: no root needed, and the system's lists stay as they are."""
+    """Debian packages, with separate package lists: needs no root and does not change the system's lists."""
 
     tools = ("apt-get", "apt-cache")
 
     def __init__(self, state: Path):
         self.state = state.absolute()
-        self.offered: dict[str, set[str]] = {}
+        self.available: dict[str, set[str]] = {}  # package -> versions
         self.newest: dict[str, str] = {}
 
     def prepare(self, names: list[str]) -> None:
@@ -74,27 +74,27 @@ class Apt:
         (self.state / "status").touch()
         (self.state / "apt.conf").write_text(apt_settings(self.state))
         try:
-            self.ask("apt-get", "update", "-q")
-        finally:  # often one source of many fails: the others' lists are there
-            every = versions(self.ask("apt-cache", "show", *names, must_find=False))
-            candidates = versions(self.ask("apt-cache", "show", "--no-all-versions", *names, must_find=False))
-            self.offered = {name: set(found) for name, found in every.items()}
-            self.newest = {name: found[0] for name, found in candidates.items()}
+            self.run("apt-get", "update", "-q")
+        finally:  # often one of many sources fails; the lists of the others are usable
+            every = versions(self.run("apt-cache", "show", *names, check=False))
+            candidates = versions(self.run("apt-cache", "show", "--no-all-versions", *names, check=False))
+            self.available = {name: set(of_package) for name, of_package in every.items()}
+            self.newest = {name: of_package[0] for name, of_package in candidates.items()}
 
-    def ask(self, tool: str, *arguments: str, folder: Path | None = None, must_find: bool = True) -> str:
+    def run(self, tool: str, *arguments: str, folder: Path | None = None, check: bool = True) -> str:
         settings = self.state / "apt.conf"
-        return run([tool, "-c", str(settings), *arguments], folder or self.state, must_find)
+        return run([tool, "-c", str(settings), *arguments], folder or self.state, check)
 
     def fetch(self, name: str, version: str, folder: Path) -> Path:
         if name not in self.newest:
-            raise Gone("the package lists of this machine don't have it")
-        if version and version not in self.offered[name]:
-            raise Gone(f"version {version} is no longer there")
-        wanted = version or self.newest[name]
-        prefix = f"{name}_{wanted.replace(':', '%3a')}_"
+            raise Gone("the package is not in the package lists of this machine")
+        if version and version not in self.available[name]:
+            raise Gone(f"version {version} is no longer available")
+        version = version or self.newest[name]
+        prefix = f"{name}_{version.replace(':', '%3a')}_"
         for other in [path for path in folder.iterdir() if not path.name.startswith(prefix)]:
             other.unlink()
-        self.ask("apt-get", "download", "-q", f"{name}={wanted}", folder=folder)  # goes on where a killed one stopped
+        self.run("apt-get", "download", "-q", f"{name}={version}", folder=folder)  # resumes an interrupted download
         return only_file(folder)
 
 
@@ -105,19 +105,19 @@ class Pip:
         pass
 
     def fetch(self, name: str, version: str, folder: Path) -> Path:
-        empty(folder)
-        wanted = f"{name}=={version}" if version else name
+        make_empty(folder)
+        requirement = f"{name}=={version}" if version else name
         wheels = ["--only-binary", ":all:", "--platform", "any", "--implementation", "py", "--abi", "none"]
         quiet = ["-q", "--no-deps", "--no-cache-dir", "--ignore-requires-python", "--disable-pip-version-check"]
         pip = [sys.executable, "-m", "pip"] if has_pip() else ["pip"]
-        quiet += ["--retries", "1"]  # each of our own tries
+        quiet += ["--retries", "1"]  # within each of our tries
         try:
-            run([*pip, "download", *quiet, *wheels, "-d", ".", wanted], folder)
+            run([*pip, "download", *quiet, *wheels, "-d", ".", requirement], folder)
         except FetchError as error:
-            if "versions: none" in error.said:
-                raise FetchError(f"the index can't be reached, or it has no pure wheel of {name}") from error
-            if "No matching distribution" in error.said:
-                raise Gone(f"no pure wheel of {wanted} is there") from error
+            if "versions: none" in error.stderr:
+                raise FetchError(f"the index can't be reached, or has no pure wheel of {name}") from error
+            if "No matching distribution" in error.stderr:
+                raise Gone(f"the index has no pure wheel of {requirement}") from error
             raise
         return only_file(folder)
 
@@ -129,50 +129,50 @@ class Npm:
         pass
 
     def fetch(self, name: str, version: str, folder: Path) -> Path:
-        empty(folder)
-        wanted = f"{name}@{version}" if version else name
+        make_empty(folder)
+        package = f"{name}@{version}" if version else name
         cache = folder / "cache"
         try:
             quiet = ["--loglevel=error", "--logs-max=0", "--fetch-retries=0", "--ignore-scripts", f"--cache={cache}"]
-            run(["npm", "pack", *quiet, wanted], folder)
+            run(["npm", "pack", *quiet, package], folder)
         except FetchError as error:
-            if re.search(r"\b(ETARGET|E404)\b", error.said):
-                raise Gone(f"no {wanted} is there") from error
+            if re.search(r"\b(ETARGET|E404)\b", error.stderr):
+                raise Gone(f"the registry has no {package}") from error
             raise
         finally:
             shutil.rmtree(cache, ignore_errors=True)
         return only_file(folder)
 
 
-def registries(cache: Path) -> dict[str, Registry]:
+def registry_clients(cache: Path) -> dict[str, Registry]:
     return {"deb": Apt(cache / ".apt"), "npm": Npm(), "pypi": Pip()}
 
 
 def missing_tool(registry: Registry) -> str:
-    """The first program that the registry needs and this machine lacks; empty if none."""
+    """The first program that the registry needs and that is not on PATH; empty if none."""
     return next((tool for tool in registry.tools if not (tool == "pip" and has_pip()) and not shutil.which(tool)), "")
 
 
 def has_pip() -> bool:
-    """Whether this Python brings its own, which need not be on PATH."""
+    """Whether this Python has a pip module; then pip need not be on PATH."""
     return importlib.util.find_spec("pip") is not None
 
 
 def apt_settings(state: Path) -> str:
-    """Read after the system's own: what we change for lists and cache of our own, and for the same files everywhere."""
+    """Settings that apt reads after the system's own: separate lists and cache, and the same files on every machine."""
     return "\n".join(
         [
-            "#clear APT::Update::Pre-Invoke;",  # the system's hooks tidy the system's cache
+            "#clear APT::Update::Pre-Invoke;",  # the system's hooks clean the system's cache
             "#clear APT::Update::Post-Invoke;",
             "#clear APT::Update::Post-Invoke-Success;",
             "#clear Acquire::IndexTargets::deb-src;",  # package lists only
             *(f"#clear Acquire::IndexTargets::deb::{kind};" for kind in APT_EXTRAS),
             'Acquire::Languages "none";',
-            'APT::Update::Error-Mode "any";',  # lists that did not come are an error, not a warning
-            "#clear APT::Architectures;",  # a locked file is of one architecture; text is the same in all
+            'APT::Update::Error-Mode "any";',  # a list that fails to download is an error, not a warning
+            "#clear APT::Architectures;",  # locked files are of one architecture; the texts are the same in all
             'APT::Architecture "amd64";',
             'APT::Architectures { "amd64"; };',
-            'APT::Sandbox::User "root";',  # as root: it need not hand our folder to another user
+            'APT::Sandbox::User "root";',  # if run as root, apt does not switch to a user without access to the folder
             f'Dir::State "{state}";',
             f'Dir::State::status "{state}/status";',
             f'Dir::Cache "{state}/cache";',
@@ -184,17 +184,17 @@ def apt_settings(state: Path) -> str:
 
 
 def versions(records: str) -> dict[str, list[str]]:
-    """Package -> its versions, out of what `apt-cache show` prints."""
-    found: dict[str, list[str]] = {}
+    """Package -> versions, from the output of `apt-cache show`."""
+    by_package: dict[str, list[str]] = {}
     for record in records.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in record.splitlines() if re.match(r"(Package|Version): ", line))
         if len(fields) == 2:
-            found.setdefault(fields["Package"], []).append(fields["Version"])
-    return found
+            by_package.setdefault(fields["Package"], []).append(fields["Version"])
+    return by_package
 
 
 def version_of(registry: str, name: str, file: str) -> str:
-    """The version in a package file's name, which all three registries put there."""
+    """The version in a package file's name; the names of all three registries contain it."""
     if registry == "deb":
         return file.split("_")[1].replace("%3a", ":")
     if registry == "pypi":
@@ -202,39 +202,39 @@ def version_of(registry: str, name: str, file: str) -> str:
     return file.removesuffix(".tgz").removeprefix(name.removeprefix("@").replace("/", "-") + "-")
 
 
-def run(command: list[str], folder: Path, must_find: bool = True) -> str:
-    """What a client prints.
+def run(command: list[str], folder: Path, check: bool = True) -> str:
+    """The standard output of a client.
 
     Raises:
-        FetchError: it failed.
+        FetchError: the client could not be run, or failed and `check` is true.
     """
     environment: Mapping[str, str] = {**os.environ, "LC_ALL": "C"}
     try:
-        done = subprocess.run(  # noqa: S603 a client by name, and package names out of our own table
+        completed = subprocess.run(  # noqa: S603 a client by name, and package names from the catalogue
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False,
             timeout=MAX_SECONDS,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise FetchError(unaddressed(f"{Path(command[0]).name} could not be run to its end: {error}")) from error
-    if done.returncode and must_find:
-        said = done.stderr.decode(errors="replace")
-        raise FetchError(first_error(said) or f"exit status {done.returncode}", said)
-    return done.stdout.decode(errors="replace")
+        raise FetchError(without_hosts(f"{Path(command[0]).name} did not complete: {error}")) from error
+    if completed.returncode and check:
+        stderr = completed.stderr.decode(errors="replace")
+        raise FetchError(first_error(stderr) or f"exit status {completed.returncode}", stderr)
+    return completed.stdout.decode(errors="replace")
 
 
-def first_error(said: str) -> str:
-    """The first line that a client calls an error, cut at 200 characters and without addresses."""
-    lines = [line for line in said.splitlines() if re.match(r"(E: |ERROR|npm (error|ERR!) )", line)]
-    telling = [line for line in lines if not re.match(r"npm (error|ERR!) (code|errno|syscall) ", line)]
-    return unaddressed((telling or lines or said.strip().splitlines()[-1:] or [""])[0])[:200]
+def first_error(stderr: str) -> str:
+    """The first line that a client marks as an error, or else its last line; at most 200 characters, without hosts."""
+    lines = [line for line in stderr.splitlines() if re.match(r"(E: |ERROR|npm (error|ERR!) )", line)]
+    informative = [line for line in lines if not re.match(r"npm (error|ERR!) (code|errno|syscall) ", line)]
+    return without_hosts((informative or lines or stderr.strip().splitlines()[-1:] or [""])[0])[:200]
 
 
-def unaddressed(text: str) -> str:
-    """Without URLs and host names: which registry a machine uses is nobody else's business."""
+def without_hosts(text: str) -> str:
+    """The text without URLs and host names, so that manifests do not reveal which registry a machine uses."""
     return HOST.sub("HOST", URL.sub("URL", text))
 
 
-def empty(folder: Path) -> None:
+def make_empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
 
@@ -242,5 +242,5 @@ def empty(folder: Path) -> None:
 def only_file(folder: Path) -> Path:
     files = sorted(path for path in folder.iterdir() if path.is_file())
     if len(files) != 1:
-        raise FetchError(f"the client left {len(files)} files where one was wanted")
+        raise FetchError(f"the client left {len(files)} files instead of one")
     return files[0]

@@ -1,15 +1,16 @@
-"""Raw files -> DOCUMENTS and REJECTED: a shard of each for every stretch of about 32 MB of raw records.
+"""Raw files -> DOCUMENTS and REJECTED: one shard of each for about 32 MB of raw records.
 
-A group is one large file, or small ones together; a Beam element is a group. It is read once from end to end and cut into
-chunks at records chosen by their own hash (see chunks.py), and each chunk is parsed and written unless the very same
-chunk was before. So one record put into a huge file costs the reading of the file, and the parsing of one chunk.
+A group is one large file or several small ones, and one Beam element. A worker reads a group once, from start to end,
+and cuts it into chunks at records chosen by their own hash (see cutting.py). A chunk is parsed and written only if the
+same chunk was not ingested before. Inserting one record into a huge file therefore costs reading the file and parsing
+one chunk.
 
 Records in = rows of DOCUMENTS + rows of REJECTED, for each pair of shards.
 
-Memory of a worker: the raw records of one chunk and of what follows it up to the next cut, together at most
-`largest_bytes` and one record; with them one piece (documents.PIECE_BYTES) as Python and as Arrow, and what a block of the
-file unpacks to, a megabyte or, of a file that unpacks to a thousand times its size, 34. In sum less than three times
-`largest_bytes` or `max_record_bytes`, whichever is more: 140 MB measured at 48.
+Memory of a worker: the raw records of one chunk and of those after it up to the next cut, together at most
+`largest_bytes` and one record; one piece (parsing.PIECE_BYTES) of them as Python and as Arrow objects; and one
+decompressed block of the file, 1 MB, or 34 MB at a compression ratio of a thousand. The total is less than three times
+`largest_bytes` or `max_record_bytes`, whichever is larger: 140 MB were measured at 48 MB.
 """
 
 import errno
@@ -23,11 +24,11 @@ import xxhash
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from pipelines.ingest.cutting import cut
-from pipelines.ingest.listing import check, find_files
+from pipelines.ingest.listing import check_schemas, find_files
 from pipelines.ingest.parsing import parse_pieces, rejected_pieces, size_of
 from pipelines.ingest.raw_hashes import with_hashes
 from pipelines.ingest.readers import READERS
-from pipelines.ingest.readers.record import Fault, File, Found, Record, hash_of
+from pipelines.ingest.readers.record import Fault, File, Parsed, Record, hash_of
 from pipelines.ingest.source import Source
 from pipelines.stage import Engine, over_each
 from pipelines.store import Shard, Store, name_of
@@ -35,22 +36,22 @@ from schemas.errors import StageError
 
 VERSION = 1  # raise when the same records would give other rows
 
-FILE_BYTES = 4096  # what a file costs beside its own bytes; groups are measured with it
+FILE_BYTES = 4096  # overhead of a file; counts towards the size of a group
 
 
 class Sizes(BaseModel):
-    """How raw input is cut. Part of the actions' names: other sizes are other shards."""
+    """How raw input is cut. Part of the actions' names: other sizes give other shards."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     smallest_bytes: PositiveInt = 16_000_000  # of the raw records of a shard; the last of a group may be smaller
-    largest_bytes: PositiveInt = 48_000_000  # only a single record is ever larger
-    small_file_bytes: NonNegativeInt = 4_000_000  # a smaller file shares its group
+    largest_bytes: PositiveInt = 48_000_000  # exceeded only by a single record
+    small_file_bytes: NonNegativeInt = 4_000_000  # smaller files share a group
 
 
 @dataclass(frozen=True)
 class Group:
-    """What one worker reads in one go. `name` is a hash of all that its shards depend on."""
+    """The files that one worker reads in one pass. `name` is a hash of everything that their shards depend on."""
 
     name: str
     source: Source
@@ -63,24 +64,24 @@ def run(
     engine: Engine,
     sizes: Sizes = Sizes(),  # noqa: B008 frozen
 ) -> tuple[list[Shard], list[Shard]]:
-    """DOCUMENTS and REJECTED, shard beside shard: in the recipe's order of sources, then of groups, then of chunks.
+    """Shards of DOCUMENTS and the shard of REJECTED for each, ordered by source as in the recipe, group and chunk.
 
     Raises:
-        RecipeError: a source names nothing that can be read.
+        RecipeError: a source has no readable file.
         StageError: a file changed while it was read.
     """
     groups = [group for source in sources for group in groups_of(source, sizes, engine)]
     spread = over_each(ingest_group, engine.store, sizes)
-    made = engine.each("ingest", groups, spread, n_shards=lambda todo: n_shards_of(todo, sizes))
-    shards = [shard for of_group in made for shard in of_group]
+    shards_by_group = engine.each("ingest", groups, spread, n_shards=lambda todo: n_shards_of(todo, sizes))
+    shards = [shard for group_shards in shards_by_group for shard in group_shards]
     return [s for s in shards if s.table == "DOCUMENTS"], [s for s in shards if s.table == "REJECTED"]
 
 
 def n_shards_of(groups: list[Group], sizes: Sizes) -> int:
-    """About how many actions: one a group, and one a chunk, taking what is packed to unpack to three times its size."""
+    """An estimate of the number of actions, one per group and chunk; compressed files count three times their size."""
     mean = (sizes.smallest_bytes + sizes.largest_bytes) // 2
-    packed = (".gz", ".zst", ".zstd", ".parquet", ".pq")
-    bytes_of = [sum(f.n_bytes * (3 if f.name.endswith(packed) else 1) for f in g.files) for g in groups]
+    compressed = (".gz", ".zst", ".zstd", ".parquet", ".pq")
+    bytes_of = [sum(f.n_bytes * (3 if f.name.endswith(compressed) else 1) for f in g.files) for g in groups]
     return sum(1 + max(1, round(n / mean)) for n in bytes_of)
 
 
@@ -88,17 +89,17 @@ def n_shards_of(groups: list[Group], sizes: Sizes) -> int:
 
 
 def groups_of(source: Source, sizes: Sizes, engine: Engine) -> list[Group]:
-    """The source's files in groups: the large ones by name, then the small ones in the order of a hash of their names."""
+    """The source's files in groups: each large file by itself, by name; then small files, by a hash of their names."""
     kind, files = find_files(source)
-    check(source, kind, files)
+    check_schemas(source, kind, files)
     files = with_hashes(files, engine)
-    large = [f.n_bytes >= sizes.small_file_bytes or kind == "hub" for f in files]
-    apart = [[f] for f, is_large in zip(files, large, strict=True) if is_large]
-    small = sorted((f for f, is_large in zip(files, large, strict=True) if not is_large), key=lambda f: name_hash(f, 0))
-    together = cut(
+    is_large = [f.n_bytes >= sizes.small_file_bytes or kind == "hub" for f in files]
+    large = [[f] for f, alone in zip(files, is_large, strict=True) if alone]
+    small = sorted((f for f, alone in zip(files, is_large, strict=True) if not alone), key=lambda f: name_hash(f, 0))
+    shared = cut(
         small, lambda f: f.n_bytes + FILE_BYTES, lambda f: name_hash(f, 1), sizes.smallest_bytes, sizes.largest_bytes
     )
-    return [group_of(source, kind, tuple(each), sizes) for each in (*apart, *together)]
+    return [group_of(source, kind, tuple(members), sizes) for members in (*large, *shared)]
 
 
 def name_hash(file: File, seed: int) -> int:
@@ -106,15 +107,14 @@ def name_hash(file: File, seed: int) -> int:
 
 
 def group_of(source: Source, kind: str, files: tuple[File, ...], sizes: Sizes) -> Group:
-    cutting = [sizes.smallest_bytes, sizes.largest_bytes]
-    held = [[file.name, file.hash, file.fault] for file in files]
-    return Group(name_of("ingest_group", VERSION, source.key(), kind, cutting, held), source, kind, files)
+    limits = [sizes.smallest_bytes, sizes.largest_bytes]
+    contents = [[file.name, file.hash, file.fault] for file in files]
+    return Group(name_of("ingest_group", VERSION, source.key(), kind, limits, contents), source, kind, files)
 
 
 def ingest_group(group: Group, store: Store, sizes: Sizes) -> int:
-    """Make a group's shards. Returns how many."""
-    wanted = group.source.wanted
-    parse = READERS[group.kind].parser(wanted)
+    """Make the shards of a group. Returns their number."""
+    parse = READERS[group.kind].parser(group.source.fields)
     chunks = cut(read_group(group), size_of, priority_of, sizes.smallest_bytes, sizes.largest_bytes)
     shards = [shard for chunk in chunks for shard in ingest_chunk(chunk, group, parse, store)]
     store.commit("ingest", group.name, shards)
@@ -126,10 +126,10 @@ def priority_of(record: Record) -> int:
 
 
 def read_group(group: Group) -> Iterator[Record]:
-    """Every raw record of the group's files.
+    """All raw records of the group's files.
 
     Raises:
-        StageError: a file is no longer what it was when its hash was taken.
+        StageError: a file can't be read, or changed after it was hashed.
     """
     reader = READERS[group.kind]
     for file in group.files:
@@ -137,43 +137,48 @@ def read_group(group: Group) -> Iterator[Record]:
             yield Record(file.name, 0, b"", Fault(*file.fault, None, hash_of(b"")))
             continue
         try:
-            unchanged(file)
-            yield from reader.records(file, group.source.wanted)
-            unchanged(file)
+            check_unchanged(file)
+            yield from reader.records(file, group.source.fields)
+            check_unchanged(file)
         except OSError as error:
-            found = errno.errorcode.get(error.errno or 0, type(error).__name__)
-            raise StageError(f"{file.path}: can't be read to its end ({found}); run the build again") from error
+            name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+            raise StageError(f"{file.path}: can't be read to its end ({name}); run the build again") from error
 
 
-def unchanged(file: File) -> None:
-    if not file.changed_ns:
-        return  # no file of this machine
-    found = Path(file.path).stat()
-    if (found.st_size, found.st_mtime_ns) != (file.n_bytes, file.changed_ns):
-        raise StageError(f"{file.path}: changed while it was read; run the build again when it is done")
+def check_unchanged(file: File) -> None:
+    """
+    Raises:
+        StageError: the file's size or mtime differ from those when it was hashed.
+    """
+    if not file.mtime_ns:
+        return
+    stat = Path(file.path).stat()
+    if (stat.st_size, stat.st_mtime_ns) != (file.n_bytes, file.mtime_ns):
+        raise StageError(f"{file.path}: changed while it was read; run the build again when the file is complete")
 
 
 # -- chunks
 
 
 def ingest_chunk(
-    records: list[Record], group: Group, parse: Callable[[bytes], Found], store: Store
+    records: list[Record], group: Group, parse: Callable[[bytes], Parsed], store: Store
 ) -> tuple[Shard, Shard]:
-    """A chunk's shard of DOCUMENTS and of REJECTED; parsed only where the very same chunk was not before."""
+    """A chunk's shards of DOCUMENTS and REJECTED. The chunk is parsed only if it was not ingested before."""
     name = name_of("ingest", VERSION, group.source.key(), group.kind, raw_hash(records))
-    came_from = (records[0].file, records[0].at)
-    there = store.find("ingest", name)
-    if there is None:
+    came_from = (records[0].file, records[0].offset)
+    shards = store.find("ingest", name)
+    if shards is None:
         unusable: list[tuple[int, str, str]] = []
         documents = store.write("DOCUMENTS", parse_pieces(records, group.source, parse, unusable), came_from)
-        refused = store.write("REJECTED", rejected_pieces(records, group.source, unusable), came_from)
-        there = store.commit("ingest", name, [documents, refused], documents.n_rows, sum(len(r.raw) for r in records))
-    documents, refused = there
-    return replace(documents, came_from=came_from), replace(refused, came_from=came_from)
+        rejected = store.write("REJECTED", rejected_pieces(records, group.source, unusable), came_from)
+        n_bytes = sum(len(r.raw) for r in records)
+        shards = store.commit("ingest", name, [documents, rejected], documents.n_rows, n_bytes)
+    documents, rejected = shards
+    return replace(documents, came_from=came_from), replace(rejected, came_from=came_from)
 
 
 def raw_hash(records: list[Record]) -> str:
-    """A hash of the files' names and the records' bytes, each with its length before it; not of where they lie."""
+    """A hash of the records' file names and bytes, each preceded by its length. Offsets in the file do not count."""
     digest = blake2b(digest_size=16)
     for record in records:
         name = record.file.encode()

@@ -1,12 +1,12 @@
-"""Content-defined cutting: where a stream is cut depends on what it holds there, not on how much came before.
+"""Content-defined chunking: the content at a position decides whether to cut there, not the distance from the start.
 
     cut(records, size=..., priority=hash of the record, smallest=16 MB, largest=48 MB)
 
-Each chunk ends before the item of highest priority among those that would leave it between `smallest` and `largest`. An
-item put in, taken out or changed touches the chunk that it lies in. It touches more only where it is itself the highest
-of its window, or displaces one at the window's edge: with items of n bytes that has a chance of about
-3 n / (largest - smallest), and after it the old cuts come back within a few chunks, as two windows that overlap have most
-often the same highest item.
+A chunk may end before any item that leaves it between `smallest` and `largest`; it ends before the one of highest
+priority. Inserting, deleting or changing an item affects the chunk that contains it. More chunks are affected only if
+the item has, or displaces, the highest priority of its window. For items of n bytes the probability is about
+3 n / (largest - smallest), and the previous cuts return after a few chunks, because overlapping windows mostly have the
+same item of highest priority.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,37 +18,38 @@ T = TypeVar("T")
 def cut(
     items: Iterable[T], size: Callable[[T], int], priority: Callable[[T], int], smallest: int, largest: int
 ) -> Iterator[list[T]]:
-    """The items in chunks of sizes between `smallest` and `largest`, but for the last and for single items.
+    """Cut items into chunks of `smallest` to `largest`; only the last chunk and single items may be outside these limits.
 
-    An item larger than `largest` is a chunk of its own; what comes before it may be a small one. Holds one chunk and one item.
+    An item larger than `largest` is a chunk of its own, and the chunk before it may be small. Holds one chunk and one
+    item in memory.
     """
-    waiting: list[T] = []
+    pending: list[T] = []
     sizes: list[int] = []
     priorities: list[int] = []
     total = 0
     for item in items:
-        waiting.append(item)
+        pending.append(item)
         sizes.append(size(item))
         priorities.append(priority(item))
         total += sizes[-1]
-        while total > largest and len(waiting) > 1:
-            n = place(sizes, priorities, smallest, largest)
-            yield waiting[:n]
+        while total > largest and len(pending) > 1:
+            n = first_chunk(sizes, priorities, smallest, largest)
+            yield pending[:n]
             total -= sum(sizes[:n])
-            del waiting[:n], sizes[:n], priorities[:n]
-    if waiting:
-        yield waiting
+            del pending[:n], sizes[:n], priorities[:n]
+    if pending:
+        yield pending
 
 
-def place(sizes: list[int], priorities: list[int], smallest: int, largest: int) -> int:
-    """How many items the first chunk takes: at least one, and not all."""
-    best, before = 0, 0
+def first_chunk(sizes: list[int], priorities: list[int], smallest: int, largest: int) -> int:
+    """The number of items in the first chunk: at least one, and not all."""
+    best, total = 0, 0
     for i in range(1, len(sizes)):
-        before += sizes[i - 1]
-        if before > largest:
+        total += sizes[i - 1]
+        if total > largest:
             break
-        if before >= smallest and (best == 0 or priorities[i] > priorities[best]):
+        if total >= smallest and (best == 0 or priorities[i] > priorities[best]):
             best = i
     if best:
         return best
-    return max(1, len(sizes) - 1)  # a large item comes right after too little: cut before it
+    return max(1, len(sizes) - 1)  # the last item is too large for the chunk, which is still too small: cut before it

@@ -6,12 +6,12 @@ from hashlib import blake2b
 import numpy as np
 import pyarrow as pa
 
-from pipelines.ingest.readers.record import HEAD_BYTES, Found, Record, Unusable, hash_of
+from pipelines.ingest.readers.record import HEAD_BYTES, Parsed, Record, Unusable, hash_of
 from pipelines.ingest.source import Source
 from schemas.tables import REJECTED
 
-PIECE_BYTES = 8 << 20  # of raw records, parsed and written together
-RECORD_BYTES = 256  # what a record costs in memory beside its own bytes; chunks and pieces are measured with it
+PIECE_BYTES = 8 << 20  # of raw records that are parsed and written together
+RECORD_BYTES = 256  # memory overhead of a record; counts towards the size of chunks and pieces
 
 
 def size_of(record: Record) -> int:
@@ -19,27 +19,27 @@ def size_of(record: Record) -> int:
 
 
 def parse_pieces(
-    records: list[Record], source: Source, parse: Callable[[bytes], Found], unusable: list[tuple[int, str, str]]
+    records: list[Record], source: Source, parse: Callable[[bytes], Parsed], unusable: list[tuple[int, str, str]]
 ) -> Iterator[pa.Table]:
-    """DOCUMENTS, piece by piece. Of what can't be used, the place, the reason and the detail go to `unusable`."""
-    places: list[int] = []
-    found: list[Found] = []
+    """DOCUMENTS, piece by piece. Appends (index, reason, detail) of each unusable record to `unusable`."""
+    indices: list[int] = []
+    parsed: list[Parsed] = []
     n_bytes = 0
     for i, record in enumerate(records):
         if record.fault:
             unusable.append((i, record.fault.reason, record.fault.detail))
             continue
         try:
-            found.append(parse(record.raw))
-            places.append(i)
-        except Unusable as why:
-            unusable.append((i, why.reason, why.detail))
+            parsed.append(parse(record.raw))
+            indices.append(i)
+        except Unusable as error:
+            unusable.append((i, error.reason, error.detail))
         n_bytes += size_of(record)
         if n_bytes >= PIECE_BYTES:
-            yield documents_of(found, places, records, source)
-            places, found, n_bytes = [], [], 0
-    if places:
-        yield documents_of(found, places, records, source)
+            yield documents_of(parsed, indices, records, source)
+            indices, parsed, n_bytes = [], [], 0
+    if indices:
+        yield documents_of(parsed, indices, records, source)
 
 
 def rejected_pieces(records: list[Record], source: Source, unusable: list[tuple[int, str, str]]) -> Iterator[pa.Table]:
@@ -47,13 +47,12 @@ def rejected_pieces(records: list[Record], source: Source, unusable: list[tuple[
     rows = max(1, PIECE_BYTES // HEAD_BYTES)
     for start in range(0, len(unusable), rows):
         piece = [
-            rejected(i, records[i], reason, detail, source) for i, reason, detail in unusable[start : start + rows]
+            rejected_row(i, records[i], reason, detail, source) for i, reason, detail in unusable[start : start + rows]
         ]
         yield pa.Table.from_pylist(piece, schema=REJECTED)
 
 
-def rejected(i: int, record: Record, reason: str, detail: str, source: Source) -> dict[str, object]:
-    """A row of REJECTED."""
+def rejected_row(i: int, record: Record, reason: str, detail: str, source: Source) -> dict[str, object]:
     return {
         "source": source.name,
         "file": record.file,
@@ -66,31 +65,31 @@ def rejected(i: int, record: Record, reason: str, detail: str, source: Source) -
     }
 
 
-def documents_of(found: list[Found], places: list[int], records: list[Record], source: Source) -> pa.Table:
+def documents_of(parsed: list[Parsed], indices: list[int], records: list[Record], source: Source) -> pa.Table:
     """Rows of DOCUMENTS.
 
     Args:
-        found: what is used of each record.
-        places: its place in `records`.
+        parsed: the values of each usable record.
+        indices: its index in `records`.
     """
-    n = len(found)
-    files = [records[i].file for i in places]
-    hashes = [hash_of(document.text) for document in found]
+    n = len(parsed)
+    files = [records[i].file for i in indices]
+    hashes = [hash_of(document.text) for document in parsed]
     id_of = identity(source.name)
-    ids = [id_of(document.id, file, h) for document, file, h in zip(found, files, hashes, strict=True)]
-    lengths = np.array([len(document.text) for document in found], np.int64)
+    ids = [id_of(document.id, file, h) for document, file, h in zip(parsed, files, hashes, strict=True)]
+    lengths = np.array([len(document.text) for document in parsed], np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    text = b"".join(document.text for document in found)
+    text = b"".join(document.text for document in parsed)
     return pa.table(
         {
             "document_id": pa.array(ids, pa.string()),
             "content_hash": pa.array(hashes, pa.string()),
             "source": pa.repeat(pa.scalar(source.name), n),
-            "origin": pa.array([document.origin for document in found], pa.string()),
+            "origin": pa.array([document.origin for document in parsed], pa.string()),
             "domain": pa.repeat(pa.scalar(source.domain), n),
-            "license": pa.array([document.license or source.license for document in found], pa.string()),
+            "license": pa.array([document.license or source.license for document in parsed], pa.string()),
             "file": pa.array(files, pa.string()),
-            "record": pa.array(places, pa.int64()),
+            "record": pa.array(indices, pa.int64()),
             "n_bytes": pa.array(lengths),
             "text": pa.Array.from_buffers(pa.large_string(), n, [None, pa.py_buffer(offsets), pa.py_buffer(text)]),
         }
@@ -98,19 +97,19 @@ def documents_of(found: list[Found], places: list[int], records: list[Record], s
 
 
 def identity(source: str) -> Callable[[str | None, str, str], str]:
-    """document_id of (the record's own id, its file, content_hash) in a source: blake2b-128 of
+    """A function (record id, file, content_hash) -> document_id for a source: blake2b-128 of
 
         LENGTH:SOURCE, then 2:idLENGTH:ID or 4:fileLENGTH:FILE, then CONTENT_HASH
 
-    with lengths in bytes of UTF-8, so that no two triples give the same bytes.
+    with lengths in bytes of UTF-8, so that different triples never give the same bytes.
     """
     name = source.encode()
     start = blake2b(b"%d:%b" % (len(name), name), digest_size=16)
 
-    def document_id(own: str | None, file: str, content_hash: str) -> str:
-        kind, place = (b"4:file", file.encode()) if own is None else (b"2:id", own.encode())
+    def document_id(record_id: str | None, file: str, content_hash: str) -> str:
+        kind, value = (b"4:file", file.encode()) if record_id is None else (b"2:id", record_id.encode())
         digest = start.copy()
-        digest.update(b"%b%d:%b%b" % (kind, len(place), place, content_hash.encode()))
+        digest.update(b"%b%d:%b%b" % (kind, len(value), value, content_hash.encode()))
         return digest.hexdigest()
 
     return document_id

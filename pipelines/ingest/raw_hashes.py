@@ -1,10 +1,10 @@
-"""The hashes of raw files, kept while the files stay as they were.
+"""The hashes of raw files, stored so that an unchanged file is not read again.
 
-    ROOT/raw_hashes.sqlite   a row for each raw file that was hashed under this root
+    ROOT/raw_hashes.sqlite   one row for each raw file that was hashed under this root
 
-A hash is kept under the file's path, device, inode, size, mtime_ns and ctime_ns, and is taken again where one of them
-differs. It is taken again, too, where the mtime lies less than RACY_NS before the hash: within the resolution of a file
-system's clock a file can change after it was read and keep its mtime. `--verify` takes every hash again.
+A hash is stored with the file's path, device, inode, size, mtime_ns and ctime_ns. The file is hashed again if any of
+them differs, or if its mtime is less than RACY_NS before the hash was taken: within the resolution of a file system's
+clock, a file can change after it was read and keep its mtime. `--verify` hashes every file again.
 """
 
 import os
@@ -18,7 +18,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.ingest.listing import refused
+from pipelines.ingest.listing import fault_of
 from pipelines.ingest.readers.record import File
 from pipelines.stage import Engine
 
@@ -36,65 +36,65 @@ CREATE TABLE IF NOT EXISTS raw_hashes (
 class Row(NamedTuple):
     path: bytes
     state: str  # see state_of
-    hashed_ns: int  # when the hash was begun, since the epoch
+    hashed_ns: int  # start of hashing, since the epoch
     hash: str
 
 
 def with_hashes(files: Sequence[File], engine: Engine) -> list[File]:
-    """The files with the hash of their bytes; with a fault where one is gone or cannot be read."""
+    """The files with the hash of their bytes; with a fault if a file no longer exists or can't be read."""
     path = engine.store.root / FILE
-    kept = {} if engine.store.verify else read(path, files)
+    stored = {} if engine.store.verify else read(path, files)
     with ThreadPoolExecutor(engine.runner.n_workers) as pool:
-        hashed = list(pool.map(lambda file: with_hash(file, kept), files))
+        hashed = list(pool.map(lambda file: with_hash(file, stored), files))
     if not engine.looks_only:
         write(path, [row for _, row in hashed if row])
     return [file for file, _ in hashed]
 
 
-def with_hash(file: File, kept: dict[bytes, Row]) -> tuple[File, Row | None]:
-    """The file with its hash; and the row to keep, where the hash was taken now."""
+def with_hash(file: File, stored: dict[bytes, Row]) -> tuple[File, Row | None]:
+    """The file with its hash, and the row to store if it was hashed now."""
     if file.fault or file.hash:
         return file, None
     key = os.fsencode(os.path.realpath(file.path))
     try:
-        stat, row = os.stat(file.path), kept.get(key)  # noqa: PTH116 likewise
+        stat, row = os.stat(file.path), stored.get(key)  # noqa: PTH116 as in listing.py
         if row and row.state == state_of(stat) and row.hashed_ns - stat.st_mtime_ns >= RACY_NS:
-            return replace(file, n_bytes=stat.st_size, changed_ns=stat.st_mtime_ns, hash=row.hash), None
+            return replace(file, n_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, hash=row.hash), None
         hashed_ns, digest = time.time_ns(), blake2b(digest_size=16)
         with open(file.path, "rb") as stream:
             stat = os.fstat(stream.fileno())
             while block := stream.read(BLOCK_BYTES):
                 digest.update(block)
     except OSError as error:
-        return replace(file, n_bytes=0, fault=refused(error)), None
-    hashed = replace(file, n_bytes=stat.st_size, changed_ns=stat.st_mtime_ns, hash=digest.hexdigest())
+        return replace(file, n_bytes=0, fault=fault_of(error)), None
+    hashed = replace(file, n_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, hash=digest.hexdigest())
     return hashed, Row(key, state_of(stat), hashed_ns, hashed.hash)
 
 
 def state_of(stat: os.stat_result) -> str:
-    """What tells whether a file is still the one that was hashed. Text, for an inode may pass SQLite's integers."""
+    """What changes when a file changes. A string, because an inode may exceed SQLite's integers."""
     return f"{stat.st_dev} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
 
 
 @contextmanager
-def opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+def connect(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=60)) as con:
         yield con
 
 
 def read(path: Path, files: Sequence[File]) -> dict[bytes, Row]:
-    """The kept hashes by path; none where the file is missing or damaged."""
+    """The stored rows by path; empty if the database is missing or damaged."""
     if not path.is_file() or not files:
         return {}
     try:
-        with opened(path, "ro") as con:
+        with connect(path, "ro") as con:
             return {row[0]: Row(*row) for row in con.execute("SELECT path, state, hashed_ns, hash FROM raw_hashes")}
     except sqlite3.Error:
         return {}
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:
-    """Keep hashes. A damaged file is replaced: it only costs that files are hashed again."""
+    """Store rows. A damaged database is replaced; the only cost is that files are hashed again."""
     if not rows:
         return
     try:
@@ -105,6 +105,6 @@ def write(path: Path, rows: Sequence[Row]) -> None:
 
 
 def insert(path: Path, rows: Sequence[Row]) -> None:
-    with opened(path, "rwc") as con, con:
+    with connect(path, "rwc") as con, con:
         con.execute(CREATE)
         con.executemany("INSERT OR REPLACE INTO raw_hashes VALUES (?, ?, ?, ?)", rows)

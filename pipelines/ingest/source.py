@@ -1,12 +1,13 @@
 """A source: where raw text lies, in which format, and what of a record is used."""
 
 import re
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from pipelines.ingest.readers import READERS
-from pipelines.ingest.readers.record import Wanted
+from pipelines.ingest.readers.record import Fields
+from schemas.names import from_name, path_named
 
 SOURCE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 HUB_ID = r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?$"
@@ -20,7 +21,7 @@ class Source(BaseModel):
 
     name: str = Field(pattern=SOURCE_NAME)
     domain: str = Field(min_length=1)
-    path: str | None = None
+    path: Annotated[str, from_name(lambda folder, name: str(path_named(folder, name)))] | None = None
     hub: str | None = Field(default=None, pattern=HUB_ID)
     config: str | None = None  # of the hub's dataset
     revision: str | None = None  # of the hub's dataset; without it, the newest commit
@@ -54,8 +55,8 @@ class Source(BaseModel):
         return self
 
     @property
-    def wanted(self) -> Wanted:
-        return Wanted(self.text, self.id, self.origin, self.license_field, self.max_record_bytes)
+    def fields(self) -> Fields:
+        return Fields(self.text, self.id, self.origin, self.license_field, self.max_record_bytes)
 
     def key(self) -> dict[str, Any]:
         """All of it that changes what a raw record becomes."""

@@ -1,9 +1,9 @@
-"""DRAWS, TOKENS -> SEQUENCES: training rows, packed and put in order; a shard for each group of draws.
+"""DRAWS, TOKENS -> SEQUENCES: training rows, packed and ordered; a shard for each group of draws (a shard of DRAWS).
 
-What goes where is planned over small columns, group by group. Then the tokens move once, without a shuffle: each TOKENS
-shard is read once and writes the tokens that were drawn of it at their planned places, into a flat file for each group
-(pipelines/scatter.py). When all are written, and as many as planned, a group's file is read from its beginning and
-becomes a Parquet file. Memory is that of a row group; the scratch folder holds 4 bytes a token.
+The place of every token is planned over small columns, group by group. Then the tokens are moved once, without a
+shuffle: each TOKENS shard is read once, and its drawn tokens are written to their planned places in one flat file per
+group (scatter.py). When all planned tokens of a group are written, its file is read from start to end and converted to
+Parquet. Memory: one row group. Scratch: 4 bytes per token.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,22 +42,22 @@ class PackParams(BaseModel):
 
     @field_validator("packer")
     @classmethod
-    def known(cls, packer: str) -> str:
+    def check_packer(cls, packer: str) -> str:
         if packer not in PACKERS:
-            raise ValueError(f"no packer {packer!r}; known: {', '.join(sorted(PACKERS))}")
+            raise ValueError(f"unknown packer {packer!r}; choose one of {', '.join(sorted(PACKERS))}")
         return packer
 
 
 @dataclass(frozen=True)
 class Group:
-    """What a worker must know of a group of draws; its rows lie in the scratch folder.
+    """A group of draws as its worker needs it. Its rows are in the scratch folder.
 
     Attributes:
-        number: its place among the groups.
+        number: index of the group.
         name: of the action that makes its shard.
         draws: its shard of DRAWS.
         first: sequence_id of its first row.
-        n_tokens: of all its rows; 0 where its shard was made before.
+        n_tokens: of all its rows; 0 if its shard was made before.
     """
 
     number: int
@@ -68,19 +68,18 @@ class Group:
 
 
 def arrange(draws: pa.Table, params: PackParams) -> Rows:
-    """Pack a group's draws into rows, and put the rows in order."""
+    """Pack a group's draws into rows and order the rows."""
     epoch, first, stop = (draws[c].to_numpy().astype(np.int64) for c in ("epoch", "document_start", "document_stop"))
     epochs = np.array([salt("pack", params.seed, e) for e in range(int(epoch.max(initial=-1)) + 1)], np.uint64)
     key = keyed(contents(draws["content_hash"]), epochs[epoch])
-    order = np.lexsort((key, epoch))  # epoch after epoch: copies of a document are far apart
+    order = np.lexsort((key, epoch))  # by epoch first, so that copies of a document are far apart
     packer = PACKERS[params.packer]
-    rows = packer(
-        (stop - first)[order], labels(draws["document_id"])[order], params.sequence_tokens, params.max_segments
-    )
+    documents = labels(draws["document_id"])
+    rows = packer((stop - first)[order], documents[order], params.sequence_tokens, params.max_segments)
     draw = order[rows.draw]
     rows = Rows(draw, first[draw] + rows.start, first[draw] + rows.stop, rows.offsets)
-    opening = rows.offsets[:-1]  # a row is known by its first piece, not by its place
-    shuffle = mixed(key[rows.draw[opening]] ^ rows.start[opening].astype(np.uint64))
+    first_piece = rows.offsets[:-1]  # identifies a row independently of its position
+    shuffle = mixed(key[rows.draw[first_piece]] ^ rows.start[first_piece].astype(np.uint64))
     domains = tokens_by(rows, labels(draws["domain"]))
     buckets = tokens_by(rows, bucket_of(draws["n_tokens"].to_numpy()), len(BUCKETS))
     return rows.take(balanced(domains, buckets, shuffle, params.seed))
@@ -93,9 +92,9 @@ def labels(values: pa.ChunkedArray) -> np.ndarray:
 
 def tokens_by(rows: Rows, label: np.ndarray, n_labels: int | None = None) -> np.ndarray:
     """[r, n_labels] int64 tokens of each row by the label of the draw."""
-    found = np.zeros((len(rows), n_labels or int(label.max(initial=-1)) + 1), np.int64)
-    np.add.at(found, (rows.row, label[rows.draw]), rows.stop - rows.start)
-    return found
+    tokens = np.zeros((len(rows), n_labels or int(label.max(initial=-1)) + 1), np.int64)
+    np.add.at(tokens, (rows.row, label[rows.draw]), rows.stop - rows.start)
+    return tokens
 
 
 def sequences(first: int, rows: Rows, draws: pa.Table, flat: Path) -> Iterator[pa.Table]:
@@ -103,14 +102,14 @@ def sequences(first: int, rows: Rows, draws: pa.Table, flat: Path) -> Iterator[p
 
     Args:
         first: sequence_id of the first row.
-        rows: of places in `draws`.
+        rows: their `draw` is an index in `draws`.
         flat: the file of all their tokens, row after row.
     """
     ends = np.concatenate([[0], np.cumsum(rows.n_tokens)])
     for i in range(0, len(rows), ROW_GROUP_ROWS):
         j = min(i + ROW_GROUP_ROWS, len(rows))
         pieces = slice(rows.offsets[i], rows.offsets[j])
-        of_row = rows.offsets[i : j + 1] - rows.offsets[i]
+        row_offsets = rows.offsets[i : j + 1] - rows.offsets[i]
         tokens = np.fromfile(flat, "<i4", count=int(ends[j] - ends[i]), offset=4 * int(ends[i]))
         yield pa.table(
             {
@@ -119,14 +118,14 @@ def sequences(first: int, rows: Rows, draws: pa.Table, flat: Path) -> Iterator[p
                     (ends[i : j + 1] - ends[i]).astype(np.int32), tokens.astype(np.int32)
                 ),
                 "n_tokens": np.diff(ends[i : j + 1]).astype(np.int32),
-                "cu_seqlens": cu_seqlens(rows.stop[pieces] - rows.start[pieces], of_row),
-                "segments": pa.ListArray.from_arrays(of_row.astype(np.int32), segments(rows, pieces, draws)),
+                "cu_seqlens": cu_seqlens(rows.stop[pieces] - rows.start[pieces], row_offsets),
+                "segments": pa.ListArray.from_arrays(row_offsets.astype(np.int32), segments(rows, pieces, draws)),
             }
         )
 
 
 def cu_seqlens(lengths: np.ndarray, offsets: np.ndarray) -> pa.ListArray:
-    """[r] of [n_segments + 1]: 0, and where each segment of the row ends."""
+    """[r] lists of [n_segments + 1]: 0, then the end of each segment of the row."""
     ends = np.concatenate([[0], np.cumsum(lengths)])
     row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets) + 1)
     values = ends[np.arange(len(row)) - row] - ends[offsets[:-1]][row]
@@ -148,10 +147,10 @@ def segments(rows: Rows, pieces: slice, draws: pa.Table) -> pa.StructArray:
 
 
 def write_group(group_and_counts: tuple[Group, Iterable[int]], store: Store, scratch: Scratch) -> None:
-    """The shard of one group, once all its tokens are in its flat file.
+    """Write the shard of a group from its flat file.
 
     Raises:
-        StageError: fewer or more were written than planned.
+        StageError: fewer or more tokens were written to the flat file than planned.
     """
     group, counts = group_and_counts
     check_all_written(group.number, sum(counts), group.n_tokens)
@@ -171,16 +170,18 @@ def load_rows(scratch: Scratch, number: int) -> Rows:
         return Rows(*arrays.values())
 
 
-def move(p: beam.Pipeline, groups: Sequence[Group], tokens: Sequence[Shard], store: Store, scratch: Scratch) -> None:
-    """Beam: every TOKENS shard to the flat files, and when all of a group's tokens are there, its shard."""
+def move_tokens(
+    p: beam.Pipeline, groups: Sequence[Group], tokens: Sequence[Shard], store: Store, scratch: Scratch
+) -> None:
+    """Beam: write the tokens of all TOKENS shards to the flat files, then the shard of each group."""
     index = Index(tokens, store)
-    placed = []
+    pieces_by_group = []
     for group in groups:
         scratch.reserve(flat_file(group.number), 4 * group.n_tokens)
-        places = index.find(store.read(group.draws, ("document_id", "n_tokens")))
-        placed.append(pieces_of(group.number, load_rows(scratch, group.number), places, index))
+        positions = index.find(store.read(group.draws, ("document_id", "n_tokens")))
+        pieces_by_group.append(pieces_of(group.number, load_rows(scratch, group.number), positions, index))
     shards = []
-    for number, pieces in by_shard(placed):
+    for number, pieces in by_shard(pieces_by_group):
         np.save(scratch.path(f"{number}.pieces.npy"), pieces)
         shards.append((tokens[number], f"{number}.pieces.npy"))
     by_number = {group.number: group for group in groups}
@@ -189,7 +190,7 @@ def move(p: beam.Pipeline, groups: Sequence[Group], tokens: Sequence[Shard], sto
         | "Shards" >> beam.Create(shards, reshuffle=False)
         | "Spread" >> beam.Reshuffle()
         | "Scatter" >> beam.FlatMap(scatter, store, scratch)
-        | "Group" >> beam.GroupByKey()  # nothing comes out of it before every shard went in
+        | "Group" >> beam.GroupByKey()  # waits for all TOKENS shards
         | "Plan" >> beam.MapTuple(lambda number, counts: (by_number[number], list(counts)))
         | "SpreadGroups" >> beam.Reshuffle()
         | "Write" >> beam.Map(write_group, store, scratch)
@@ -201,13 +202,13 @@ def run(
 ) -> list[Shard]:
     """SEQUENCES, a shard for each shard of DRAWS.
 
-    A document's tokens follow from its content_hash, which is in DRAWS, and from how texts are encoded. So an action is
-    named by these, and not by all of TOKENS: a group whose draws are the same is not packed again.
+    The tokens of a document are determined by its content_hash, which is in DRAWS, and by the encoding. Actions are
+    named by these and not by TOKENS, so a group with the same draws is not packed again.
 
     Raises:
-        SchemaError: TOKENS lacks what was drawn.
-        StageError: a stage stopped for a reason outside the recipe.
-        NotMade: the engine only looks.
+        SchemaError: the tokens of a draw are not in TOKENS.
+        StageError: the stage stopped for a reason outside the recipe.
+        NotMade: a shard is missing and the engine only looks.
     """
     store, groups, first = engine.store, [], 0
     with engine.scratch("pack") as scratch:
@@ -221,5 +222,5 @@ def run(
                 n_tokens = int(rows.n_tokens.sum())
             groups.append(Group(number, name, shard, first, n_tokens))
             first += len(rows) if shards is None else shards[0].n_rows
-        made = engine.each("pack", groups, lambda p, todo: move(p, todo, tokens, store, scratch))
-    return [shard for shards in made for shard in shards]
+        shards_by_group = engine.each("pack", groups, lambda p, todo: move_tokens(p, todo, tokens, store, scratch))
+    return [shard for group_shards in shards_by_group for shard in group_shards]

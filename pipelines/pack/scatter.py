@@ -1,7 +1,7 @@
-"""Tokens to their planned places: each TOKENS shard is read once and writes into a flat file for each group.
+"""Write tokens to their planned places: each TOKENS shard is read once and written into one flat file per group.
 
-A flat file is int32, little-endian, row after row without padding. Workers write to different places of the same files,
-so the order in which they come can't show, and to write a piece twice does no harm.
+A flat file is little-endian int32, row after row without padding. Workers write to disjoint ranges of the same files,
+so the order of writes does not matter, and writing a piece twice is idempotent.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +20,7 @@ PIECE = np.dtype([("row", "<i4"), ("start", "<i4"), ("stop", "<i4"), ("group", "
 
 
 class Index:
-    """Where each document's tokens lie: shard and row, by document_id. About 60 bytes a document."""
+    """The shard and row of each document's tokens, by document_id. About 60 bytes per document."""
 
     def __init__(self, tokens: Sequence[Shard], store: Store):
         ids, shards, rows, lengths = [], [], [], []
@@ -35,40 +35,46 @@ class Index:
         self.shard, self.row, self.n_tokens = (np.concatenate(c) for c in (shards, rows, lengths))
 
     def find(self, draws: pa.Table) -> np.ndarray:
-        """[n] the place in this index of each draw.
+        """[n] the position in this index of each draw.
 
         Raises:
-            SchemaError: a draw is of a document that has no tokens, or another number of them.
+            SchemaError: the document of a draw has no tokens, or a different number of tokens.
         """
-        found = pc.index_in(draws["document_id"], value_set=self.ids)
-        if found.null_count:
-            missing = draws["document_id"].filter(pc.is_null(found))[0]
-            raise SchemaError(f"DRAWS: {missing}: no such document in TOKENS; both must be of the same build")
-        places = found.to_numpy()
-        differ = np.flatnonzero(self.n_tokens[places] != draws["n_tokens"].to_numpy())
-        if len(differ):
-            wrong = draws.slice(int(differ[0]), 1).to_pylist()[0]
+        positions_or_null = pc.index_in(draws["document_id"], value_set=self.ids)
+        if positions_or_null.null_count:
+            missing = draws["document_id"].filter(pc.is_null(positions_or_null))[0]
+            raise SchemaError(f"DRAWS: {missing}: no such document in TOKENS; use tables of the same build")
+        positions = positions_or_null.to_numpy()
+        different = np.flatnonzero(self.n_tokens[positions] != draws["n_tokens"].to_numpy())
+        if len(different):
+            draw = draws.slice(int(different[0]), 1).to_pylist()[0]
             raise SchemaError(
-                f"DRAWS: {wrong['document_id']}: {wrong['n_tokens']} tokens, not the "
-                f"{self.n_tokens[places[differ[0]]]} of TOKENS; both must be of the same build"
+                f"DRAWS: {draw['document_id']}: {draw['n_tokens']} tokens, but "
+                f"{self.n_tokens[positions[different[0]]]} in TOKENS; use tables of the same build"
             )
-        return places
+        return positions
 
 
-def pieces_of(number: int, rows: Rows, places: np.ndarray, index: Index) -> tuple[np.ndarray, np.ndarray]:
-    """[p] the TOKENS shard of each piece of a group, and [p] PIECE what to write of it, where."""
+def pieces_of(number: int, rows: Rows, positions: np.ndarray, index: Index) -> tuple[np.ndarray, np.ndarray]:
+    """[p] the TOKENS shard of each piece of a group, and [p] PIECE: what to write, and where.
+
+    positions: of the group's draws in the index.
+    """
     pieces = np.empty(len(rows.draw), PIECE)
-    where = places[rows.draw]
-    pieces["row"], pieces["group"] = index.row[where], number
+    position = positions[rows.draw]
+    pieces["row"], pieces["group"] = index.row[position], number
     pieces["start"], pieces["stop"] = rows.start, rows.stop
     lengths = rows.stop - rows.start
     pieces["place"] = np.cumsum(lengths) - lengths
-    return index.shard[where], pieces
+    return index.shard[position], pieces
 
 
-def by_shard(found: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
-    """The pieces of all groups, TOKENS shard by TOKENS shard, each in the order of its rows."""
-    shards, pieces = (np.concatenate(column) for column in zip(*found, strict=True))
+def by_shard(groups: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
+    """The pieces of all groups by TOKENS shard, each shard's in the order of its rows.
+
+    groups: the result of pieces_of() for each group.
+    """
+    shards, pieces = (np.concatenate(column) for column in zip(*groups, strict=True))
     order = np.lexsort((pieces["row"], shards))
     numbers, starts = np.unique(shards[order], return_index=True)
     for number, members in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
@@ -80,13 +86,13 @@ def flat_file(number: int) -> str:
 
 
 def scatter(work: tuple[Shard, str], store: Store, scratch: Scratch) -> list[tuple[int, int]]:
-    """Write what was drawn of a TOKENS shard to its places; memory is that of one of its row groups.
+    """Write the drawn tokens of a TOKENS shard to their places. Memory: one row group of the shard.
 
     Args:
-        work: the shard, and the name of a file of the PIECEs to write, as by_shard() gave them.
+        work: the shard, and the name of the file with its PIECEs, see by_shard().
 
     Returns:
-        (group, tokens written) of each group.
+        (group, number of tokens written) for each group.
     """
     shard, file = work
     pieces = np.load(scratch.path(file))
@@ -97,17 +103,17 @@ def scatter(work: tuple[Shard, str], store: Store, scratch: Scratch) -> list[tup
         first = 0
         for i in range(parquet.num_row_groups):
             stop = first + parquet.metadata.row_group(i).num_rows
-            wanted = pieces[np.searchsorted(pieces["row"], first) : np.searchsorted(pieces["row"], stop)]
-            if len(wanted):
+            selected = pieces[np.searchsorted(pieces["row"], first) : np.searchsorted(pieces["row"], stop)]
+            if len(selected):
                 ids = parquet.read_row_group(i, columns=["input_ids"])["input_ids"].combine_chunks()
                 values, starts = ids.values.to_numpy(), ids.offsets.to_numpy().astype(np.int64)
-                for row, start, stop_at, group, place in wanted.tolist():
-                    at = starts[row - first]
-                    if stop_at > starts[row - first + 1] - at:
-                        raise SchemaError(f"{store.path(shard)}: row {row} has no token {stop_at - 1}; build it again")
-                    tokens = values[at + start : at + stop_at].astype("<i4", copy=False)
+                for row, begin, end, group, place in selected.tolist():
+                    offset = starts[row - first]
+                    if end > starts[row - first + 1] - offset:
+                        raise SchemaError(f"{store.path(shard)}: row {row} has no token {end - 1}; build it again")
+                    tokens = values[offset + begin : offset + end].astype("<i4", copy=False)
                     write_at(flat[group].fileno(), memoryview(tokens).cast("B"), 4 * place)
-                    written[group] += stop_at - start
+                    written[group] += end - begin
             first = stop
     return list(written.items())
 
@@ -119,5 +125,6 @@ def check_all_written(number: int, n_written: int, n_planned: int) -> None:
     """
     if n_written != n_planned:
         raise StageError(
-            f"pack: {n_written:,} tokens of group {number} were written, not the {n_planned:,} planned; run it again"
+            f"pack: {n_written:,} tokens of group {number} were written, not the {n_planned:,} planned; "
+            "run the build again"
         )

@@ -1,4 +1,4 @@
-"""TOKENS, DOCUMENTS, SCORES -> DRAWS: which copies of which documents are in the mix.
+"""TOKENS, DOCUMENTS, SCORES -> DRAWS, TARGETS: which copies of which documents are in the mix.
 
 The whole plan is arrays in one process: hash, domain and length of each kept document, about 150 bytes of it. No text
 and no token is read. The draws are divided into groups, each a shard of DRAWS and later a published file, by a hash of
@@ -23,8 +23,9 @@ from pipelines.shares import Top
 from pipelines.stage import Engine, Read
 from pipelines.store import Shard, Store, name_of
 from schemas.errors import RecipeError
+from schemas.tables import TARGETS
 
-VERSION = 2  # raise when the same params would give other rows
+VERSION = 3  # raise when the same params would give other rows
 
 GROUP_TOKENS = 1 << 27  # the most a group is meant to hold: a published file of about 500 MB
 
@@ -81,20 +82,23 @@ def read_kept(reads: Sequence[tuple[Read, ...]], params: PlanParams, store: Stor
 
 @dataclass(frozen=True)
 class Mix:
-    """A plan, and all that there is to say about it.
+    """A plan and its figures.
 
     Attributes:
-        before, after: what there is and what is drawn; documents that are left out are in neither.
-        left_out: [k] places of documents over max_document_share.
-        not_chosen: [k] places of documents that the scores keep out.
+        before, after: the documents to draw from, and their copies in the mix.
+        over_share: [d, 2] int64 tokens of documents over max_document_share.
+        not_selected: [d, 2] int64 tokens of the other documents that `select` leaves out.
     """
 
     before: Cells
     after: Cells
     targets: Targets
     draws: Draws
-    left_out: np.ndarray
-    not_chosen: np.ndarray
+    over_share: np.ndarray
+    not_selected: np.ndarray
+
+    def table(self) -> pa.Table:
+        return targets_table(self.targets, self.over_share, self.not_selected)
 
 
 def plan(kept: Documents, params: PlanParams, judged: Judged | None = None) -> Mix:
@@ -106,23 +110,28 @@ def plan(kept: Documents, params: PlanParams, judged: Judged | None = None) -> M
     over = np.zeros(len(kept.domain), bool)
     if params.max_document_share is not None:
         over = over_share(kept.domain, kept.n_tokens, params.max_document_share)
-    not_chosen = np.zeros(len(over), bool)
+    not_selected = np.zeros(len(over), bool)
     if params.select and judged:
-        not_chosen = ~chosen(kept, judged, params.select, params.seed)
-    out = over | not_chosen
-    count = (kept.domains, kept.domain[~out], kept.n_tokens[~out], kept.n_tokens[~out], params.long_tokens)
-    before = cells_of(*count)
-    shares = params.shares or own_shares(kept, over)  # what the scores keep out still counts in its domain's share
+        not_selected = ~chosen(kept, judged, params.select, params.seed) & ~over
+    out = over | not_selected
+    before = cells_where(~out, kept, params)
+    shares = params.shares or own_shares(kept, over)  # what the scores leave out still counts in its domain's share
     targets = solve(before, params.budget_tokens, shares, params.short_rate, params.max_epochs)
-    if not targets.tokens.any():
+    if not targets.drawn.any():
         raise RecipeError(
             "plan: not one token can be drawn: no document of a domain with a share was kept; see sources and shares"
         )
     cell = np.where(out, -1, kept.domain * len(KINDS) + kind_of(kept.n_tokens, params.long_tokens))
-    draws = draw(kept.n_tokens, cell, targets.tokens, kept.content, params.seed)
-    whole = kept.n_tokens[draws.document]
-    after = cells_of(kept.domains, kept.domain[draws.document], whole, draws.n_tokens, params.long_tokens)
-    return Mix(before, after, targets, draws, np.flatnonzero(over), np.flatnonzero(not_chosen))
+    draws = draw(kept.n_tokens, cell, targets.drawn, kept.content, params.seed)
+    of_document = kept.n_tokens[draws.document]
+    after = cells_of(kept.domains, kept.domain[draws.document], of_document, draws.n_tokens, params.long_tokens)
+    left_out = [cells_where(mask, kept, params).tokens.sum(axis=2) for mask in (over, not_selected)]
+    return Mix(before, after, targets, draws, *left_out)
+
+
+def cells_where(mask: np.ndarray, kept: Documents, params: PlanParams) -> Cells:
+    n_tokens = kept.n_tokens[mask]
+    return cells_of(kept.domains, kept.domain[mask], n_tokens, n_tokens, params.long_tokens)
 
 
 def own_shares(kept: Documents, over: np.ndarray) -> dict[str, int]:
@@ -162,10 +171,32 @@ def table_of(kept: Documents, draws: Draws, chosen: np.ndarray) -> pa.Table:
     )
 
 
+def targets_table(targets: Targets, over_share: np.ndarray, not_selected: np.ndarray) -> pa.Table:
+    """TARGETS: a row for each domain and kind.
+
+    Args:
+        over_share, not_selected: [d, 2] int64 tokens left out.
+    """
+    n_domains, n_kinds = targets.target.shape
+    return pa.table(
+        {
+            "domain": pa.array(np.repeat(np.array(targets.domains, object), n_kinds), pa.string()),
+            "kind": pa.array(KINDS * n_domains, pa.string()),
+            "target_tokens": targets.target.reshape(-1),
+            "available_tokens": targets.available.reshape(-1),
+            "drawn_tokens": targets.drawn.reshape(-1),
+            "rate": pa.array(targets.rates.reshape(-1), mask=np.isnan(targets.rates).reshape(-1)),
+            "over_share_tokens": over_share.reshape(-1),
+            "not_selected_tokens": not_selected.reshape(-1),
+        },
+        schema=TARGETS,
+    )
+
+
 def run(
     documents: list[Shard], tokens: list[Shard], scores: list[Shard], params: PlanParams, engine: Engine
-) -> list[Shard]:
-    """DRAWS, a shard for each group.
+) -> tuple[list[Shard], list[Shard]]:
+    """DRAWS, a shard for each group, and TARGETS, one shard.
 
     Args:
         scores: of the table that the plan selects by; not read where it selects nothing.
@@ -182,6 +213,8 @@ def run(
         mix = plan(kept, params, judged)
         group = groups(mix.draws, kept.content)
         members = [np.flatnonzero(group == g) for g in range(int(group.max()) + 1)]
-        return [engine.store.write("DRAWS", table_of(kept, mix.draws, m)) for m in members if len(m)]
+        draws = [engine.store.write("DRAWS", table_of(kept, mix.draws, m)) for m in members if len(m)]
+        return [*draws, engine.store.write("TARGETS", mix.table())]
 
-    return engine.once("plan", name, make, sum(shard.n_rows for shard in documents))
+    *draws, targets = engine.once("plan", name, make, sum(shard.n_rows for shard in documents))
+    return draws, [targets]

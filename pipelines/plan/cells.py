@@ -1,4 +1,4 @@
-"""Documents and tokens by domain, kind and length bucket: all that a mix is solved from, exact or estimated."""
+"""Documents and tokens by domain, kind and length bucket, counted or estimated. A mix is solved from nothing else."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ SHORT, LONG = 0, 1
 
 @dataclass(frozen=True)
 class Cells:
-    """What there is to draw from, or what was drawn.
+    """Counts of available documents, or of drawn copies. The axes are domain, kind (short, long) and length bucket.
 
     Attributes:
-        domains: ascending; the first axis below. kind (short, long) is the second, length bucket the third.
-        documents: [d, 2, 9] int64, documents or copies of them.
+        domains: [d] ascending.
+        documents: [d, 2, 9] int64 documents or copies.
         tokens: [d, 2, 9] int64.
-        largest: [d] int64, tokens of the largest document.
+        largest: [d] int64 tokens of the largest document.
     """
 
     domains: tuple[str, ...]
@@ -31,20 +31,20 @@ class Cells:
 def cells_of(
     domains: Sequence[str], domain: np.ndarray, n_tokens: np.ndarray, drawn: np.ndarray, long_tokens: int
 ) -> Cells:
-    """Count documents, or copies of them.
+    """Count documents or copies.
 
     Args:
-        domains: the names that `domain` numbers; one without a document is a row of zeros.
-        domain: [n] place in `domains`.
-        n_tokens: [n] of the whole document: it decides the bucket, of a cut copy too.
-        drawn: [n] tokens to count.
-        long_tokens: a document of at least so many is long.
+        domains: names; one without documents is a row of zeros.
+        domain: [n] index in `domains`.
+        n_tokens: [n] of the complete document, which decides the bucket even of a cut copy.
+        drawn: [n] tokens to count: all of the document's, or those of the copy.
+        long_tokens: minimum tokens of a long document.
     """
     shape = (len(domains), len(KINDS), len(BUCKETS))
-    place = np.ravel_multi_index((domain, kind_of(n_tokens, long_tokens), bucket_of(n_tokens)), shape)
+    cell = np.ravel_multi_index((domain, kind_of(n_tokens, long_tokens), bucket_of(n_tokens)), shape)
     documents, tokens, largest = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape[0], np.int64)
-    np.add.at(documents.reshape(-1), place, 1)
-    np.add.at(tokens.reshape(-1), place, drawn)
+    np.add.at(documents.reshape(-1), cell, 1)
+    np.add.at(tokens.reshape(-1), cell, drawn)
     np.maximum.at(largest, domain, drawn)
     return Cells(tuple(domains), documents, tokens, largest)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
 
-from pipelines.catalog import check_laws, connect, write_catalog
+from pipelines.catalog import check_laws, connect, variables_of, write_catalog
 from pipelines.publish.card import card
 from pipelines.publish.report import report
 from pipelines.recipe import Recipe
@@ -85,26 +85,21 @@ def write_pages(part: Path, recipe: Recipe, version: str, base: Manifest | None,
     for shards in tables.values():
         for shard in shards:
             store.check(shard)
-    with store.scratch("duckdb") as spill, connect(store, tables, file_names(tables), spill.folder) as con:
-        check_laws(con, limits(recipe))
+    identity, names = recipe.identity(), file_names(tables)
+    with (
+        store.scratch("duckdb") as spill,
+        connect(store, tables, names, spill.folder, variables_of(identity)) as con,
+    ):
+        check_laws(con)
         facts = {
             "mix": recipe.mix,
             "version": version,
             "base": base.version if base else "",
-            "recipe": recipe.identity(),
+            "recipe": identity,
         }
         write_catalog(con, part / "catalog.duckdb", facts)
         (part / "README.md").write_text(card(con, recipe, version))
         (part / "report.html").write_text(report(con, recipe, version))
-
-
-def limits(recipe: Recipe) -> dict[str, object]:
-    """The recipe's figures that a law holds the tables against."""
-    return {
-        "threshold": recipe.dedup.threshold,
-        "sequence_tokens": recipe.pack.sequence_tokens,
-        "budget_tokens": recipe.plan.budget_tokens,
-    }
 
 
 def listed(shard: Shard, store: Store) -> ManifestShard:

@@ -29,7 +29,7 @@ from pipelines.store.files import HashedFile
 from schemas.tables import BUDGET
 from scorers import AnyScorer, lm
 from scorers.chunk_gain import MIN_CHUNKS
-from scorers.chunk_gain.calibration import Calibration
+from scorers.chunk_gain.calibration import NamedCalibration
 
 VERSION = 2  # raise when the same params would give other rows
 
@@ -45,7 +45,7 @@ class ScoreParams(BaseModel):
     chunk_tokens: PositiveInt = 128
     most_pairs: PositiveInt = 64  # of a document
     aim_share: Top | None = None  # the second round aims at this cut: the top of each domain's tokens; None: at no cut
-    calibration: Calibration | None = None  # None: no correction
+    calibration: NamedCalibration | None = None  # None: no correction
     also: tuple[AnyScorer, ...] = ()  # other scorers of the documents that the model looks at
     also_tokens: PositiveInt = 65_536  # of a document, its first, that these read
 

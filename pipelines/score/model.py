@@ -8,6 +8,7 @@ from pipelines.score import ScoreParams
 from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError
 from scorers import lm
+from scorers.model_files import check_config, only
 from scorers.weights import anchor_of, window_of
 
 
@@ -59,11 +60,10 @@ def config_of(folder: Path) -> Any:
     path, (_, transformers) = folder / "config.json", lm.libraries()
     if not path.is_file():
         raise RecipeError(f"{path}: no such file; put the model's own there")
-    try:
-        return transformers.AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
-    except Exception as error:
-        said = str(error).partition("\n")[0]
-        raise RecipeError(f"{path}: not a model that transformers knows ({said}); put the model's own there") from error
+    check_config(path)
+    with only([path], f"{path}: not a model that transformers knows", "put the model's own there") as shown:
+        config = transformers.AutoConfig.from_pretrained(shown, local_files_only=True, trust_remote_code=False)
+        return config.get_text_config()
 
 
 def check_sizes(params: ScoreParams, window: int, anchor: int | None) -> None:

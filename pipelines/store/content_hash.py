@@ -1,4 +1,4 @@
-"""The content hash of a table: over its values, in a form that no library version and no batch size changes."""
+"""The content hash of a table: a hash of its values that does not depend on library versions or batch sizes."""
 
 from hashlib import blake2b
 
@@ -8,11 +8,11 @@ import pyarrow.compute as pc
 
 
 class ColumnHash:
-    """A running hash of one column: validity, lengths and values each in a stream of their own.
+    """A running hash of one column, with separate streams for validity, lengths and values.
 
-    The streams are plain little-endian bytes: a uint8 a value for validity (nullable fields only), an int64 a value
-    for the length of a string or list, the values themselves with NULL left out. How the column was cut into
-    batches can't show.
+    The streams are plain little-endian bytes: for each value a uint8 of its validity (only in nullable fields), an
+    int64 of its length (only strings and lists), and the value itself, without NULLs. Batch boundaries do not affect
+    the hash.
     """
 
     def __init__(self, field: pa.Field):
@@ -49,26 +49,26 @@ class ColumnHash:
             self.values.update(values_buffer(array))
 
     def digest(self) -> bytes:
-        whole = blake2b(str(self.field.type).encode())
-        for part in [stream.digest() for stream in (self.valid, self.lengths, self.values)] + [
+        column = blake2b(str(self.field.type).encode())
+        for digest in [stream.digest() for stream in (self.valid, self.lengths, self.values)] + [
             c.digest() for c in self.children
         ]:
-            whole.update(part)
-        return whole.digest()
+            column.update(digest)
+        return column.digest()
 
 
 def values_buffer(array: pa.Array) -> memoryview:
-    """The bytes of a string or binary array, back to back, without a copy."""
+    """The concatenated bytes of a string or binary array, without a copy."""
     wide = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
     _, offsets, data = array.buffers()
     if len(array) == 0 or data is None:
         return memoryview(b"")
-    places = np.frombuffer(offsets, np.int64 if wide else np.int32)
-    return memoryview(data)[int(places[array.offset]) : int(places[array.offset + len(array)])]
+    starts = np.frombuffer(offsets, np.int64 if wide else np.int32)
+    return memoryview(data)[int(starts[array.offset]) : int(starts[array.offset + len(array)])]
 
 
 class TableHash:
-    """The content hash of a table that comes in pieces."""
+    """A running content hash of a table that is written piece by piece."""
 
     def __init__(self, name: str, schema: pa.Schema):
         self.name = name
@@ -77,16 +77,16 @@ class TableHash:
 
     def update(self, table: pa.Table) -> None:
         self.n_rows += table.num_rows
-        for name, running in self.hashes.items():
+        for name, column in self.hashes.items():
             for chunk in table[name].chunks:
-                running.update(chunk)
+                column.update(chunk)
 
     def columns(self) -> dict[str, str]:
         """Column -> blake2b-128 of its values, hex."""
-        return {name: blake2b(running.digest(), digest_size=16).hexdigest() for name, running in self.hashes.items()}
+        return {name: blake2b(column.digest(), digest_size=16).hexdigest() for name, column in self.hashes.items()}
 
     def content_hash(self) -> str:
-        whole = blake2b(f"{self.name}\0{self.n_rows}".encode(), digest_size=16)
-        for name, value in self.columns().items():
-            whole.update(f"\0{name}\0{value}".encode())
-        return whole.hexdigest()
+        table = blake2b(f"{self.name}\0{self.n_rows}".encode(), digest_size=16)
+        for name, digest in self.columns().items():
+            table.update(f"\0{name}\0{digest}".encode())
+        return table.hexdigest()

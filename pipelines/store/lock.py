@@ -52,5 +52,5 @@ def holder(path: Path) -> str:
     try:
         who = json.loads(path.read_text())
         return f"{who['purpose']} holds it since {who['since']} (process {who['pid']} on {who['host']})"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "another process holds it"

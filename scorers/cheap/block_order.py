@@ -1,51 +1,56 @@
-"""Whether the order of a text's blocks shows: near ones are more alike than the same blocks in any order would be.
+"""Whether a text's blocks are in a meaningful order: near blocks are more similar than in a random order.
 
-Near are blocks one and two apart. One apart alone is misled where shuffled pieces are about as long as a block: a cut
-that falls inside a piece makes its two blocks alike.
+Blocks one and two apart are near. A distance of one alone would mislead where shuffled pieces are about as long as a
+block: a block boundary inside a piece makes the two blocks similar.
 """
 
 import numpy as np
 from numba import njit
 
-MIN_BLOCKS = 8  # fewer have too few orders to tell one from another
-RUN = 64  # blocks that are compared with each other, about 8,000 tokens; more would be quadratic and tell no more
-MAX_RUNS = 16  # the work on the longest text is that on 1,024 blocks
-MIN_ORDER_Z = 1.645  # below it the order can be chance, at 5 %: 52 to 97 % of shuffled texts, 4 % of intact ones
+MIN_BLOCKS = 8  # fewer blocks have too few permutations for a test
+RUN = (
+    64  # blocks compared with each other, about 8,000 tokens; the cost is quadratic and longer runs separate no better
+)
+MAX_RUNS = 16  # so the longest text costs as much as 1,024 blocks
+MIN_ORDER_Z = 1.645  # 5 % level for a random order: below it are 52 to 97 % of shuffled texts, 4 % of intact ones
 
 
 @njit(cache=True, nogil=True)
 def order_z(members: np.ndarray, starts: np.ndarray, weights: np.ndarray) -> float:
-    """How many standard deviations more alike near blocks are than by chance, NaN where that can't be said.
+    """Similarity of near blocks as a z-score over random orders; NaN where it is undefined.
 
-    Blocks are alike by the cosine of their words' weights. The text is cut into runs of at most RUN blocks, MAX_RUNS of
-    them evenly spread if there are more, and mean and variance over all orders inside each run are exact, see `chance`.
+    Similarity is the cosine of the blocks' word weights. The text is cut into runs of at most RUN blocks; of a longer
+    text, MAX_RUNS evenly spread runs are used. Mean and variance over all orders of a run are exact, see `chance`.
 
     Args:
-        members, starts: the distinct words of each block, as `words.blocks` gives them.
+        members, starts: the distinct words of each block, as `words.blocks` returns them.
         weights: [n_distinct] float32, at least 0.
     """
     n_blocks = len(starts) - 1
     if n_blocks < MIN_BLOCKS:
         return np.nan
     n_runs = min(MAX_RUNS, (n_blocks + RUN - 1) // RUN)
-    above, variance = 0.0, 0.0
+    excess, variance = 0.0, 0.0
     marks = np.zeros(len(weights))
     for r in range(n_runs):
         first, last = r * n_blocks // n_runs, (r + 1) * n_blocks // n_runs
-        alike = cosines(members, starts[first : min(last, first + RUN) + 1], weights, marks)
-        mean, spread = chance(alike)
-        variance += spread
-        above -= mean
-        for i in range(len(alike) - 1):
-            above += alike[i, i + 1] + (alike[i, i + 2] if i + 2 < len(alike) else 0.0)
-    return above / np.sqrt(variance) if variance > 1e-12 else np.nan
+        similarity = cosines(members, starts[first : min(last, first + RUN) + 1], weights, marks)
+        run_mean, run_variance = chance(similarity)
+        variance += run_variance
+        excess -= run_mean
+        for i in range(len(similarity) - 1):
+            excess += similarity[i, i + 1] + (similarity[i, i + 2] if i + 2 < len(similarity) else 0.0)
+    return excess / np.sqrt(variance) if variance > 1e-12 else np.nan
 
 
 @njit(cache=True, nogil=True)
 def cosines(members: np.ndarray, starts: np.ndarray, weights: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """[b, b] float64: how alike each two blocks are, 0 on the diagonal. marks: [n_distinct] zeros, and zeros again."""
+    """[b, b] float64: cosine of each pair of blocks, 0 on the diagonal.
+
+    marks: [n_distinct] zeros; used as scratch space and zero again on return.
+    """
     n = len(starts) - 1
-    norms, alike = np.zeros(n), np.zeros((n, n))
+    norms, similarity = np.zeros(n), np.zeros((n, n))
     for i in range(n):
         for k in range(starts[i], starts[i + 1]):
             norms[i] += np.float64(weights[members[k]]) ** 2
@@ -57,37 +62,37 @@ def cosines(members: np.ndarray, starts: np.ndarray, weights: np.ndarray, marks:
             for k in range(starts[j], starts[j + 1]):
                 shared += marks[members[k]]
             if shared > 0:
-                alike[i, j] = alike[j, i] = shared / np.sqrt(norms[i] * norms[j])
+                similarity[i, j] = similarity[j, i] = shared / np.sqrt(norms[i] * norms[j])
         for k in range(starts[i], starts[i + 1]):
             marks[members[k]] = 0
-    return alike
+    return similarity
 
 
 @njit(cache=True, nogil=True)
-def chance(alike: np.ndarray) -> tuple[float, float]:
-    """Mean and variance, over all n! orders, of the sum of how alike the blocks one and two apart are.
+def chance(similarity: np.ndarray) -> tuple[float, float]:
+    """Mean and variance, over all n! orders, of the summed similarity of blocks one and two apart.
 
-    An order has E = 2 n - 3 near pairs, and two of them have a block in common in P = 6 n - 16 ways. The variance is, with
-    all likenesses less their mean, the expected square of one pair E times, the expected product of two with a block in
-    common 2 P times, and of two without the remaining E^2 - E - 2 P times. The three follow from the sum of squares and
-    the sum of squared row sums, for the sum of all is 0.
+    An order has E = 2 n - 3 near pairs; P = 6 n - 16 of the pairs of near pairs share a block. With similarities
+    centred on their mean, the variance is the sum of E times the expected square of one pair, 2 P times the expected
+    product of two pairs that share a block, and E^2 - E - 2 P times that of two pairs that share none. All three follow
+    from the sum of squares and the sum of squared row sums, since the centred similarities sum to 0.
 
-    alike: [n, n] symmetric, 0 on the diagonal, n > 3.
+    similarity: [n, n] symmetric, 0 on the diagonal, n > 3.
     """
-    n = len(alike)
-    two = n * (n - 1)
-    centre = alike.sum() / two
+    n = len(similarity)
+    ordered_pairs = n * (n - 1)
+    centre = similarity.sum() / ordered_pairs
     squares, rows = 0.0, 0.0
     for i in range(n):
         row = 0.0
         for j in range(n):
             if j != i:
-                row += alike[i, j] - centre
-                squares += (alike[i, j] - centre) ** 2
+                row += similarity[i, j] - centre
+                squares += (similarity[i, j] - centre) ** 2
         rows += row**2
-    pairs, joint = 2 * n - 3, 6 * n - 16
-    apart = pairs * pairs - pairs - 2 * joint
-    variance = pairs * squares / two
-    variance += 2 * joint * (rows - squares) / (two * (n - 2))
-    variance += apart * (2 * squares - 4 * rows) / (two * (n - 2) * (n - 3))
+    pairs, sharing = 2 * n - 3, 6 * n - 16
+    disjoint = pairs * pairs - pairs - 2 * sharing
+    variance = pairs * squares / ordered_pairs
+    variance += 2 * sharing * (rows - squares) / (ordered_pairs * (n - 2))
+    variance += disjoint * (2 * squares - 4 * rows) / (ordered_pairs * (n - 2) * (n - 3))
     return pairs * centre, variance

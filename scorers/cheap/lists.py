@@ -1,9 +1,9 @@
-"""Lists and tables: how much of a text stands in lines of the same shape as lines just before them.
+"""Lists and tables: the share of a text in lines of the same shape as one of the lines just before them.
 
-The shape of a line is its indentation and its first SYMBOLS symbols: a run of words is one symbol, a number is one, and
-each mark is one by itself: `  "abs", x = 0.5` and `  "a cos", y = 7` are 2 "a",a= both. A line of prose, which has PLAIN
-words in a row without a mark or digit, is no row of a list, unless it is short and the lines before and after it are:
-the description in an index, the value in a record.
+The shape of a line is its indentation and its first SYMBOLS symbols. A run of words is one symbol, a number is one, and
+each mark is one: `  "abs", x = 0.5` and `  "a cos", y = 7` both have the shape 2 "a",a=. A line with PLAIN words in
+a row without a mark or digit is prose and not a row, unless it is short and between two rows, such as the description
+in an index or the value in a record.
 """
 
 import numpy as np
@@ -11,26 +11,28 @@ from numba import njit
 
 from scorers.cheap.words import FACTOR, KINDS, START
 
-SYMBOLS = 6  # of a line; more, and the rows of a ragged table differ
-BACK = 8  # lines: records of so many lines are still seen to come again
-PLAIN = 5  # words: prose has as many in nearly each line, index entries and code hardly ever
-MAX_LINE_BYTES = 80  # a longer line counts as so many: paragraphs of one line would else outweigh a list
+SYMBOLS = 6  # per line; with more, the rows of a ragged table would differ
+BACK = 8  # lines to compare with: the longest record that is recognised
+PLAIN = 5  # words: nearly every line of prose has as many in a row, index entries and code hardly ever
+MAX_LINE_BYTES = 80  # longer lines count as this many, or paragraphs on one line would outweigh a list
 MAX_VALUE_BYTES = 400  # a longer paragraph between two rows is prose with headings
-MAX_LIST_SHARE = 0.60  # above lie API lists, indexes and tables, and little else than code that is made like a table
+MAX_LIST_SHARE = 0.60  # above it are API lists, indexes, tables, and little else but code written like a table
 
-WORD, NUMBER = 1, 2  # symbols; a mark's is its bytes
+WORD, NUMBER = 1, 2  # symbols; the symbol of a mark is its bytes
 NEWLINE, SPACE, DOT, ZERO, NINE, UPPER_A, UNDERSCORE = b"\n .09A_"
 
 
 @njit(cache=True, nogil=True)
 def list_share(text: np.ndarray) -> float:
-    """The share of a text's bytes in rows of a list; lines without word or number aren't counted.
+    """The share of a text's bytes in rows of a list; NaN where fewer than two lines count.
 
-    text: UTF-8. NaN where fewer than two lines count: there is nothing to have the same shape.
+    Lines of ASCII marks alone do not count.
+
+    text: UTF-8.
     """
     shapes = np.zeros(BACK, np.uint64)
     n_lines, rows, counted = 0, 0, 0
-    row_before, value = False, 0  # was the last line a row; its bytes if it is a value in case that this one is a row
+    row_before, value = False, 0  # whether the last line was a row; its bytes, counted as a value if this line is a row
     begin = 0
     while begin < len(text):
         end = begin
@@ -45,12 +47,12 @@ def list_share(text: np.ndarray) -> float:
             n_lines += 1
             n_bytes = min(end - begin, MAX_LINE_BYTES)
             counted += n_bytes
-            prose = n_plain >= PLAIN
-            row = seen and not prose
-            if row:
+            is_prose = n_plain >= PLAIN
+            is_row = seen and not is_prose
+            if is_row:
                 rows += n_bytes + value
-            value = n_bytes if prose and row_before and end - begin <= MAX_VALUE_BYTES else 0
-            row_before = row
+            value = n_bytes if is_prose and row_before and end - begin <= MAX_VALUE_BYTES else 0
+            row_before = is_row
         begin = end + 1
     return rows / counted if n_lines > 1 else np.nan
 
@@ -59,8 +61,8 @@ def list_share(text: np.ndarray) -> float:
 def outline(line: np.ndarray) -> tuple[np.uint64, int, bool]:
     """The hash of a line's shape, its longest run of plain words, and whether it has anything but ASCII marks.
 
-    A word begins with a letter or `_`, a number with a digit and may have dots in it. A plain word is of letters alone;
-    in a run they are one space apart, so the columns of a table are none.
+    A word starts with a letter or `_`; a number starts with a digit and may contain dots. A plain word consists of
+    letters. Words in a run are one space apart, so the columns of a table are not a run.
     """
     i = 0
     while i < len(line) and KINDS[line[i]] == 0:

@@ -1,6 +1,6 @@
-"""The guard: how much of a text repeats, word for word, what stands before it in the same text.
+"""The repetition guard: the share of a text that repeats earlier text of the same document word for word.
 
-Without it every score of dependency, of a model or not, ranks a paragraph pasted many times first.
+Without it, every dependency score, with or without a model, ranks a paragraph pasted many times first.
 """
 
 import numpy as np
@@ -8,22 +8,23 @@ from numba import njit
 
 from scorers.cheap.words import FACTOR
 
-WINDOW = 32  # words: natural prose hardly ever says so many again, boilerplate and pasted text do
-MAX_REPEAT_SHARE = 0.30  # above it lie all of 24 texts of one repeated paragraph, and 1 of 48 intact ones
+WINDOW = 32  # words: natural prose hardly ever repeats as many; boilerplate and pasted text do
+MAX_REPEAT_SHARE = 0.30  # above it are all of 24 texts made of one repeated paragraph, and 1 of 48 intact texts
 
 ONE = np.uint64(1)
 
 
 @njit(cache=True, nogil=True)
 def repeat_share(hashes: np.ndarray) -> float:
-    """The share of the words that lie in a window of WINDOW words that stood before, NaN if there are no two windows.
+    """The share of words in a window of WINDOW words that occurred before; NaN where there are fewer than two windows.
 
-    Of a passage and its repeat only the repeat counts: "a b a b a b" with a window of 2 is 4/6. Windows are compared by
-    64-bit polynomials of the words' hashes: in a text of 3 million words any two different ones are taken for the same
-    by a chance of 2.4e-7, and that would cost one window.
+    The first occurrence of a passage does not count: "a b a b a b" with a window of 2 is 4/6. Windows are compared by a
+    64-bit polynomial of the words' hashes. In a text of 3 million words the chance of any collision is 2.4e-7, and a
+    collision adds one window.
 
-    Args:
-        hashes: [n_words] uint64. Memory: 16 to 32 bytes a word; 67 MB for 3 million words.
+    Memory: 16 to 32 bytes per word; 67 MB for 3 million words.
+
+    hashes: [n_words] uint64.
     """
     n_windows = len(hashes) - WINDOW + 1
     if n_windows < 2:
@@ -40,7 +41,7 @@ def repeat_share(hashes: np.ndarray) -> float:
     n_repeated, covered = 0, 0
     for i in range(n_windows):
         rolling = rolling * FACTOR + hashes[i + WINDOW - 1]
-        window = (rolling ^ (rolling >> np.uint64(32))) * FACTOR | ONE  # never 0, which is an empty slot
+        window = (rolling ^ (rolling >> np.uint64(32))) * FACTOR | ONE  # never 0, which marks an empty slot
         at = (window >> np.uint64(32)) & mask
         while seen[at] != 0 and seen[at] != window:
             at = (at + ONE) & mask

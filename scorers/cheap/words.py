@@ -1,17 +1,17 @@
-r"""UTF-8 bytes -> words: what the cheap scores count, cut and hashed straight from Arrow's buffers.
+r"""UTF-8 bytes -> words: the unit of the cheap scores, split and hashed directly from Arrow's buffers.
 
-A word is a run of ASCII letters, digits, `_` and characters from U+00C0 to U+1FFF (the alphabets), or one character of
-another kind that is no ASCII space or control: a mark, a sign, an ideograph. As an expression for Python's `re`, see
-PATTERN. Case counts. Scripts without spaces are cut at each ideograph or kana, but Thai, Lao and Khmer only at spaces.
+A word is a run of ASCII letters, digits, `_` and characters from U+00C0 to U+1FFF (the alphabets), or any other single
+character except ASCII spaces and controls: a mark, a sign, an ideograph. PATTERN is the same rule for Python's `re`.
+Words are case-sensitive. Ideographs and kana are split into single characters; Thai, Lao and Khmer only at spaces.
 """
 
 import numpy as np
 import pyarrow as pa
 from numba import njit
 
-PATTERN = r"[0-9A-Za-z_\u00c0-\u1fff]+|[!-/:-@\[-^`{-~\u0080-\u00bf\u2000-\U0010ffff]"  # for the tests and for readers
+PATTERN = r"[0-9A-Za-z_\u00c0-\u1fff]+|[!-/:-@\[-^`{-~\u0080-\u00bf\u2000-\U0010ffff]"  # the rule as the tests use it
 
-BLOCK = 110  # words: 128 tokens of a byte-pair model are 100 to 121 of them, by domain
+BLOCK = 110  # words: 128 byte-pair tokens are 100 to 121 words, depending on the domain
 
 START = np.uint64(0x243F6A8885A308D3)  # pi; any number but 0
 FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd
@@ -20,9 +20,9 @@ HALF = np.uint64(33)
 
 
 def kinds() -> np.ndarray:
-    """[256] uint8: what a byte is where a character may begin: 0 outside words, 1 in a run, else 1 + the mark's bytes.
+    """[256] uint8: the kind of each byte at the start of a character: 0 outside words, 1 in a run, else 1 + mark bytes.
 
-    A byte that continues a character is 1: in a run it goes on with it, and a mark is stepped over in one go.
+    Continuation bytes are 1: in a run they continue it, and a mark is consumed with all its bytes.
     """
     table = np.zeros(256, np.uint8)
     table[0x21:0x7F] = 2
@@ -37,7 +37,7 @@ KINDS = kinds()
 
 
 def buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """The bytes of a string array, and [n + 1] int64 where in them each text begins; no byte is copied."""
+    """The bytes of a string array, without a copy, and [n + 1] int64 offsets of the texts in them."""
     kind = np.int64 if pa.types.is_large_string(texts.type) else np.int32
     _, offsets, data = texts.buffers()
     if offsets is None or data is None or len(texts) == 0:
@@ -48,11 +48,13 @@ def buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 @njit(cache=True, nogil=True)
 def cut(text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The words of a text: [n_words] uint64 hashes and [n_words] int64 the byte at which each begins.
+    """The words of a text: [n_words] uint64 hashes and [n_words] int64 first bytes.
 
-    Two different words have the same hash by a chance of 2**-64; of 100,000 different ones any two, by 3e-10.
+    Two different words collide with probability 2**-64; any two of 100,000 different words with probability 3e-10.
 
-    text: UTF-8. Memory: 16 bytes a word; as much is reserved for each byte, which the system backs where it is written.
+    Memory: 16 bytes per word. 16 bytes per byte of text are reserved; the system backs only the pages that are written.
+
+    text: UTF-8.
     """
     hashes, begins = np.empty(len(text), np.uint64), np.empty(len(text), np.int64)
     n, i, stop = 0, 0, len(text)
@@ -80,9 +82,9 @@ def cut(text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @njit(cache=True, nogil=True)
 def number(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The words numbered by their first occurrence: [n_words] int32, and [n_distinct] uint64 the hash of each number.
+    """Number words by first occurrence: [n_words] int32 numbers, and [n_distinct] uint64 hash of each number.
 
-    Memory: 12 to 20 bytes a word, and 8 a distinct one.
+    Memory: 12 to 20 bytes per word, and 8 per distinct word.
     """
     size = 2
     while size < 2 * len(hashes):
@@ -104,13 +106,12 @@ def number(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @njit(cache=True, nogil=True)
 def blocks(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct words of each whole block of BLOCK words: block i's are members[starts[i] : starts[i + 1]].
+    """The distinct words of each full block of BLOCK words: those of block i are members[starts[i] : starts[i + 1]].
 
-    Args:
-        numbers: [n_words] int32, as `number` gives them. What is left after the last whole block isn't looked at.
+    numbers: [n_words] int32, as `number` returns them. Words after the last full block are ignored.
 
     Returns:
-        members: int32, in the order of their first occurrence in the block.
+        members: int32, in order of first occurrence in the block.
         starts: [n_blocks + 1] int64.
     """
     n_blocks = len(numbers) // BLOCK

@@ -1,9 +1,9 @@
-"""Which pairs of chunks of a document are looked at: one fixed sequence, of which a score uses the first n.
+"""The pairs of chunks of a document in a fixed sequence; a score uses the first n.
 
-A pair (i, j) is a chunk i and one before it, j. Near pairs are less than FAR chunks apart, far ones FAR or more. Every
-fourth pair of the sequence is a near one, from the first; the others are far. Each kind runs through its pairs by a
-Sobol' sequence over (row, distance), scrambled by the document's content hash: whatever n is, the pairs are spread
-evenly over both, and more pairs extend what is there. No pair comes twice.
+A pair (i, j) is a chunk i and an earlier chunk j. Near pairs are less than FAR chunks apart, far pairs FAR or more.
+Every fourth pair of the sequence, starting with the first, is near; the others are far. Each kind follows a Sobol'
+sequence over (row, distance), scrambled by the document's content hash: for any n the first n pairs are spread evenly
+over both, and a larger n only appends pairs. No pair occurs twice.
 """
 
 from collections.abc import Iterator
@@ -15,18 +15,18 @@ from numba import njit, uint32, vectorize
 
 Pair = tuple[int, int]  # target, context
 
-FAR = 4  # chunks apart: 512 tokens at the default chunk, more than a page's own neighbourhood
+FAR = 4  # chunks: 512 tokens at the default chunk size, farther than neighbouring paragraphs
 NEAR_EVERY = 4
-STEPS = 64  # of the sequence at a time
+STEPS = 64  # points of the Sobol' sequence computed at a time
 
 
 def in_rows(s: int, low: int, high: int) -> np.ndarray:
-    """[s] int64: how many pairs of each target are low <= distance < high apart."""
+    """[s] int64: number of pairs of each target with low <= distance < high."""
     return np.maximum(0, np.minimum(np.arange(s), high - 1) - low + 1)
 
 
 def n_pairs(s: int, low: int, high: int) -> int:
-    """How many pairs of `s` chunks are low <= distance < high apart."""
+    """Number of pairs of `s` chunks with low <= distance < high."""
     return int(in_rows(s, low, high).sum())
 
 
@@ -47,12 +47,12 @@ def price(n_pairs: int, n_read: int, chunk_tokens: int) -> int:
 
 
 def first_pairs(s: int, content_hash: str, n: int) -> list[Pair]:
-    """The first n pairs of a document of `s` chunks; all of them where it has no more."""
+    """The first n pairs of a document of `s` chunks; all of them where it has fewer."""
     return list(islice(sequence(s, content_hash), n))
 
 
 def sequence(s: int, content_hash: str) -> Iterator[Pair]:
-    """All pairs of `s` chunks; where one kind is used up the other goes on."""
+    """All pairs of `s` chunks; when one kind is exhausted, the other fills its places."""
     near, far = spread(s, 1, FAR, content_hash, "near"), spread(s, FAR, s, content_hash, "far")
     for k in range(n_near(s) + n_far(s)):
         first, second = (near, far) if k % NEAR_EVERY == 0 else (far, near)
@@ -60,33 +60,33 @@ def sequence(s: int, content_hash: str) -> Iterator[Pair]:
 
 
 def spread(s: int, low: int, high: int, content_hash: str, use: str) -> Iterator[Pair]:
-    """Every pair with low <= distance < high once: first along the sequence, what that skips for long at the end."""
+    """Every pair with low <= distance < high once, in the order of the Sobol' sequence; pairs it misses come last."""
     rows = in_rows(s, low, high)
     ends = np.cumsum(rows)
-    many = int(ends[-1]) if s else 0
+    n_all = int(ends[-1]) if s else 0
     digest = blake2b(f"{use}\0{content_hash}".encode(), digest_size=8).digest()
     seeds = np.frombuffer(digest, "<u4")
     seen: set[Pair] = set()
-    for start in range(0, 8 * many, STEPS):  # all but a few come up in so many steps
+    for start in range(0, 8 * n_all, STEPS):  # enough steps to reach nearly all pairs
         n = np.arange(start, start + STEPS, dtype=np.uint32)
         u, v = scrambled(reversed_bits(n), seeds[0]), scrambled(sobol(n), seeds[1])
-        row = np.searchsorted(ends, u.astype(np.uint64) * np.uint64(many) >> np.uint64(32), side="right")
+        row = np.searchsorted(ends, u.astype(np.uint64) * np.uint64(n_all) >> np.uint64(32), side="right")
         distance = low + (v.astype(np.uint64) * rows[row].astype(np.uint64) >> np.uint64(32)).astype(np.int64)
         for pair in zip(row.tolist(), (row - distance).tolist(), strict=True):
             if pair not in seen:
                 seen.add(pair)
                 yield pair
-        if len(seen) == many:
+        if len(seen) == n_all:
             return
     for i in range(s):
         yield from ((i, i - d) for d in range(low, low + int(rows[i])) if (i, i - d) not in seen)
 
 
-def some_pairs(s: int, content_hash: str, low: int, high: int, most: int) -> np.ndarray:
-    """[n, 2] int32: the pairs with low <= distance < high, all or, where there are more than `most`, so many of them."""
+def some_pairs(s: int, content_hash: str, low: int, high: int, max_pairs: int) -> np.ndarray:
+    """[n, 2] int32: the pairs with low <= distance < high; of more than `max_pairs` pairs, an even sample."""
     rows = in_rows(s, low, high)
-    if rows.sum() > most:
-        return np.array(list(islice(spread(s, low, high, content_hash, "some"), most)), np.int32)
+    if rows.sum() > max_pairs:
+        return np.array(list(islice(spread(s, low, high, content_hash, "some"), max_pairs)), np.int32)
     target = np.repeat(np.arange(s), rows)
     distance = low + np.arange(len(target)) - np.repeat(np.cumsum(rows) - rows, rows)
     return np.stack([target, target - distance], axis=1).astype(np.int32)
@@ -110,18 +110,18 @@ def reversed_bits(n: np.uint32) -> np.uint32:
 @vectorize([uint32(uint32)], cache=True)
 def sobol(n: np.uint32) -> np.uint32:
     """The second coordinate of point n of the Sobol' sequence, as a fraction of 2**32."""
-    found, direction = uint32(0), uint32(1 << 31)
+    value, direction = uint32(0), uint32(1 << 31)
     while n:
         if n & uint32(1):
-            found ^= direction
+            value ^= direction
         n >>= uint32(1)
         direction ^= direction >> uint32(1)
-    return found
+    return value
 
 
 @vectorize([uint32(uint32, uint32)], cache=True)
 def scrambled(x: np.uint32, seed: np.uint32) -> np.uint32:
-    """Owen's nested scrambling, by a hash: each bit is flipped or not by what the higher ones are.
+    """Owen's nested scrambling by a hash: the higher bits decide whether each bit is flipped.
 
     Source: B. Burley, "Practical hash-based Owen scrambling", JCGT 9(4), 2020; the Laine-Karras permutation.
     """

@@ -146,11 +146,11 @@ def test_one_bearer_completes_the_name():
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        ([f"a/{NAME}", f"b/{NAME}"], f"longmix: {NAME}: several deployments bear this name; choose a/{NAME} or b/{NAME}"),
-        (["a/b", "c/d"], f"longmix: {NAME}: no deployment bears this name; there are a/b, c/d"),
+        ([f"a/{NAME}", f"b/{NAME}"], f"longmix: {NAME}: several deployments have this name; choose a/{NAME} or b/{NAME}"),
+        (["a/b", "c/d"], f"longmix: {NAME}: no deployment has this name; choose from a/b, c/d"),
         ([f"f/{i}" for i in range(10)], "f/8, f/9\n"),
         ([f"f/{i}" for i in range(11)], "f/8, f/9, ...\n"),
-        ([], f"longmix: {NAME}: no deployment bears this name; there is none at all, `make deploy` makes them"),
+        ([], f"longmix: {NAME}: the server has no deployments; create them with `make deploy`"),
         (OSError("refused\nmore"), f"longmix: {NAME}: no Prefect server answers (refused); start one with `make server`"),
         (TimeoutError(), f"longmix: {NAME}: no Prefect server answers (TimeoutError); start one with `make server`"),
     ],

@@ -25,7 +25,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import server as server_module
 from flows.build_mix import reported, retried
-from flows.server import asked, settle
+from flows.server import mark_crashed, post
 from schemas.errors import RecipeError, SchemaError, StageError
 from tests.conftest import TINY
 
@@ -101,11 +101,11 @@ def server(running, monkeypatch):
 
 
 def artifacts() -> dict[str, dict]:
-    return {found["key"]: found for found in asked("artifacts/latest/filter", {})}
+    return {found["key"]: found for found in post("artifacts/latest/filter", {})}
 
 
 def runs(*states: str) -> list[dict]:
-    return asked("flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": list(states)}}}})
+    return post("flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": list(states)}}}})
 
 
 def test_deploy_says_what_comes_next(running):
@@ -116,7 +116,7 @@ def test_deploy_says_what_comes_next(running):
 
 @pytest.mark.usefixtures("server")
 def test_deployments_bear_absolute_paths(running):
-    found = {each["name"]: each for each in asked("deployments/filter", {})}
+    found = {each["name"]: each for each in post("deployments/filter", {})}
     assert sorted(found) == ["build-128k-mix", "refresh-128k-mix"]
     for each in found.values():
         home = str(running.project)
@@ -143,7 +143,7 @@ def test_the_literal_command_builds_the_mix(running, server):
     assert sum(sum(row.values()) for row in table) == 400_000
     assert str(latest.resolve()) in found["mix"]["data"]
     assert "The budget can be met" in found["mix"]["data"]
-    tasks = asked("task_runs/filter", {"sort": "EXPECTED_START_TIME_ASC"})
+    tasks = post("task_runs/filter", {"sort": "EXPECTED_START_TIME_ASC"})
     assert [task["name"].partition("-")[0] for task in tasks] == [
         "ingest",
         "dedup",
@@ -172,7 +172,7 @@ def test_a_wrong_name_is_one_line(running):
     done = ran(running, [PREFECT, "deployment", "run", "build-128k"], running.folder)
     known = "build-mix/build-128k-mix, refresh-mix/refresh-128k-mix"
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"longmix: build-128k: no deployment bears this name; there are {known}\n"
+    assert done.stderr == f"longmix: build-128k: no deployment has this name; choose from {known}\n"
 
 
 def test_python_m_prefect_takes_a_bare_name_too(running):
@@ -228,20 +228,20 @@ def test_progress_that_cannot_be_shown_fails_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("server")
 def test_a_run_that_ended_with_its_server_frees_its_place():
-    (deployment,) = asked("deployments/filter", {"deployments": {"name": {"any_": ["build-128k-mix"]}}})
+    (deployment,) = post("deployments/filter", {"deployments": {"name": {"any_": ["build-128k-mix"]}}})
 
     name = f"deployment:{deployment['id']}"
     start = {"state": {"type": "SCHEDULED"}}
 
     def taken() -> int:
-        return next(each["active_slots"] for each in asked("v2/concurrency_limits/filter", {}) if each["name"] == name)
+        return next(each["active_slots"] for each in post("v2/concurrency_limits/filter", {}) if each["name"] == name)
 
     assert taken() == 0
-    run = asked(f"deployments/{deployment['id']}/create_flow_run", start)
+    run = post(f"deployments/{deployment['id']}/create_flow_run", start)
     for kind in ("PENDING", "RUNNING"):
-        asked(f"flow_runs/{run['id']}/set_state", {"state": {"type": kind}, "force": False})
+        post(f"flow_runs/{run['id']}/set_state", {"state": {"type": kind}, "force": False})
     assert taken() == 1
-    settle()
+    mark_crashed()
     assert [each["name"] for each in runs("CRASHED")] == [run["name"]]
     assert runs("RUNNING", "PENDING") == []
     assert taken() == 0
@@ -260,7 +260,7 @@ def test_ctrl_c_stops_all_and_undeploy_takes_the_profile_back(running):
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(r"longmix: build-128k-mix: no Prefect server answers \(.*\); start one .*\n", done.stderr)
     done = ran(running, [sys.executable, "-m", "flows.deploy", "undo"], running.project)
-    assert done.stdout == "longmix: the profile longmix is gone; selected is work\n"
+    assert done.stdout == "longmix: removed the profile longmix; the selected profile is work\n"
     assert 'active = "work"' in (running.folder / "home" / ".prefect" / "profiles.toml").read_text()
 
 

@@ -30,13 +30,13 @@ def test_a_stage_adds_up(tmp_path, follower):
     made = [event("ingest", "made", now + i, documents=10, bytes=3_000_000) for i in (1, 2)]
     tell(tmp_path, *made)
     (stage,) = follower.poll()
-    assert (stage.shards, stage.there, stage.made, stage.documents, stage.n_bytes) == (4, 1, 2, 20, 6_000_000)
+    assert (stage.shards, stage.existing, stage.made, stage.documents, stage.n_bytes) == (4, 1, 2, 20, 6_000_000)
     assert stage.seconds == pytest.approx(2, abs=0.01)
     assert stage.left_seconds == pytest.approx(2, abs=0.01)
-    assert stage.told() == "20 documents, 3.0 MB/s, 2 s left"
+    assert stage.summary() == "20 documents, 3.0 MB/s, 2 s left"
     tell(tmp_path, event("ingest", "ended", now + 4))
     assert follower.poll() == [stage]
-    assert stage.told() == "20 documents, 1.5 MB/s"
+    assert stage.summary() == "20 documents, 1.5 MB/s"
 
 
 def test_only_what_changed_is_told(tmp_path, follower):
@@ -69,7 +69,7 @@ def test_an_earlier_build_is_passed_over(tmp_path, follower):
 @pytest.mark.parametrize(
     ("stage", "said"),
     [
-        (StageProgress("a", shards=3, there=3, ended=1.0), "nothing to make"),
+        (StageProgress("a", shards=3, existing=3, ended=1.0), "nothing to make"),
         (StageProgress("a", ended=1.0), "nothing to make"),
         (StageProgress("a", shards=3, ended=1.0), "done"),
         (StageProgress("a", shards=3), ""),
@@ -77,7 +77,7 @@ def test_an_earlier_build_is_passed_over(tmp_path, follower):
     ],
 )
 def test_a_stage_in_words(stage, said):
-    assert stage.told() == said
+    assert stage.summary() == said
 
 
 def test_nobody_knows_the_time_left_before_the_first_shard():

@@ -90,10 +90,10 @@ def test_without_a_server_nothing_is_deployed_and_no_profile_made(profiles, port
 def test_a_port_in_use_is_said_so(monkeypatch, capsys):
     monkeypatch.setattr(server, "healthy", lambda: False)
     assert server.main() == 1
-    assert f"127.0.0.1:{server.PORT}: something else listens there; stop it, or" in capsys.readouterr().err
+    assert f"127.0.0.1:{server.PORT}: in use by another program; stop it, or" in capsys.readouterr().err
     monkeypatch.setattr(server, "healthy", lambda: True)
     assert server.main() == 1
-    assert "a Prefect server answers there already" in capsys.readouterr().err
+    assert "in use by a Prefect server" in capsys.readouterr().err
 
 
 def test_the_server_has_settings_of_its_own(monkeypatch):

@@ -1,16 +1,83 @@
-"""What a build says of its scores: why documents have none, also where none has one."""
+"""The summary of a build is read from its catalog and fits into 80 columns."""
 
-from flows.summary import scores
-from tests.pipelines.test_report import catalog
+from pathlib import Path
+
+import pytest
+
+from flows.summary import catalog, longmix, scores, summary
+from pipelines.catalog import rows_of, write_catalog
+from pipelines.versions import Version
+from tests.schemas.test_laws import opened, put, sound
 
 
-def test_what_was_not_scored_is_said_where_nothing_was():
-    said = scores(catalog("not_scored", "budget"))
-    assert "no document has a score" in said
-    assert "budget" in said
-    assert "70,000" in said or "70000" in said
+def version(tmp_path, *changes) -> Version:
+    tables = sound()
+    for change in changes:
+        change(tables)
+    with opened(tables, tmp_path) as con:
+        write_catalog(con, tmp_path / "catalog.duckdb", {"mix": "m"})
+    return Version(tmp_path, "m", "abc", is_new=True)
 
 
-def test_scores_are_said_and_nothing_where_no_model_was_asked():
-    assert "0.25" in scores(catalog("scored", None))
-    assert scores(catalog(None, None, "list")) == ""
+SCORES_OF_A_MODEL = ("SCORES_CHUNK_GAIN", "SCORES_PROLONG", "SCORES_INFOGAIN", "SCORES_LONGATTN")
+
+
+def no_model(tables):
+    for name in [name for name in tables if name == "BUDGET" or name in SCORES_OF_A_MODEL]:
+        del tables[name]
+
+
+def test_a_summary_says_where_the_dataset_is_and_what_is_in_it(tmp_path):
+    text = summary(version(tmp_path), Path("root"), 12.3)
+    lines = text.splitlines()
+    assert "m abc: made in 12 s" in lines
+    assert f"  {tmp_path}" in lines
+    assert "  14 tokens in 3 sequences of 8, 58.33% filled" in lines
+    assert "  4 documents read, 2 kept; rejected records: 1" in lines
+    assert "The budget can be met: the corpus supplies all 14 tokens." in lines
+    assert "  book      14   14" in lines
+    assert "show root 0" in text
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_version_that_was_published_before_says_so(tmp_path, is_new):
+    version(tmp_path)
+    text = summary(Version(tmp_path, "m", "abc", is_new=is_new), Path("root"), 3)
+    assert ("m abc: made in 3 s" in text, "m abc: nothing to make (3 s)" in text) == (is_new, not is_new)
+
+
+def test_a_shortfall_is_in_the_summary_with_its_cells(tmp_path):
+    text = summary(version(tmp_path, put("TARGETS", 0, 1, target_tokens=1_012, over_share_tokens=5)), Path("root"), 1)
+    assert "Shortfall: 1,000 of 1,014 tokens cannot be supplied and are not substituted." in text
+    assert "  book    long      1,012         12    1,000" in text
+    assert "plan.max_document_share leaves out 5 tokens" in text
+
+
+def test_reasons_are_given_where_no_document_has_a_score(tmp_path):
+    unscored = dict.fromkeys(("score", "error", "near"))
+    made = version(tmp_path, put("SCORES_CHUNK_GAIN", 0, 0, status="not_scored", reason="budget", **unscored))
+    with catalog(made) as con:
+        gains, reasons = scores(con, rows_of(con, "FROM totals")[0])
+    assert gains[1:] == ["  no document has a score"]
+    assert reasons[1:] == ["  reason  documents  tokens", "  budget          1       6", "  short           1       3"]
+
+
+def test_scores_are_given_where_a_model_was_run(tmp_path):
+    with catalog(version(tmp_path)) as con:
+        gains, _ = scores(con, rows_of(con, "FROM totals")[0])
+    assert gains[-1].split() == ["book", "0-1K", "2", "1", *["0.500"] * 5]
+
+
+def test_a_recipe_without_a_model_has_no_scores(tmp_path):
+    made = version(tmp_path, no_model)
+    with catalog(made) as con:
+        assert scores(con, rows_of(con, "FROM totals")[0]) == []
+    assert "chunk_gain" not in summary(made, Path("root"), 1)
+
+
+def test_the_command_is_named_as_it_can_be_typed(monkeypatch):
+    monkeypatch.setattr("flows.summary.shutil.which", lambda _: "/usr/bin/longmix")
+    assert longmix() == "longmix"
+    monkeypatch.setattr("flows.summary.shutil.which", lambda _: None)
+    monkeypatch.setattr("flows.summary.sys.argv", ["my env/bin/longmix"])
+    assert longmix() == "'my env/bin/longmix'"

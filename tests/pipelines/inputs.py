@@ -11,9 +11,13 @@ import pyarrow.parquet as pq
 import zstandard
 
 from pipelines import ingest
+from pipelines.ingest.readers import READERS
+from pipelines.ingest.readers.record import Fields, File, Record
 from pipelines.ingest.source import Source
-from pipelines.store import Store
+from pipelines.stage import Engine, Runner
+from pipelines.store import Shard, Store
 
+FIELDS = Fields("text", "id", "source", "license", 64_000_000)
 SMALL = ingest.Sizes(smallest_bytes=16_000_000, largest_bytes=48_000_000, small_file_bytes=4_000_000)
 
 
@@ -75,14 +79,26 @@ def source(where: Path | str, **changes) -> Source:
     return Source(**{"name": "s", "domain": "web", "path": str(where), **changes})
 
 
-def ingest_here(sources: Source | Iterable[Source], store: Store, sizes: ingest.Sizes = SMALL):
+def engine_of(store: Store, workers: int = 1) -> Engine:
+    store.root.mkdir(parents=True, exist_ok=True)  # as the lock of a build makes it
+    return Engine(store, Runner(workers=workers))
+
+
+def records(path: Path, kind: str = "jsonl", fields: Fields = FIELDS) -> list[Record]:
+    """What a reader makes of one file."""
+    return list(READERS[kind].records(File(path.name, str(path)), fields))
+
+
+def ingest_here(
+    sources: Source | Iterable[Source], store: Store, sizes: ingest.Sizes = SMALL
+) -> tuple[list[Shard], list[Shard]]:
     """DOCUMENTS and REJECTED shards, made in this thread without Beam."""
     listed = [sources] if isinstance(sources, Source) else sources
-    shards = []
+    shards: list[Shard] = []
     for each in listed:
-        for group in ingest.groups_of(each, sizes, 1):
+        for group in ingest.groups_of(each, sizes, engine_of(store)):
             ingest.ingest_group(group, store, sizes)
-            shards += store.find("ingest", group.name)
+            shards += store.find("ingest", group.name) or []
     return [s for s in shards if s.table == "DOCUMENTS"], [s for s in shards if s.table == "REJECTED"]
 
 

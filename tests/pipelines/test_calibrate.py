@@ -14,9 +14,9 @@ from pipelines.calibrate import calibrate, check_out
 from pipelines.score import measure
 from pipelines.score.kept_pairs import Measured
 from pipelines.score.model import reader_of
-from pipelines.stage import Runner
+from pipelines.stage import Engine, Runner
 from pipelines.store import Store
-from pipelines.store.lock import held
+from pipelines.store.lock import locked
 from schemas.errors import BusyError, RecipeError
 from tests import scored
 
@@ -40,10 +40,11 @@ def read(tmp_path_factory):
     )
     recipe = recipe.model_copy(update={"sources": (source,), "run": ONE})
     store = Store(folder / "root")
-    with held(store, "read"):
-        documents, _ = ingest.run(recipe.sources, store, ONE)
-        _, duplicates = dedup.run(documents, recipe.dedup, (source.name,), {}, store, ONE)
-        encode.run(documents, duplicates, recipe.encode, store, ONE)
+    engine = Engine(store, ONE)
+    with locked(store.root, "read", "--root"):
+        documents, _ = ingest.run(recipe.sources, engine)
+        _, duplicates, _ = dedup.run(documents, recipe.dedup, (source.name,), {}, engine)
+        encode.run(documents, duplicates, recipe.encode, engine)
     return recipe, store.root
 
 
@@ -76,12 +77,12 @@ def test_its_progress_is_shown(read, root):
 
 
 def test_it_holds_the_root(read, root, monkeypatch):
-    with held(Store(root), "another"), pytest.raises(BusyError, match="'another' holds it"):
+    with locked(root, "another", "--root"), pytest.raises(BusyError, match="another holds it"):
         calibrate(read[0], root, 2, str)
     seen = []
 
     def run(*_):
-        with pytest.raises(BusyError, match="calibrating' holds it"), held(Store(root), "another"):
+        with pytest.raises(BusyError, match="a calibration for 'scored' holds it"), locked(root, "another", "--root"):
             pass
         seen.append(1)
         raise KeyboardInterrupt

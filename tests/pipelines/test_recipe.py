@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
+import httpx
+import huggingface_hub
 import pytest
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
-from pipelines.recipe import load
+from pipelines.recipe import Recipe, load
+from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError
+from scorers.weights import Weights
 from tests.scored import MODEL
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +72,198 @@ def test_a_fault_is_named(tmp_path, old, new, said):
     assert said in str(error.value)
     assert "\n" not in str(error.value)
     assert "r.toml" in str(error.value) or "token" in str(error.value)
+
+
+TOKENIZER = "../examples/tokenizer/tokenizer.json"
+BOOK = "../examples/corpus/book"
+CALIBRATION = ROOT / "examples" / "calibration" / "smollm2-135m-instruct-128.json"
+CALIBRATED = ALL.replace("[score]", f'[score]\ncalibration = "{CALIBRATION}"')
+NAMES = {  # a key that names a file, how the recipe names it, and what is said of one that is not there
+    "encode.tokenizer": (TOKENIZER, "no such file: {}; name a tokenizer.json or a hub id"),
+    "score.model.weights": (f"{MODEL}/model_opt_trained", "{}: no such folder or file; `longmix model` fetches"),
+    "score.calibration": (
+        f"{CALIBRATION}",
+        "{}: can't be read (No such file or directory); `longmix calibrate` makes one",
+    ),
+    "sources.1.path": (BOOK, None),
+}
+
+
+def named(tmp_path, key, value):
+    """A recipe that has `value`, in TOML, where a file is named."""
+    name = NAMES[key][0]
+    assert CALIBRATED.count(f'"{name}"') == 1
+    return written(tmp_path, CALIBRATED.replace(f'"{name}"', value))
+
+
+def fault_of(path):
+    with pytest.raises(RecipeError) as error:
+        load(path)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("key", NAMES)
+@pytest.mark.parametrize("value", ["5", "true", "[1]", '["a"]', '{ path = "a", hash = "b" }'])
+def test_a_file_is_named_by_a_string(key, value, tmp_path):
+    path = named(tmp_path, key, value)
+    assert fault_of(path).startswith(f"{path}: {key}: Input should be a valid string, not ")
+
+
+@pytest.mark.parametrize("key", NAMES)
+@pytest.mark.parametrize("value", ["", "\\u0000"])
+def test_a_name_that_is_no_path(key, value, tmp_path):
+    path = named(tmp_path, key, f'"{value}"')
+    assert fault_of(path).startswith(f"{path}: {key}: ")
+    assert "is no path; write one, from the recipe's folder" in fault_of(path)
+
+
+@pytest.mark.parametrize("key", [key for key, (_, said) in NAMES.items() if said])
+@pytest.mark.parametrize("name", ["none.json", "~/none.json", "/none/none.json", "a/b/c"])
+def test_a_file_that_is_missing(key, name, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = named(tmp_path, key, f'"{name}"')
+    where = {"~": f"{tmp_path}{name[1:]}", "/": name}.get(name[0], f"{tmp_path}/mixes/{name}")
+    assert fault_of(path).startswith(f"{path}: {key}: {NAMES[key][1].format(where)}")
+
+
+def test_a_home_folder_that_is_missing(tmp_path):
+    for key in NAMES:
+        path = named(tmp_path, key, '"~nobody-of-this-name/x"')
+        assert fault_of(path).startswith(
+            f"{path}: {key}: ~nobody-of-this-name/x: no user of this name has a home folder"
+        )
+
+
+def test_a_file_of_another_kind(tmp_path):
+    (tmp_path / "mixes").mkdir()
+    (tmp_path / "mixes" / "x.json").write_text("{")
+    kinds = {
+        "score.model.weights": "not a model; name a folder",
+        "score.calibration": "not a calibration (Invalid JSON",
+    }
+    for key, said in kinds.items():
+        path = named(tmp_path, key, '"x.json"')
+        assert fault_of(path).startswith(f"{path}: {key}: {tmp_path}/mixes/x.json: {said}")
+
+
+def test_faults_of_files_are_reported_with_the_others(tmp_path):
+    text = CALIBRATED.replace(TOKENIZER, "none.json").replace(f"{CALIBRATION}", "none").replace("top_share = 0.5", "")
+    message = fault_of(written(tmp_path, text))
+    places = [message.index(f"{key}: ") for key in ("encode.tokenizer", "score.calibration", "plan.select.top_share")]
+    assert places == sorted(places)
+
+
+def test_a_home_folder_is_that_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "home").symlink_to(ROOT / "examples")
+    (tmp_path / "model").symlink_to(MODEL / "model_opt_trained")
+    (tmp_path / "calibration.json").symlink_to(CALIBRATION)
+    text = CALIBRATED.replace("../examples", "~/home").replace(f"{CALIBRATION}", "~/calibration.json")
+    there = load(written(tmp_path, text.replace(f"{MODEL}/model_opt_trained", "~/model")))
+    here = load(written(tmp_path, CALIBRATED))
+    assert there.identity() == here.identity()
+    assert there.encode.tokenizer.path == f"{tmp_path}/home/tokenizer/tokenizer.json"
+    assert there.sources[1].path == f"{tmp_path}/home/corpus/book"
+    assert there.score.model.weights.path == f"{tmp_path}/model"
+
+
+def test_paths_are_absolute_wherever_the_recipe_is_named_from(tmp_path, monkeypatch):
+    there = load(written(tmp_path, CALIBRATED))
+    monkeypatch.chdir(tmp_path / "mixes")
+    assert load("r.toml") == there
+    assert there.sources[1].path == str(ROOT / "examples" / "corpus" / "book")
+    text = TINY.replace('path = "../examples/corpus/book"', 'path = "book"')
+    assert load(written(tmp_path, text)).sources[1].path == f"{tmp_path}/mixes/book"
+    monkeypatch.chdir(tmp_path)
+    assert load("mixes/r.toml").sources[1].path == f"{tmp_path}/mixes/book"
+
+
+@pytest.mark.parametrize("name", [TOKENIZER, "../examples/tokenizer"])
+def test_a_tokenizer_is_named_by_its_file_or_its_folder(name, tmp_path):
+    found = load(named(tmp_path, "encode.tokenizer", f'"{name}"')).encode.tokenizer
+    assert found == HashedFile.of(ROOT / "examples" / "tokenizer" / "tokenizer.json")
+
+
+# -- names on the hub
+
+FETCHES = {
+    "encode.tokenizer": ("hf_hub_download", "local file"),
+    "score.model.weights": ("snapshot_download", "local folder"),
+}
+ERRORS = {
+    "offline": lambda: LocalEntryNotFoundError("no network\nand not in the cache"),
+    "the client's own": lambda: httpx.ConnectError("[Errno -2] Name or service not known"),
+    "the disk's": lambda: OSError(28, "No space left on device"),
+    "a bad id": lambda: HFValidationError("Repo id must be in the form"),
+}
+
+
+@pytest.mark.parametrize("key", FETCHES)
+@pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
+def test_a_hub_that_does_not_answer(key, error, tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise error()
+
+    fetch, remedy = FETCHES[key]
+    monkeypatch.setattr(huggingface_hub, fetch, fails)
+    path, line = named(tmp_path, key, '"org/name"'), " ".join(str(error()).split())
+    assert fault_of(path) == f"{path}: {key}: org/name can't be had from the hub ({line}); name a {remedy}"
+
+
+def test_an_id_that_the_hub_can_not_have(tmp_path):
+    for key in FETCHES:
+        path = named(tmp_path, key, '"a b/c d"')
+        assert fault_of(path).startswith(f"{path}: {key}: a b/c d can't be had from the hub (Repo id must ")
+
+
+def test_what_the_hub_has_is_what_its_client_fetched(tmp_path, monkeypatch):
+    (tmp_path / "cache").symlink_to(MODEL / "model_opt_trained")
+    (tmp_path / "mixes" / "org" / "here").mkdir(parents=True)
+    asked = []
+
+    def fetches(*names, **_):
+        asked.append(names)
+        return str(tmp_path / "cache" / "".join(names[1:]))
+
+    for fetch, _ in FETCHES.values():
+        monkeypatch.setattr(huggingface_hub, fetch, fetches)
+    recipe = load(named(tmp_path, "score.model.weights", '"org/name"'))
+    assert recipe.score.model.weights == Weights.of(tmp_path / "cache")
+    text = TINY.replace(TOKENIZER, "org/here").replace("<|endoftext|>", "</s>")  # a folder here, but without the file
+    monkeypatch.setattr("pipelines.recipe.eos_id", lambda _: 0)
+    assert load(written(tmp_path, text)).encode.tokenizer == HashedFile.of(tmp_path / "cache" / "tokenizer.json")
+    assert asked == [("org/name",), ("org/here", "tokenizer.json")]
+
+
+def test_what_the_hub_has_and_is_no_model(tmp_path, monkeypatch):
+    """It is not said that the hub can't be reached."""
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(tmp_path))
+    path = named(tmp_path, "score.model.weights", '"org/name"')
+    assert fault_of(path).startswith(f"{path}: score.model.weights: {tmp_path}: holds no model: ")
+
+
+# -- values that are resolved already
+
+
+def test_a_recipe_of_resolved_values_needs_no_folder(tmp_path):
+    recipe = load(written(tmp_path, CALIBRATED))
+    values = {name: getattr(recipe, name) for name in Recipe.model_fields}
+    parts = {
+        **values,
+        "score": {**dict(recipe.score), "model": dict(recipe.score.model)},
+        "encode": dict(recipe.encode),
+    }
+    for context in (None, {"folder": tmp_path / "elsewhere"}):
+        assert Recipe.model_validate(parts, context=context) == recipe
+    assert recipe.identity() == Recipe.model_validate(parts).identity()
+
+
+def test_what_a_recipe_is_holds_no_path(tmp_path):
+    identity = load(written(tmp_path, CALIBRATED)).identity()
+    assert identity["encode"]["tokenizer"] == {"hash": HashedFile.of(ROOT / "examples/tokenizer/tokenizer.json").hash}
+    assert identity["score"]["model"]["weights"] == {"hash": "3c9c255db888997d2db48e7807df6033"}
+    assert "path" not in identity["sources"][1]
 
 
 MISSPELT = {

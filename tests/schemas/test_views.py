@@ -1,12 +1,15 @@
-"""views.sql against plain code on small tables."""
+"""The views against plain counts on small tables, and what is generated for every table of scores."""
+
+import re
 
 import pytest
 
-from pipelines.catalog import connect
+from pipelines.catalog import connect, rows_of
 from pipelines.store import Store
 from schemas.lengths import BUCKETS, bucket_of
 from schemas.tables import TABLES
-from tests.schemas.test_laws import document, opened, sound
+from schemas.views import comments, views
+from tests.schemas.test_laws import VARIABLES, document, opened, put, rejected, sound
 
 
 def test_buckets_are_those_of_the_plan(tmp_path):
@@ -15,8 +18,8 @@ def test_buckets_are_those_of_the_plan(tmp_path):
     )
     with opened(sound(), tmp_path) as con:
         for n in lengths:
-            ((found,),) = con.execute("SELECT bucket_of(?)::VARCHAR", [n]).fetchall()
-            assert found == BUCKETS[int(bucket_of(n))], n
+            ((bucket,),) = con.execute("SELECT bucket_of(?)::VARCHAR", [n]).fetchall()
+            assert bucket == BUCKETS[int(bucket_of(n))], n
 
 
 def test_lengths_and_shares_count_what_was_kept_and_what_was_drawn(tmp_path):
@@ -52,17 +55,15 @@ def test_contained(tmp_path, small, large, expected):
 
 
 def test_tables_that_are_empty_are_there(tmp_path):
-    with connect(Store(tmp_path), {}) as con:
-        for name in (
-            *(f"tables.{t}" for t in TABLES),
-            "documents",
-            "draws",
-            "segments",
-            "lengths",
-            "shares",
-            "contained",
-        ):
-            assert con.execute(f"FROM {name}").fetchall() == []
+    with connect(Store(tmp_path), {}, [], tmp_path, VARIABLES) as con:
+        for name in (*(f"tables.{t}" for t in TABLES), *(view for view in comments() if view != "totals")):
+            assert con.execute(f"FROM {name}").fetchall() == [], name
+        assert rows_of(con, "FROM totals") == [
+            {
+                **dict.fromkeys(("tokens", "sequences", "segments", "documents", "kept", "rejected"), 0),
+                "screened": None, "scored": None, "sequence_tokens": 8, "fill_share": None,
+            }
+        ]  # fmt: skip
 
 
 def test_rows_are_joined_by_place_where_an_id_stands_twice(tmp_path):
@@ -71,5 +72,131 @@ def test_rows_are_joined_by_place_where_an_id_stands_twice(tmp_path):
     tables["DOCUMENTS"][0][1] = document("a", "xx", 1)
     tables["DUPLICATES"][0][1]["document_id"] = tables["TOKENS"][0][1]["document_id"] = "a"
     with opened(tables, tmp_path) as con:
-        found = con.execute("SELECT record, verdict FROM documents WHERE document_id = 'a' ORDER BY record").fetchall()
-    assert found == [(0, "kept"), (1, "exact")]
+        rows = con.execute("SELECT record, verdict FROM documents WHERE document_id = 'a' ORDER BY record").fetchall()
+    assert rows == [(0, "kept"), (1, "exact")]
+
+
+def answers(tmp_path, view, *changes):
+    tables = sound()
+    for change in changes:
+        change(tables)
+    with opened(tables, tmp_path) as con:
+        return con.execute(f"FROM {view}").fetchall()
+
+
+def test_every_view_says_what_a_row_is(tmp_path):
+    assert list(comments()) == re.findall(r"CREATE VIEW (\w+)", views())
+    assert [view for view, comment in comments().items() if not comment.startswith("A row is ")] == []
+    with opened(sound(), tmp_path) as con:
+        query = "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal AND schema_name = 'main'"
+        assert dict(con.execute(query).fetchall()) == comments()
+
+
+def test_the_columns_of_scores(tmp_path):
+    with opened(sound(), tmp_path) as con:
+        columns = [column[0] for column in con.execute("FROM scores").description]
+    assert columns == [
+        "document_id", "content_hash", "source", "domain", "n_tokens", "length_bucket", "status", "reason", "score",
+        "error", "near", "near_error", "n_pairs", "uncorrected", "uncorrected_near", "strong_share", "strength",
+        "distance", "entropy_factor", "repeat_share", "recurrence", "order_z", "list_share", "shuffled", "refused",
+        "lds", "infogain", "key_share", "ds", "du",
+    ]  # fmt: skip
+
+
+def test_other_scores_are_spread_by_domain(tmp_path):
+    assert answers(tmp_path, "other_scores") == [
+        (kind, "book", score, 1, 0.5, 0.5, 0.5)
+        for kind, score in (("infogain", "infogain"), ("longattn", "ds"), ("prolong", "lds"))
+    ]
+
+
+def test_judged_has_a_row_for_each_table_and_document(tmp_path):
+    kinds = ("budget", "cheap", "chunk_gain", "infogain", "longattn", "prolong")
+    rows = answers(tmp_path, "judged")
+    assert sorted((kind, document) for kind, _, _, document, _ in rows) == [(k, d) for k in kinds for d in "abcd"]
+    assert {status for kind, _, _, _, status in rows if kind == "budget"} == {None}
+
+
+def test_totals(tmp_path):
+    (row,) = answers(tmp_path, "totals")
+    assert row == (14, 3, 4, 4, 2, 1, 2, 1, 8, 14 / 24)
+
+
+def test_totals_of_a_recipe_that_scores_nothing(tmp_path):
+    def without_scores(tables):
+        for name in [name for name in tables if name.startswith("SCORES_") or name == "BUDGET"]:
+            del tables[name]
+
+    (row,) = answers(tmp_path, "totals", without_scores)
+    assert row[6:8] == (None, None)
+
+
+def only_rejected(tables):
+    tables["REJECTED"][0].append(rejected(2) | {"source": "t", "reason": "not_utf8"})
+    tables["REJECTED"][1].append(rejected(3))
+
+
+def test_sources_count_what_was_dropped_and_rejected(tmp_path):
+    assert answers(tmp_path, "dropped", only_rejected) == [("s", 4, 2, 1, 1, 2, 7), ("t", 0, 0, 0, 0, 1, 0)]
+    assert answers(tmp_path, "rejections", only_rejected) == [("not_json", "s", 2), ("not_utf8", "t", 1)]
+
+
+def test_licenses_count_each_document_once_and_each_copy_of_its_tokens(tmp_path):
+    """a has two copies of 6 tokens, 2 tokens of d are drawn; the license of a dropped copy of a is not that of a."""
+    licensed = (put("DOCUMENTS", 1, 1, license="MIT"), put("DOCUMENTS", 0, 1, license="GPL-2.0-only"))
+    assert answers(tmp_path, "licenses", *licensed) == [(None, 1, 12), ("MIT", 1, 2)]
+
+
+def test_the_largest_document_of_a_domain(tmp_path):
+    assert answers(tmp_path, "largest") == [("book", 6 / 9, 6, "s", "a.jsonl", "a")]
+
+
+def test_refused_documents_are_counted_by_reason(tmp_path):
+    refused = (put("SCORES_CHEAP", 1, 1, refused="list", shuffled=True), put("SCORES_CHEAP", 0, 1, refused="list"))
+    assert answers(tmp_path, "refused", *refused) == [("book", 2, 0, 1, 0, 1, 3)]  # the dropped copy does not count
+    assert answers(tmp_path, "refused", put("SCORES_CHEAP", 0, 0, refused="repeats")) == [("book", 2, 1, 0, 0, 0, 6)]
+    assert answers(tmp_path, "refused", put("SCORES_CHEAP", 0, 0, refused="stitched")) == [("book", 2, 0, 0, 1, 0, 6)]
+
+
+def test_documents_without_a_score_are_counted_by_reason(tmp_path):
+    assert answers(tmp_path, "not_scored") == [("book", "not_scored", "short", 1, 3)]
+    no_reason = put("SCORES_CHUNK_GAIN", 1, 1, status="error", reason=None)
+    assert answers(tmp_path, "not_scored_reasons", no_reason) == [("error", 1, 3)]
+
+
+def test_scores_by_length(tmp_path):
+    assert answers(tmp_path, "scores_by_length", put("SCORES_CHEAP", 1, 1, refused="list")) == [
+        ("book", "0-1K", 2, 1, 2, 0.5, 0.5, 0.5, 0.5, 0.5, 1)
+    ]
+
+
+def test_targets_have_their_shortfall(tmp_path):
+    rows = answers(tmp_path, "targets", put("TARGETS", 0, 1, target_tokens=15))
+    assert rows == [("book", "short", 2, 6, 2, 1.0, 0, 0, 0), ("book", "long", 15, 12, 12, 1.0, 0, 0, 3)]
+
+
+def keep_b(tables):
+    tables["DUPLICATES"][0][1] |= {"verdict": "kept", "kept_id": None, "similarity": None}
+    tables["TOKENS"][0][1] |= {"n_tokens": 1, "input_ids": [0]}
+
+
+def test_containers_count_the_documents_inside_them(tmp_path):
+    """a and b, here a document of its own, are inside d, and make up two thirds of it."""
+
+    def inside(tables):
+        small, large = signature(100, [1, 2, 3, 4, 5]), signature(300, [1, 2, 3, 4, 5, 6])
+        tables["SIGNATURES"] = [[small, small], [signature(0, []), large]]
+
+    assert answers(tmp_path, "containers", keep_b, inside) == [("d", "book", "s", "a.jsonl", 2, pytest.approx(2 / 3))]
+    assert answers(tmp_path, "containers", inside) == [("d", "book", "s", "a.jsonl", 1, pytest.approx(1 / 3))]
+
+
+def test_documents_that_overlap_inside_another_are_at_most_all_of_it(tmp_path):
+    def inside(tables):
+        small = signature(100, [1, 2, 3, 4, 5])
+        tables["SIGNATURES"] = [[small] * 2 + [small] * 2, [signature(0, []), signature(300, [1, 2, 3, 4, 5, 6])]]
+        for k in (2, 3):
+            for name in ("DOCUMENTS", "DUPLICATES", "TOKENS"):
+                tables[name][0].append(tables[name][0][0] | {"document_id": f"a{k}"})
+
+    assert answers(tmp_path, "containers", keep_b, inside) == [("d", "book", "s", "a.jsonl", 4, 1.0)]

@@ -1,4 +1,4 @@
-"""The formats that raw text comes in: one file a format. A new one is a class here and a name in READERS."""
+"""The input formats, one file each. To add one, write a class here with the methods of Reader and name it in READERS."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -6,35 +6,35 @@ from typing import Protocol
 from pipelines.ingest.readers.hub import Hub
 from pipelines.ingest.readers.jsonl import Jsonl
 from pipelines.ingest.readers.parquet import Parquet
-from pipelines.ingest.readers.record import File, Found, Record, Unusable, Wanted
+from pipelines.ingest.readers.record import Fields, File, Parsed, Record, Unusable
 from pipelines.ingest.readers.saved import Saved
 from pipelines.ingest.readers.text import Text
 
 
 class Reader(Protocol):
-    """One format. `records` and `parser` are apart so that what was parsed before is never parsed again."""
+    """One format. Reading and parsing are separate, so that records that were parsed before are not parsed again."""
 
     @property
-    def suffixes(self) -> tuple[str, ...]: ...  # of its files; .gz and .zst come after them
+    def suffixes(self) -> tuple[str, ...]: ...  # of its files, without .gz or .zst
 
     def members(self, folder: str, split: str | None) -> list[str] | None:
-        """The files that count, relative to the folder, where the format keeps a list of them; else None."""
+        """The files of a dataset, relative to its folder, if the format keeps a list of them; else None."""
         ...
 
-    def misfit(self, file: File, wanted: Wanted) -> Unusable | None:
-        """Why none of the file's records can be used, as far as its schema tells."""
+    def schema_error(self, file: File, fields: Fields) -> Unusable | None:
+        """Why the file's schema rules out every record of it; None if it does not, or if there is no schema."""
         ...
 
-    def records(self, file: File, wanted: Wanted) -> Iterator[Record]:
-        """Every record of the file, in order; where it can't be read on, the rest as one record with a fault.
+    def records(self, file: File, fields: Fields) -> Iterator[Record]:
+        """All records of the file, in order. After an unreadable position, the rest is one record with a fault.
 
         Raises:
-            OSError: the system refused.
+            OSError: the operating system refused to read the file.
         """
         ...
 
-    def parser(self, wanted: Wanted) -> Callable[[bytes], Found]:
-        """A function from a record's bytes to what is used of it. It raises Unusable, and nothing else."""
+    def parser(self, fields: Fields) -> Callable[[bytes], Parsed]:
+        """A function that parses the bytes of a record. It raises Unusable and nothing else."""
         ...
 
 

@@ -1,6 +1,6 @@
-"""A dataset of the Hugging Face hub, streamed at one commit: nothing is kept on disk but what the tables hold.
+"""A dataset of the Hugging Face hub, streamed at one commit. Nothing is stored on disk except the tables.
 
-No code of the dataset's own runs, and the client's telemetry is off.
+No code of the dataset runs, and the client's telemetry is off.
 """
 
 import os
@@ -11,13 +11,13 @@ import msgspec
 import pyarrow as pa
 
 from pipelines.ingest.readers import rows
-from pipelines.ingest.readers.record import File, Found, Record, Unusable, Wanted, hash_of
+from pipelines.ingest.readers.record import Fields, File, Parsed, Record, Unusable, hash_of
 from schemas.errors import RecipeError, StageError
 
 BATCH_ROWS = 64
 
 
-class Place(NamedTuple):
+class Part(NamedTuple):
     """One part of a split at a commit."""
 
     hub: str
@@ -34,58 +34,58 @@ class Hub:
     def members(self, folder: str, split: str | None) -> list[str] | None:  # noqa: ARG002
         return None
 
-    def misfit(self, file: File, wanted: Wanted) -> Unusable | None:
-        names = streamed(place_of(file)).column_names
-        if names is None or wanted.text in names:
+    def schema_error(self, file: File, fields: Fields) -> Unusable | None:
+        names = open_split(part_of(file)).column_names
+        if names is None or fields.text in names:
             return None
-        return Unusable("text_missing", f"no column {wanted.text!r}; there are {', '.join(names[:20])}")
+        return Unusable("text_missing", f"no column {fields.text!r}; there are {', '.join(names[:20])}")
 
-    def records(self, file: File, wanted: Wanted) -> Iterator[Record]:
-        """Holds BATCH_ROWS rows, and what the client buffers."""
-        place, at = place_of(file), 0
+    def records(self, file: File, fields: Fields) -> Iterator[Record]:
+        """Holds BATCH_ROWS rows and the buffers of the client in memory."""
+        part, first = part_of(file), 0
         try:
-            stream = streamed(place)
-            if place.n_parts > 1:
-                stream = stream.shard(num_shards=place.n_parts, index=place.part)
+            stream = open_split(part)
+            if part.n_parts > 1:
+                stream = stream.shard(num_shards=part.n_parts, index=part.part)
             for table in stream.with_format("arrow").iter(batch_size=BATCH_ROWS):
-                names = rows.columns_of(table.schema, wanted)
-                yield from rows.rows(table, names, file.name, at, wanted)
-                at += table.num_rows
-        except Unusable as why:
-            raise RecipeError(f"{place.hub}: {why.detail}; set the source's text") from None
+                columns = rows.columns_of(table.schema, fields)
+                yield from rows.records_of(table, columns, file.name, first, fields)
+                first += table.num_rows
+        except Unusable as error:
+            raise RecipeError(f"{part.hub}: {error.detail}; set the source's text to its text column") from None
         except (OSError, pa.ArrowException) as error:
             raise StageError(
-                f"{place.hub}: {file.name} broke off after row {at:,} ({first_line(error)}); run it again"
+                f"{part.hub}: reading {file.name} failed after row {first:,} ({first_line(error)}); run the build again"
             ) from error
 
-    def parser(self, wanted: Wanted) -> Callable[[bytes], Found]:
-        return rows.parser(wanted)
+    def parser(self, fields: Fields) -> Callable[[bytes], Parsed]:
+        return rows.parser(fields)
 
 
 def parts(hub: str, config: str | None, split: str, revision: str | None) -> list[File]:
-    """The parts of a split, as files. Their hash is the commit's: the same commit is the same content.
+    """The parts of a split, as files. A part is hashed by its commit, which determines the content.
 
     Raises:
-        RecipeError: there is no such dataset, config or split, or it may not be read.
+        RecipeError: the dataset, config or split does not exist or is not accessible.
         StageError: the hub can't be reached.
     """
-    client()
+    configure_client()
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
         commit = HfApi().dataset_info(hub, revision=revision).sha or ""
-        n_parts = max(1, streamed(Place(hub, config, split, commit, 0, 1)).num_shards)
+        n_parts = max(1, open_split(Part(hub, config, split, commit, 0, 1)).num_shards)
     except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError, ValueError) as error:
         raise RecipeError(
-            f"{hub}: not on the hub as asked for ({first_line(error)}); mend hub, config, split or revision"
+            f"{hub}: not found on the hub ({first_line(error)}); correct hub, config, split or revision"
         ) from error
     except (HfHubHTTPError, OSError, RuntimeError) as error:
-        said = first_line(error)
         raise StageError(
-            f"{hub}: the hub can't be reached ({said}); or save the dataset and name its folder"
+            f"{hub}: the hub can't be reached ({first_line(error)}); "
+            "run the build again, or save the dataset and set path to its folder"
         ) from error
-    places = [Place(hub, config, split, commit, part, n_parts) for part in range(n_parts)]
+    split_parts = [Part(hub, config, split, commit, part, n_parts) for part in range(n_parts)]
     name = f"{config}/{split}" if config else split
     return [
         File(
@@ -93,24 +93,24 @@ def parts(hub: str, config: str | None, split: str, revision: str | None) -> lis
             msgspec.json.encode(p).decode(),
             hash=hash_of(msgspec.json.encode(p)),
         )
-        for p in places
+        for p in split_parts
     ]
 
 
-def place_of(file: File) -> Place:
-    return msgspec.json.decode(file.path, type=Place)
+def part_of(file: File) -> Part:
+    return msgspec.json.decode(file.path, type=Part)
 
 
-def streamed(place: Place) -> Any:
-    """The split as a stream of rows."""
-    client()
+def open_split(part: Part) -> Any:
+    """The split that a part belongs to, as a stream of rows."""
+    configure_client()
     from datasets import load_dataset
 
-    return load_dataset(place.hub, place.config, split=place.split, revision=place.commit, streaming=True)
+    return load_dataset(part.hub, part.config, split=part.split, revision=part.commit, streaming=True)
 
 
-def client() -> None:
-    """Before the hub's client is imported, which reads these once."""
+def configure_client() -> None:
+    """Set the environment of the hub's client, which reads it once, at import."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
 

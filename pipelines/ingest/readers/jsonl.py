@@ -1,8 +1,8 @@
-"""JSON Lines: an object a line; plain, .gz or .zst.
+"""JSON Lines: one object per line; plain, .gz or .zst.
 
-Blank lines are no records; a byte order mark at the start of a file, a CR before a line's end and spaces around a record
-are no part of it. Of a key that comes twice the last counts. Only what is used is checked: a byte that is not UTF-8 in a
-field that nobody asked for does no harm.
+Blank lines are skipped. A byte order mark at the start of a file, a CR at the end of a line, and spaces or tabs around a
+record are stripped. Of duplicate keys the last counts. Only the fields that are used are checked: invalid UTF-8 in
+another field is ignored.
 """
 
 import json
@@ -12,21 +12,21 @@ from typing import Any
 import msgspec
 
 from pipelines.ingest.readers.record import (
+    Fields,
     File,
-    Found,
-    Pieces,
+    Parsed,
     Record,
+    RecordBuffer,
     Unusable,
-    Wanted,
+    check_text,
     encoded,
-    kind_of,
+    json_type,
     label,
-    usable_text,
 )
 from pipelines.ingest.readers.streams import blocks
 
 BOM = b"\xef\xbb\xbf"
-AROUND = b" \t\r"
+WHITESPACE = b" \t\r"
 
 
 class Jsonl:
@@ -35,58 +35,58 @@ class Jsonl:
     def members(self, folder: str, split: str | None) -> list[str] | None:  # noqa: ARG002
         return None
 
-    def misfit(self, file: File, wanted: Wanted) -> Unusable | None:  # noqa: ARG002
+    def schema_error(self, file: File, fields: Fields) -> Unusable | None:  # noqa: ARG002
         return None
 
-    def records(self, file: File, wanted: Wanted) -> Iterator[Record]:
-        """Holds one line, and what one block unpacks to."""
-        at, line, most = 0, Pieces(wanted.max_record_bytes), wanted.max_record_bytes
+    def records(self, file: File, fields: Fields) -> Iterator[Record]:
+        """Holds one line and one decompressed block in memory."""
+        offset, line, max_bytes = 0, RecordBuffer(fields.max_record_bytes), fields.max_record_bytes
         try:
             for block in blocks(file.path, file.name):
-                first, *whole = block.split(b"\n")
+                first, *lines = block.split(b"\n")
                 line.add(first)
-                if not whole:
+                if not lines:
                     continue
-                last = whole.pop()
-                if (record := settle(line, file.name, at)) is not None:
+                last = lines.pop()
+                if (record := record_of(line, file.name, offset)) is not None:
                     yield record
-                at += line.n_bytes + 1
-                for piece in whole:
-                    raw = piece.strip(AROUND)
-                    if raw and len(piece) <= most:
-                        yield Record(file.name, at, raw)
+                offset += line.n_bytes + 1
+                for data in lines:
+                    raw = data.strip(WHITESPACE)
+                    if raw and len(data) <= max_bytes:
+                        yield Record(file.name, offset, raw)
                     elif raw:
-                        yield too_long(piece, file.name, at, most)
-                    at += len(piece) + 1
-                line = Pieces(most)
+                        yield too_large(data, file.name, offset, max_bytes)
+                    offset += len(data) + 1
+                line = RecordBuffer(max_bytes)
                 line.add(last)
-        except Unusable as stopped:
-            yield line.record(file.name, at, stopped)
+        except Unusable as error:
+            yield line.record(file.name, offset, error)
             return
-        if (record := settle(line, file.name, at)) is not None:
+        if (record := record_of(line, file.name, offset)) is not None:
             yield record
 
-    def parser(self, wanted: Wanted) -> Callable[[bytes], Found]:
-        """Fast by a typed decoder; a record that it refuses is looked at again, for the reason."""
-        names = {"id": wanted.id, "origin": wanted.origin, "license": wanted.license}
-        asked = {role: name for role, name in names.items() if name is not None}
-        kind: Any = msgspec.defstruct(
+    def parser(self, fields: Fields) -> Callable[[bytes], Parsed]:
+        """A typed decoder, which is fast. A record that it refuses is parsed again by parse_slowly, for the reason."""
+        names = {"id": fields.id, "origin": fields.origin, "license": fields.license}
+        labels = {role: name for role, name in names.items() if name is not None}
+        row_type: Any = msgspec.defstruct(
             "Row",
-            [("text", str), *((role, str | int | None, None) for role in asked)],
-            rename={"text": wanted.text, **asked},
-            namespace={role: None for role in names if role not in asked},
+            [("text", str), *((role, str | int | None, None) for role in labels)],
+            rename={"text": fields.text, **labels},
+            namespace={role: None for role in names if role not in labels},
         )
-        decode = msgspec.json.Decoder(kind).decode
+        decode = msgspec.json.Decoder(row_type).decode
 
-        def parse(raw: bytes) -> Found:
+        def parse(raw: bytes) -> Parsed:
             try:
                 row = decode(raw)
             except RecursionError:
                 raise Unusable("too_deep", "nested deeper than the parser follows") from None
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                return look_again(raw, wanted)
-            usable_text(row.text)
-            return Found(
+                return parse_slowly(raw, fields)
+            check_text(row.text)
+            return Parsed(
                 row.text.encode(),
                 None if row.id is None else label("id", row.id),
                 None if row.origin is None else label("origin", row.origin),
@@ -96,69 +96,71 @@ class Jsonl:
         return parse
 
 
-def settle(line: Pieces, file: str, at: int) -> Record | None:
-    """A line as a record; None where it is blank."""
-    raw = line.whole()
+def record_of(line: RecordBuffer, file: str, offset: int) -> Record | None:
+    """A line as a record; None if it is blank."""
+    raw = line.data()
     if raw is None:
-        return line.record(file, at)
-    raw = (raw.removeprefix(BOM) if at == 0 else raw).strip(AROUND)
-    return Record(file, at, raw) if raw else None
+        return line.record(file, offset)
+    raw = (raw.removeprefix(BOM) if offset == 0 else raw).strip(WHITESPACE)
+    return Record(file, offset, raw) if raw else None
 
 
-def too_long(piece: bytes, file: str, at: int, max_bytes: int) -> Record:
-    line = Pieces(max_bytes)
-    line.add(piece)
-    return line.record(file, at)
+def too_large(data: bytes, file: str, offset: int, max_bytes: int) -> Record:
+    line = RecordBuffer(max_bytes)
+    line.add(data)
+    return line.record(file, offset)
 
 
-def look_again(raw: bytes, wanted: Wanted) -> Found:
-    """Parse a record that the fast decoder refused. Some are usable: a wrong first one of two equal keys, say.
+def parse_slowly(raw: bytes, fields: Fields) -> Parsed:
+    """Parse a record that the typed decoder refused.
+
+    Some of these are usable, such as an object with duplicate keys where only an earlier value has the wrong type.
 
     Raises:
         Unusable: with the reason.
     """
     not_utf8 = None
     try:
-        whole = raw.decode()
+        text = raw.decode()
     except UnicodeDecodeError as error:
         not_utf8 = Unusable("not_utf8", f"byte 0x{raw[error.start]:02x} at {error.start:,} of the record")
-        whole = raw.decode(errors="surrogateescape")
+        text = raw.decode(errors="surrogateescape")
     try:
-        return used(json.loads(whole, parse_constant=refuse, parse_int=integer), wanted)
+        return parsed(json.loads(text, parse_constant=reject_constant, parse_int=integer), fields)
     except RecursionError:
         raise Unusable("too_deep", "nested deeper than the parser follows") from None
     except json.JSONDecodeError as error:
         cut_off = "" if raw.endswith((b"}", b"]")) else "; it does not end as an object does"
         raise not_utf8 or Unusable("not_json", f"at character {error.pos:,} of the record{cut_off}") from None
-    except Unusable as why:
-        raise (not_utf8 if not_utf8 and why.reason == "lone_surrogate" else why) from None
+    except Unusable as error:
+        raise (not_utf8 if not_utf8 and error.reason == "lone_surrogate" else error) from None
 
 
-def used(row: object, wanted: Wanted) -> Found:
-    """What is used of a parsed record.
+def parsed(row: object, fields: Fields) -> Parsed:
+    """The used values of a decoded record.
 
     Raises:
         Unusable: with the reason.
     """
     if not isinstance(row, dict):
-        raise Unusable("not_an_object", f"{kind_of(row)}; wanted an object a line")
-    text = row.get(wanted.text)
+        raise Unusable("not_an_object", f"{json_type(row)}; wanted an object a line")
+    text = row.get(fields.text)
     if text is None:
-        found = "is null" if wanted.text in row else "is not there"
-        raise Unusable("text_missing", f"{wanted.text!r} {found}")
+        state = "is null" if fields.text in row else "is not there"
+        raise Unusable("text_missing", f"{fields.text!r} {state}")
     if not isinstance(text, str):
-        raise Unusable("text_not_string", f"{wanted.text!r} is {kind_of(text)}")
-    usable_text(text)
-    names = {"id": wanted.id, "origin": wanted.origin, "license": wanted.license}
+        raise Unusable("text_not_string", f"{fields.text!r} is {json_type(text)}")
+    check_text(text)
+    names = {"id": fields.id, "origin": fields.origin, "license": fields.license}
     labels = (label(role, row.get(name) if name is not None else None) for role, name in names.items())
-    return Found(encoded(text, "text"), *labels)
+    return Parsed(encoded(text, "text"), *labels)
 
 
-def refuse(constant: str) -> None:
-    """NaN and Infinity, which Python writes and JSON has not."""
+def reject_constant(constant: str) -> None:
+    """NaN and Infinity, which Python writes and JSON does not allow."""
     raise json.JSONDecodeError(constant, "", 0)
 
 
 def integer(digits: str) -> int | float:
-    """An int; a float where Python refuses to make an int of so many digits."""
+    """An int; a float if it has more digits than Python converts to an int."""
     return int(digits) if len(digits) <= 4000 else float("inf")

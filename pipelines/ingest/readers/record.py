@@ -1,6 +1,6 @@
-"""What a reader hands on: raw records with where they lie, and what was found in a record or why it can't be used.
+"""Records on their way from a reader to the tables: raw, parsed or rejected.
 
-Records and what is found in them are made by the hundred thousand, and hold no cycle: the garbage collector never looks.
+Record and Parsed are created by the hundred thousand and contain no cycles, so the garbage collector does not track them.
 """
 
 from dataclasses import dataclass
@@ -9,44 +9,47 @@ from typing import NamedTuple
 
 import msgspec
 
-HEAD_BYTES = 65_536  # of a rejected record are kept
+HEAD_BYTES = 65_536  # stored of a rejected record
 
-REASONS = {  # every reason in REJECTED, and what it says of a record or of a file that is one record
-    "vanished_file": "the file was listed, and was gone when it was to be read",
-    "unreadable_file": "the system refused to read the file",
-    "unreadable_folder": "the system refused to list the folder",
+REASONS = {  # each reason in REJECTED, and what it means for a record or for a file rejected as one record
+    "vanished_file": "the file was listed, but no longer existed when it was read",
+    "unreadable_file": "the operating system refused to read the file",
+    "unreadable_folder": "the operating system refused to list the folder",
     "not_a_file": "a pipe, a socket or a device",
-    "bad_file_name": "the file's name is not UTF-8",
-    "symlink_outside": "a link that leads out of the source's folder; it is not followed",
-    "symlink_loop": "a link that leads back to itself or to a folder above it",
-    "symlink_broken": "a link to nothing",
-    "not_gzip": "named .gz, and does not begin as gzip does",
-    "truncated_gzip": "ends before the gzip stream does; what was whole before it is kept",
-    "corrupt_gzip": "not a gzip stream from here on; what came before it is kept",
-    "not_zstd": "named .zst, and does not begin as zstd does",
-    "truncated_zstd": "ends before the zstd frame does; what was whole before it is kept",
-    "corrupt_zstd": "not a zstd frame from here on; what came before it is kept",
-    "zstd_window": "packed so that unpacking it takes more than 128 MiB of memory",
-    "damaged_parquet": "not Parquet, or not from here on; what came before it is kept",
-    "damaged_arrow": "not an Arrow stream, or not from here on; what came before it is kept",
+    "bad_file_name": "the file name is not UTF-8",
+    "symlink_outside": "a link to a target outside the source's folder; such links are not followed",
+    "symlink_loop": "a link to itself or to a folder above it",
+    "symlink_broken": "a link to a target that does not exist",
+    "not_gzip": "the name ends in .gz, but the content does not start with the gzip magic number",
+    "truncated_gzip": "the file ends inside a gzip stream; the complete records before its end are kept",
+    "corrupt_gzip": "the gzip stream is corrupt from this point on; the records before it are kept",
+    "not_zstd": "the name ends in .zst or .zstd, but the content does not start with the zstd magic number",
+    "truncated_zstd": "the file ends inside a zstd frame; the complete records before its end are kept",
+    "corrupt_zstd": "the zstd stream is corrupt from this point on; the records before it are kept",
+    "zstd_window": "decompression needs a window of more than 128 MiB",
+    "damaged_parquet": "not a Parquet file, or corrupt from this point on; the rows before it are kept",
+    "damaged_arrow": "not an Arrow IPC stream, or corrupt from this point on; the rows before it are kept",
     "too_large": "longer than the source's max_record_bytes",
-    "not_json": "not JSON",
-    "too_deep": "JSON nested deeper than the parser follows",
-    "not_an_object": "JSON, but no object",
-    "not_utf8": "bytes that are not UTF-8 in what would be used",
-    "lone_surrogate": "half of a surrogate pair, which UTF-8 can't hold",
-    "text_missing": "no text field or column, or NULL in it",
-    "text_not_string": "the text is no string",
-    "text_empty": "the text is empty or white space",
-    "nul": "a NUL character, which ends a string in C and marks a damaged or binary file",
+    "not_json": "invalid JSON",
+    "too_deep": "JSON nested more deeply than the parser supports",
+    "not_an_object": "valid JSON, but not an object",
+    "not_utf8": "invalid UTF-8 in a field that is used, or in a record that cannot be parsed",
+    "lone_surrogate": "half of a surrogate pair, which UTF-8 cannot encode",
+    "text_missing": "the text field or column is missing or NULL",
+    "text_not_string": "the text is not a string",
+    "text_empty": "the text is empty or only white space",
+    "nul": "a NUL character, which ends a string in C and is typical of damaged or binary files",
     "id_wrong_type": "the id is neither a string nor an integer",
     "origin_wrong_type": "the origin is neither a string nor an integer",
     "license_wrong_type": "the license is neither a string nor an integer",
 }
 
 
-class Unusable(Exception):  # noqa: N818 a finding about the input, not a fault of ours
-    """Why a record, or the rest of a file, can't be used: one of REASONS, and what was found."""
+class Unusable(Exception):  # noqa: N818 a property of the input, not an error of the program
+    """A record, or the rest of a file, cannot be used.
+
+    reason: a key of REASONS. detail: the specifics of this record, as in REJECTED.
+    """
 
     def __init__(self, reason: str, detail: str):
         super().__init__(reason, detail)
@@ -54,25 +57,25 @@ class Unusable(Exception):  # noqa: N818 a finding about the input, not a fault 
 
 
 class Fault(NamedTuple):
-    """What is known of a record that is not whole in memory, or that no parser needs to see."""
+    """The rejection of a record that is not completely in memory or needs no parsing."""
 
     reason: str
     detail: str
-    n_bytes: int | None  # None where it could not be read to its end
+    n_bytes: int | None  # None: the record could not be read to its end
     record_hash: str  # of all its bytes that could be read
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """An input record before it is parsed."""
+    """An input record before parsing."""
 
     file: str  # relative to the source's root
-    at: int  # its first byte in the file once unpacked; in formats of rows, its row
-    raw: bytes  # all of it; only its head where there is a fault
+    offset: int  # of its first byte in the decompressed file; in tabular formats, its row number
+    raw: bytes  # all bytes; with a fault, only the head
     fault: Fault | None = None
 
 
-class Found(msgspec.Struct, frozen=True, gc=False):
-    """What is used of a record."""
+class Parsed(msgspec.Struct, frozen=True, gc=False):
+    """The values of a record that are used."""
 
     text: bytes  # UTF-8
     id: str | None
@@ -82,19 +85,19 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True)
 class File:
-    """A file of a source. `path` is where it lies, never part of a result."""
+    """A file of a source. `path` is never part of a result."""
 
     name: str  # relative to the source's root, as in DOCUMENTS
     path: str
     n_bytes: int = 0
-    changed_ns: int = 0
+    mtime_ns: int = 0  # 0: not a local file
     hash: str = ""  # of its bytes
-    fault: tuple[str, str] | None = None  # reason and detail, where it can't be read at all
+    fault: tuple[str, str] | None = None  # reason and detail of a file that can't be read at all
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What of a record is used: the names of its fields, None for what is not asked for, and how long it may be."""
+class Fields:
+    """The names of the fields that are used, None for a label that is not read; and the size limit of a record."""
 
     text: str
     id: str | None
@@ -103,13 +106,13 @@ class Wanted:
     max_record_bytes: int
 
 
-class Pieces:
-    """A record that comes in pieces: whole while it is short enough, then only its head, length and hash."""
+class RecordBuffer:
+    """A record that arrives in pieces. Beyond `max_bytes` it keeps only the head, the length and the hash."""
 
     def __init__(self, max_bytes: int):
         self.max_bytes = max_bytes
         self.n_bytes = 0
-        self.kept: list[bytes] = []
+        self.pieces: list[bytes] = []
         self.digest: blake2b | None = None
 
     def add(self, piece: bytes) -> None:
@@ -117,30 +120,30 @@ class Pieces:
         if self.digest:
             self.digest.update(piece)
             return
-        self.kept.append(piece)
+        self.pieces.append(piece)
         if self.n_bytes > self.max_bytes:
-            whole = b"".join(self.kept)
-            self.digest = blake2b(whole, digest_size=16)
-            self.kept = [whole[:HEAD_BYTES]]
+            data = b"".join(self.pieces)
+            self.digest = blake2b(data, digest_size=16)
+            self.pieces = [data[:HEAD_BYTES]]
 
-    def whole(self) -> bytes | None:
-        """All of it, or None where it is too long to hold."""
-        return None if self.digest else b"".join(self.kept)
+    def data(self) -> bytes | None:
+        """All bytes; None if there are more than `max_bytes`."""
+        return None if self.digest else b"".join(self.pieces)
 
-    def record(self, file: str, at: int, stopped: Unusable | None = None) -> Record:
-        """The record, with a fault where it is too long or where reading stopped inside it."""
-        raw = b"".join(self.kept)
-        if stopped:
-            fault = Fault(stopped.reason, stopped.detail, None, self.hash())
+    def record(self, file: str, offset: int, error: Unusable | None = None) -> Record:
+        """The record; with a fault if it is too long, or if reading stopped inside it with `error`."""
+        raw = b"".join(self.pieces)
+        if error:
+            fault = Fault(error.reason, error.detail, None, self.hash())
         elif self.digest:
             detail = f"{self.n_bytes:,} bytes; max_record_bytes is {self.max_bytes:,}"
             fault = Fault("too_large", detail, self.n_bytes, self.hash())
         else:
-            return Record(file, at, raw)
-        return Record(file, at, raw[:HEAD_BYTES], fault)
+            return Record(file, offset, raw)
+        return Record(file, offset, raw[:HEAD_BYTES], fault)
 
     def hash(self) -> str:
-        return self.digest.hexdigest() if self.digest else hash_of(b"".join(self.kept))
+        return self.digest.hexdigest() if self.digest else hash_of(b"".join(self.pieces))
 
 
 def hash_of(raw: bytes) -> str:
@@ -148,20 +151,20 @@ def hash_of(raw: bytes) -> str:
     return blake2b(raw, digest_size=16).hexdigest()
 
 
-def whole_file(file: File, why: Unusable) -> Record:
-    """A file of which nothing can be used, as one record."""
-    pieces = Pieces(HEAD_BYTES)
+def rejected_file(file: File, error: Unusable) -> Record:
+    """A file without a usable record, as one rejected record."""
+    buffer = RecordBuffer(HEAD_BYTES)
     with open(file.path, "rb") as stream:
         while block := stream.read(1 << 20):
-            pieces.add(block)
-    fault = Fault(why.reason, why.detail, pieces.n_bytes, pieces.hash())
-    return Record(file.name, 0, b"".join(pieces.kept)[:HEAD_BYTES], fault)
+            buffer.add(block)
+    fault = Fault(error.reason, error.detail, buffer.n_bytes, buffer.hash())
+    return Record(file.name, 0, b"".join(buffer.pieces)[:HEAD_BYTES], fault)
 
 
-# -- what is sane in a field
+# -- values of fields
 
 
-def usable_text(text: str) -> None:
+def check_text(text: str) -> None:
     """
     Raises:
         Unusable: text_empty or nul.
@@ -184,7 +187,7 @@ def decoded(data: bytes, field: str) -> str:
 
 
 def label(role: str, value: object) -> str | None:
-    """An id, origin or license as a string; an integer in decimal; None where there is none.
+    """An id, origin or license as a string; an integer in decimal; None if NULL or empty.
 
     Raises:
         Unusable: ROLE_wrong_type, nul or lone_surrogate.
@@ -194,7 +197,7 @@ def label(role: str, value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise Unusable(f"{role}_wrong_type", f"{kind_of(value)}; wanted a string or an integer")
+        raise Unusable(f"{role}_wrong_type", f"{json_type(value)}; wanted a string or an integer")
     if "\0" in value:
         raise Unusable("nul", f"in the {role}")
     if not value.isascii():
@@ -210,12 +213,12 @@ def encoded(text: str, field: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        found = f"\\u{ord(text[error.start]):04x} at character {error.start:,} of the {field}"
-        raise Unusable("lone_surrogate", found) from None
+        detail = f"\\u{ord(text[error.start]):04x} at character {error.start:,} of the {field}"
+        raise Unusable("lone_surrogate", detail) from None
 
 
-def kind_of(value: object) -> str:
-    """What a JSON value is, in words."""
+def json_type(value: object) -> str:
+    """The type of a JSON value, in words."""
     names = {
         dict: "an object",
         list: "a list",

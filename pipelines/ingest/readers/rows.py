@@ -1,7 +1,7 @@
-"""Rows of Arrow tables as raw records, for the formats that hold tables: Parquet, saved datasets, the hub.
+"""Rows of Arrow tables as raw records, for the tabular formats: Parquet, saved datasets, the hub.
 
-A row's bytes are its labels as a line of JSON, then its text as it lies in the column; no second line where the text is
-NULL. So a rejected row can be read by a person, and costs a copy of the text and no more.
+The bytes of a row are its labels as one line of JSON, then its text as stored in the column; there is no second line if
+the text is NULL. A rejected row is therefore readable, and a row costs one copy of its text.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,40 +13,40 @@ from pipelines.ingest.readers.record import (
     HEAD_BYTES,
     HEADER,
     Fault,
-    Found,
+    Fields,
+    Parsed,
     Record,
     Unusable,
-    Wanted,
+    check_text,
     decoded,
     hash_of,
     label,
-    usable_text,
 )
 
 ROLES = ("id", "origin", "license")
 
-DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError)  # what Arrow raises on a damaged file
+DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError)  # Arrow's exceptions on a damaged file
 
 
-def not_the_system(error: BaseException) -> None:
-    """Raise an error of the system's again: only Arrow's own speak of the file's content."""
+def raise_system_error(error: BaseException) -> None:
+    """Raise an error of the operating system again: it has an errno, and says nothing about the file's content."""
     if isinstance(error, OSError) and error.errno:
         raise error
 
 
-def columns_of(schema: pa.Schema, wanted: Wanted) -> dict[str, str]:
-    """Role -> column, of those that are there.
+def columns_of(schema: pa.Schema, fields: Fields) -> dict[str, str]:
+    """Role -> column, for the columns that exist.
 
     Raises:
         Unusable: text_missing or text_not_string: no row of a table with this schema can be used.
     """
-    if schema.get_field_index(wanted.text) < 0:
-        twice = wanted.text in schema.names
-        found = "two columns" if twice else "no column"
-        raise Unusable("text_missing", f"{found} {wanted.text!r}; there are {', '.join(schema.names[:20])}")
-    if not is_text(schema.field(wanted.text).type):
-        raise Unusable("text_not_string", f"column {wanted.text!r} is {schema.field(wanted.text).type}")
-    names = {"text": wanted.text, "id": wanted.id, "origin": wanted.origin, "license": wanted.license}
+    if schema.get_field_index(fields.text) < 0:
+        duplicate = fields.text in schema.names
+        number = "two columns" if duplicate else "no column"
+        raise Unusable("text_missing", f"{number} {fields.text!r}; there are {', '.join(schema.names[:20])}")
+    if not is_text(schema.field(fields.text).type):
+        raise Unusable("text_not_string", f"column {fields.text!r} is {schema.field(fields.text).type}")
+    names = {"text": fields.text, "id": fields.id, "origin": fields.origin, "license": fields.license}
     return {role: name for role, name in names.items() if name is not None and schema.get_field_index(name) >= 0}
 
 
@@ -58,54 +58,59 @@ def is_text(kind: pa.DataType) -> bool:
     return any(is_kind(kind) for is_kind in (*strings, *binaries))
 
 
-def rows(
-    batch: pa.RecordBatch | pa.Table, names: dict[str, str], file: str, first: int, wanted: Wanted
+def records_of(
+    batch: pa.RecordBatch | pa.Table, columns: dict[str, str], file: str, first: int, fields: Fields
 ) -> Iterator[Record]:
-    """The raw records of a batch whose first row is the file's row `first`."""
-    columns = {role: values(batch.column(name)) for role, name in names.items()}
-    texts = columns["text"]
-    labels = {role: columns[role] for role in ROLES if role in columns}
+    """The raw records of a batch.
+
+    Args:
+        columns: role -> column, see columns_of.
+        first: the number of the batch's first row in the file.
+    """
+    values_by_role = {role: values(batch.column(name)) for role, name in columns.items()}
+    texts = values_by_role["text"]
+    labels = {role: values_by_role[role] for role in ROLES if role in values_by_role}
     for i, text in enumerate(texts):
-        fault = None
+        error = None
         try:
-            header = {role: plain(column[i], role) for role, column in labels.items()}
-        except Unusable as why:
-            header, fault = {}, why
+            header = {role: decoded_label(column[i], role) for role, column in labels.items()}
+        except Unusable as label_error:
+            header, error = {}, label_error
         raw = HEADER.encode(header)
         if text is not None:
             raw = b"%b\n%b" % (raw, text)
-        if len(raw) > wanted.max_record_bytes:
-            fault = Unusable("too_large", f"{len(raw):,} bytes; max_record_bytes is {wanted.max_record_bytes:,}")
-        if fault:
-            lost = Fault(fault.reason, fault.detail, len(raw), hash_of(raw))
-            yield Record(file, first + i, raw[:HEAD_BYTES], lost)
+        if len(raw) > fields.max_record_bytes:
+            error = Unusable("too_large", f"{len(raw):,} bytes; max_record_bytes is {fields.max_record_bytes:,}")
+        if error:
+            fault = Fault(error.reason, error.detail, len(raw), hash_of(raw))
+            yield Record(file, first + i, raw[:HEAD_BYTES], fault)
         else:
             yield Record(file, first + i, raw)
 
 
 def values(column: pa.Array | pa.ChunkedArray) -> list:
-    """Python values; of a column of strings its bytes, which may not be UTF-8: Arrow does not look."""
+    """The values of a column as Python objects; strings as bytes, since Arrow does not check that they are UTF-8."""
     if is_text(column.type):
         column = column.cast(pa.large_binary())
         for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
-            chunk.validate(full=True)  # a damaged file may hold offsets that lead anywhere
+            chunk.validate(full=True)  # a damaged file may contain offsets out of bounds
     return column.to_pylist()
 
 
-def plain(value: object, role: str) -> object:
+def decoded_label(value: object, role: str) -> object:
     return decoded(value, role) if isinstance(value, bytes) else value
 
 
-def parser(wanted: Wanted) -> Callable[[bytes], Found]:
-    """Reads what `rows` wrote."""
+def parser(fields: Fields) -> Callable[[bytes], Parsed]:
+    """A parser of the bytes that `records_of` writes."""
     decode = msgspec.json.Decoder().decode
 
-    def parse(raw: bytes) -> Found:
+    def parse(raw: bytes) -> Parsed:
         header, newline, text = raw.partition(b"\n")
         if not newline:
-            raise Unusable("text_missing", f"{wanted.text!r} is NULL")
-        usable_text(decoded(text, "text"))
+            raise Unusable("text_missing", f"{fields.text!r} is NULL")
+        check_text(decoded(text, "text"))
         labels = decode(header)
-        return Found(text, *(label(role, labels.get(role)) for role in ROLES))
+        return Parsed(text, *(label(role, labels.get(role)) for role in ROLES))
 
     return parse

@@ -1,35 +1,35 @@
-"""Texts: each file is a document; plain, .gz or .zst. A byte order mark at its start is no part of the text."""
+"""Text files: one document per file; plain, .gz or .zst. A byte order mark at the start is not part of the text."""
 
 from collections.abc import Callable, Iterator
 
 from pipelines.ingest.readers.jsonl import BOM
-from pipelines.ingest.readers.record import File, Found, Pieces, Record, Unusable, Wanted, decoded, usable_text
+from pipelines.ingest.readers.record import Fields, File, Parsed, Record, RecordBuffer, Unusable, check_text, decoded
 from pipelines.ingest.readers.streams import blocks
 
 
 class Text:
-    suffixes = (".txt",)  # a source's text_suffixes take their place
+    suffixes = (".txt",)  # overridden by a source's text_suffixes
 
     def members(self, folder: str, split: str | None) -> list[str] | None:  # noqa: ARG002
         return None
 
-    def misfit(self, file: File, wanted: Wanted) -> Unusable | None:  # noqa: ARG002
+    def schema_error(self, file: File, fields: Fields) -> Unusable | None:  # noqa: ARG002
         return None
 
-    def records(self, file: File, wanted: Wanted) -> Iterator[Record]:
-        text = Pieces(wanted.max_record_bytes)
+    def records(self, file: File, fields: Fields) -> Iterator[Record]:
+        text = RecordBuffer(fields.max_record_bytes)
         try:
             for block in blocks(file.path, file.name):
                 text.add(block)
-        except Unusable as stopped:
-            yield text.record(file.name, 0, stopped)
+        except Unusable as error:
+            yield text.record(file.name, 0, error)
         else:
             yield text.record(file.name, 0)
 
-    def parser(self, wanted: Wanted) -> Callable[[bytes], Found]:  # noqa: ARG002
-        def parse(raw: bytes) -> Found:
+    def parser(self, fields: Fields) -> Callable[[bytes], Parsed]:  # noqa: ARG002
+        def parse(raw: bytes) -> Parsed:
             data = raw.removeprefix(BOM)
-            usable_text(decoded(data, "text"))
-            return Found(data, None, None, None)
+            check_text(decoded(data, "text"))
+            return Parsed(data, None, None, None)
 
         return parse

@@ -1,4 +1,4 @@
-"""Packers: how draws become rows of at most `capacity` tokens. An open set: add a file and a line."""
+"""Packers turn draws into rows of at most `capacity` tokens. To add one, write a file here and name it in PACKERS."""
 
 from collections.abc import Callable
 
@@ -11,10 +11,10 @@ from pipelines.pack.packers.rows import Rows
 Packer = Callable[[np.ndarray, np.ndarray, int, int | None], Rows]
 """packer(lengths, documents, capacity, max_segments) -> Rows
 
-lengths: [n] int64 tokens of each draw; one of 0 tokens is in no row.
-documents: [n] int64 labels from 0 to about n: copies of a document have the same, and never share a row.
-capacity: the most tokens of a row. None is padded; a row that is not full is short.
-max_segments: the most pieces of a row; None: any number.
+lengths: [n] int64 tokens of each draw; a draw of 0 tokens is in no row.
+documents: [n] int64 labels from 0 to about n; copies of a document have the same label and never share a row.
+capacity: maximum tokens of a row. Rows are not padded and may be shorter.
+max_segments: maximum pieces of a row; None for no limit.
 """
 
 PACKERS: dict[str, Packer] = {"best_fit": best_fit, "concat": concat}

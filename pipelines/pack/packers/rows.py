@@ -1,4 +1,4 @@
-"""What a packer returns: rows of pieces of draws."""
+"""The result of a packer: rows of pieces of draws."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Rows:
-    """Pieces of draws, row after row; in a row, in the order of the draws.
+    """Pieces of draws, ordered by row, then by draw. Every token of every draw is in exactly one piece.
 
-    Every token of every draw is in one piece. Row i holds the pieces offsets[i] to offsets[i + 1].
+    Row i consists of the pieces offsets[i] to offsets[i + 1].
 
     Attributes:
-        draw: [p] int64 place among the draws given.
-        start: [p] int64 first token of the piece, counted from the draw's first.
-        stop: [p] int64 one past its last.
+        draw: [p] int64 index of the piece's draw.
+        start: [p] int64 first token of the piece, relative to the draw.
+        stop: [p] int64 last token, exclusive.
         offsets: [r + 1] int64, 0 first, p last.
     """
 

@@ -1,6 +1,5 @@
 """Components hold every pair of candidates, however blocks and shards were cut, in memory or in files."""
 
-import dataclasses
 import itertools
 from collections import Counter
 
@@ -9,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from pipelines.dedup import candidates
-from pipelines.dedup.candidates import Join, components, connect, settle, unite
+from pipelines.dedup.candidates import Join, components, compress, connect, union
 from pipelines.dedup.minhash import n_agreeing
-from pipelines.stage import Runner
+from pipelines.stage import Engine, Runner
 from pipelines.store import Store
 
 SEEDS = range(150)
@@ -42,8 +41,8 @@ def slow_edges(keys, positions, signed, floor, most):
 
 def joined(n, edges):
     root = np.arange(n)
-    unite(root, np.array(edges, np.int64).reshape(-1, 2))
-    settle(root)
+    union(root, np.array(edges, np.int64).reshape(-1, 2))
+    compress(root)
     return root.tolist()
 
 
@@ -132,22 +131,23 @@ def test_components_are_those_of_the_candidates(tmp_path, cuts, n_blocks, spill,
     for seed in range(3):
         signed = families(seed)
         texts = np.flatnonzero(np.random.default_rng(seed).random(len(signed)) < 0.8)
-        join = Join(store.scratch(f"dedup{seed}"), N_BANDS, ROWS, 128, FLOOR, n_blocks, spill)
-        root = components(shards_of(store, signed, cuts), texts, join, store, Runner(workers=workers))
+        with store.scratch(f"dedup{seed}") as scratch:
+            join = Join(scratch, N_BANDS, ROWS, 128, FLOOR, n_blocks, spill)
+            root = components(shards_of(store, signed, cuts), texts, join, Engine(store, Runner(workers=workers)))
+            assert np.array_equal(join.signatures(), signed)
         edges = [(texts[a], texts[b]) for a, b in slow_candidates(signed[texts])]
         slow = slow_components(len(signed), edges)
         assert root.tolist() == slow
-        assert np.array_equal(join.signed(), signed)
         assert max(Counter(slow).values()) > 2
 
 
 def test_a_large_bucket_is_one_component(tmp_path, monkeypatch):
-    monkeypatch.setattr(candidates, "MOST", 3)
+    monkeypatch.setattr(candidates, "MAX_BUCKET_TEXTS", 3)
     store, signed = Store(tmp_path), families(0, 4)
     signed[:, 5:10] = 1
     texts = np.arange(4)
-    join = Join(store.scratch("dedup"), N_BANDS, ROWS, 128, 128, 4, spill=False)
-    shards = shards_of(store, signed, [2])
-    assert components(shards, texts, join, store, Runner(workers=1)).tolist() == [0, 0, 0, 0]
-    apart = dataclasses.replace(join, folder=store.scratch("apart"))
-    assert components(shards, texts[:3], apart, store, Runner(workers=1)).tolist() == [0, 1, 2, 3]
+    shards, engine = shards_of(store, signed, [2]), Engine(store, Runner(workers=1))
+    for n_texts, expected in ((4, [0, 0, 0, 0]), (3, [0, 1, 2, 3])):
+        with store.scratch("dedup") as scratch:
+            join = Join(scratch, N_BANDS, ROWS, 128, 128, 4, spill=False)
+            assert components(shards, texts[:n_texts], join, engine).tolist() == expected

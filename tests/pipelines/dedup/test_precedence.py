@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.dedup.precedence import COLUMNS, hex_digits, ranked, raw
+from pipelines.dedup.precedence import COLUMNS, hash_bytes, hex_digits, ranked
 
 SEEDS = range(100)
 SOURCES = ("web", "books", "code")
@@ -49,7 +49,7 @@ def slow_order(rows, kept):
 def fast(rows, kept, cuts=()):
     table = pa.Table.from_pylist(rows, pa.schema([(c, pa.int64() if c in ("record", "n_bytes") else pa.string()) for c in COLUMNS]))  # fmt: skip
     tables = [table.slice(a, b - a) for a, b in zip([0, *cuts], [*cuts, len(table)], strict=True)]
-    return ranked(tables, SOURCES, raw(pa.chunked_array([sorted(kept)], pa.string())))
+    return ranked(tables, SOURCES, hash_bytes(pa.chunked_array([sorted(kept)], pa.string())))
 
 
 def test_the_order_is_the_slow_one():
@@ -83,7 +83,7 @@ def test_the_cases_the_oracle_must_reach():
 
 def test_hashes_come_back_with_their_zeros():
     hashes = ["00" * 16, "ab" + "00" * 15, "00" * 15 + "ab"]
-    found = raw(pa.chunked_array([hashes[:1], hashes[1:]], pa.string()))
+    found = hash_bytes(pa.chunked_array([hashes[:1], hashes[1:]], pa.string()))
     assert hex_digits(found) == hashes
     assert found.argsort().tolist() == [0, 2, 1]
 

@@ -20,13 +20,13 @@ import pytest
 import zstandard
 
 from pipelines import ingest
-from pipelines.ingest import listing
+from pipelines.ingest import listing, raw_hashes
 from pipelines.ingest.readers.record import HEAD_BYTES, REASONS
 from pipelines.ingest.source import Source
-from pipelines.stage import Runner
 from pipelines.store import Store
 from schemas.errors import RecipeError
 from tests.pipelines.inputs import (
+    engine_of,
     good_rows,
     line_of,
     packed,
@@ -471,10 +471,9 @@ def made_under(top: Path) -> Made:
         case.make(folder)
         sources.append(source(folder, name=f"c{i}", origin="source", license_field="license", max_record_bytes=LIMIT))
     store = Store(top / "root")
-    store.scratch("made")
     with pytest.MonkeyPatch.context() as patch:
         break_files(patch)
-        documents, rejected = ingest.run(sources, store, Runner(workers=1))
+        documents, rejected = ingest.run(sources, engine_of(store))
     assert len(documents) == len(rejected)
     found = Made({s.name: [] for s in sources}, {s.name: [] for s in sources}, [])
     for d, r in zip(documents, rejected, strict=True):
@@ -489,9 +488,10 @@ def made_under(top: Path) -> Made:
 
 def break_files(patch: pytest.MonkeyPatch) -> None:
     """What happens to files between the listing and the reading, and what root would be allowed all the same."""
-    hashed, scandir, cases = listing.hashed, os.scandir, {f"c{i}": case for i, case in enumerate(CASES.values())}
+    hashed, scandir = ingest.with_hashes, os.scandir
+    cases = {f"c{i}": case for i, case in enumerate(CASES.values())}
 
-    def later(files, n_threads):
+    def later(files, engine):
         for file in files:
             path = Path(file.path)
             case = cases[path.parent.parent.name] if path.parent.name == "in" else Case(None, [], [])
@@ -500,7 +500,7 @@ def break_files(patch: pytest.MonkeyPatch) -> None:
             if path.name == case.replace:
                 path.unlink()
                 path.mkdir()
-        return hashed(files, n_threads)
+        return hashed(files, engine)
 
     def refusing(path, *args, **options):
         parts = Path(path).parts if isinstance(path, str | Path) else ()
@@ -514,8 +514,8 @@ def break_files(patch: pytest.MonkeyPatch) -> None:
         return scandir(path)
 
     patch.setattr(os, "fsync", lambda _: None)  # nothing crashes here, and a thousand shards are written
-    patch.setattr(ingest, "hashed", later)
-    patch.setattr(listing, "open", refusing, raising=False)
+    patch.setattr(ingest, "with_hashes", later)
+    patch.setattr(raw_hashes, "open", refusing, raising=False)
     patch.setattr(listing.os, "scandir", scanning)
 
 
@@ -600,29 +600,29 @@ def test_nothing_of_a_refused_recipe_is_read(tmp_path):
     shutil.copytree(tmp_path / "saved", tmp_path / "torn")
     (tmp_path / "torn" / "state.json").write_text('{"_data_f')
     refused = {
-        ("missing", None): "no such file or folder; mend the path",
-        ("missing/*.jsonl", None): "no such file or folder; mend the path",
-        ("both/*.md", None): r"no file whose name tells its format; there is no file; mend",
-        ("both", "parquet"): r"no parquet file; there is \.jsonl \(1\), \.txt \(1\); mend",
-        ("both", None): "holds jsonl and text; set the source's format",
-        ("other", None): r"there is \.csv \(1\); mend the path or set format",
-        ("plain", None): r"there is no suffix \(1\); mend the path or set format",
-        ("none", None): "there is no file; mend the path or set format",
-        ("loop.jsonl", None): "nothing in it can be read; loop.jsonl: symlink_loop: leads back to itself; mend it",
-        ("outside", None): "nothing in it can be read; a.jsonl: symlink_outside: .*; mend it",
-        ("pipe.jsonl", None): "nothing in it can be read; pipe.jsonl: not_a_file: .*; mend it",
-        ("rows", None): r"a.parquet: no column 'text'; there are content; set the source's text",
-        ("numbers", None): r"a.parquet: column 'text' is int64; set the source's text",
-        ("saved", None): r"no column 'text'; there are content; set the source's text",
+        ("missing", None): "no such file or folder; correct the path",
+        ("missing/*.jsonl", None): "no such file or folder; correct the path",
+        ("both/*.md", None): r"no files with a known suffix; found none; correct",
+        ("both", "parquet"): r"no parquet files; found \.jsonl \(1\), \.txt \(1\); correct",
+        ("both", None): "contains jsonl and text files; set the source's format",
+        ("other", None): r"found \.csv \(1\); correct the path or set format",
+        ("plain", None): r"found no suffix \(1\); correct the path or set format",
+        ("none", None): "found none; correct the path or set format",
+        ("loop.jsonl", None): "no file can be read; loop.jsonl: symlink_loop: leads back to itself; repair the file",
+        ("outside", None): "no file can be read; a.jsonl: symlink_outside: .*; repair the file",
+        ("pipe.jsonl", None): "no file can be read; pipe.jsonl: not_a_file: .*; repair the file",
+        ("rows", None): r"a.parquet: no column 'text'; there are content; set the source's text to its text column",
+        ("numbers", None): r"a.parquet: column 'text' is int64; set the source's text to its text column",
+        ("saved", None): r"no column 'text'; there are content; set the source's text to its text column",
         ("escape", None): r"names a file outside its folder: '\.\./saved.*'; save the dataset again",
-        ("picked", None): r"selects rows by an index; save it again after flatten_indices\(\)",
+        ("picked", None): r"selects rows by an index; call flatten_indices\(\) and save the dataset again",
         ("torn", None): r"not what save_to_disk writes \(JSONDecodeError\); save the dataset again",
         ("rows", "hf"): r"not what save_to_disk writes \(FileNotFoundError\); save the dataset again",
     }
     store = Store(tmp_path / "root")
     for (path, kind), said in refused.items():
         with pytest.raises(RecipeError, match=said) as error:
-            ingest.run([source(tmp_path / path, format=kind)], store, Runner(workers=1))
+            ingest.run([source(tmp_path / path, format=kind)], engine_of(store))
         assert "\n" not in str(error.value)
     assert not (tmp_path / "root" / "shards").exists()
 

@@ -11,9 +11,9 @@ from pipelines.pack import balance
 from pipelines.pack.balance import (
     GRAINS,
     balanced,
+    deviation,
+    drift_weights,
     ends_of_parts,
-    landmarks,
-    off_the_mix,
     swap,
     tv_of_parts,
     worst_part,
@@ -100,7 +100,7 @@ def rows_to_swap(seed):
     rng = np.random.default_rng(seed)
     rows = rng.integers(0, 50, (int(rng.integers(2, 30)), 3)) * rng.integers(0, 2, 3)
     rows[:, 0] += 1
-    return off_the_mix(rows), landmarks(len(rows), ends_of_parts(rows.sum(axis=1)))
+    return deviation(rows), drift_weights(len(rows), ends_of_parts(rows.sum(axis=1)))
 
 
 def test_swaps_are_the_slow_ones():
@@ -111,26 +111,28 @@ def test_swaps_are_the_slow_ones():
 
 
 def test_rows_are_off_the_mix_by_hand():
-    found = off_the_mix(np.array([[10, 0], [0, 5], [5, 0]]))  # the mix: 3/4, 1/4; the largest row: 10
+    found = deviation(np.array([[10, 0], [0, 5], [5, 0]]))  # the mix: 3/4, 1/4; the largest row: 10
     assert found.tolist() == [[256, -256], [-384, 384], [128, -128]]
     assert GRAINS == 1024
 
 
 def test_landmarks_stand_at_the_tenths():
-    assert landmarks(20, ends_of_parts(np.full(20, 7))).tolist() == [16 + 800 * (k % 2) * (k < 19) for k in range(20)]
+    assert drift_weights(20, ends_of_parts(np.full(20, 7))).tolist() == [
+        16 + 800 * (k % 2) * (k < 19) for k in range(20)
+    ]
     ends = ends_of_parts(np.full(153, CAPACITY))
     assert ends[:3].tolist() == [0, 15 * 16 + 4, 30 * 16 + 9]  # 15.3 and 30.6 rows
-    assert landmarks(153, ends)[:17].tolist() == [16] * 14 + [16 + 50 * 12, 16 + 50 * 4, 16]
+    assert drift_weights(153, ends)[:17].tolist() == [16] * 14 + [16 + 50 * 12, 16 + 50 * 4, 16]
     assert ends_of_parts(np.array([10, 10, 5]))[[5, 10]].tolist() == [20, 40]  # 1.25 and 2.5 rows
     for n in range(2, 40):
-        assert landmarks(n, ends_of_parts(np.full(n, 3))).sum() == 16 * n + 9 * 50 * 16
+        assert drift_weights(n, ends_of_parts(np.full(n, 3))).sum() == 16 * n + 9 * 50 * 16
 
 
 def test_the_worst_tenth_is_that_of_the_stream():
     for seed in SEEDS:
         rows = np.random.default_rng(seed).integers(0, 2_000, (30, 3))
         rows[:, 0] += 6_000 - rows.sum(axis=1)  # all are as long
-        worst = worst_part(off_the_mix(rows), ends_of_parts(rows.sum(axis=1)))
+        worst = worst_part(deviation(rows), ends_of_parts(rows.sum(axis=1)))
         assert worst / (16 * GRAINS) / 3 / 2 == pytest.approx(tv_of_parts(rows).max(), abs=0.002), f"{seed=}"
 
 

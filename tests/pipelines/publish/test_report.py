@@ -1,46 +1,104 @@
-"""The report's part on scores: shown where a model was asked, whatever it was asked of."""
+"""The report: what it says of a shortfall and of scores, exact figures, and nothing of what a recipe does not do."""
 
-import duckdb
+import re
+
+import numpy as np
 import pytest
 
-from pipelines.publish.report import judged
+from pipelines.publish.figures import Answer
+from pipelines.publish.report import bar, report, table
+from pipelines.recipe import load
+from tests.conftest import TINY
+from tests.schemas.test_laws import opened, put, sound
 
 
-def catalog(status, reason, refused=None):
-    """One document's scores, and what the views say of it."""
-    con = duckdb.connect()
-    con.execute(
-        "CREATE TABLE scores (domain VARCHAR, n_tokens BIGINT, status VARCHAR, reason VARCHAR, refused VARCHAR, shuffled BOOLEAN)"
-    )
-    con.execute("INSERT INTO scores VALUES ('book', 70000, ?, ?, ?, false)", [status, reason, refused])
-    con.execute("""CREATE VIEW scores_by_length AS SELECT domain, '64K' AS length_bucket, 1 AS documents,
-        count(*) FILTER (status = 'scored') AS scored, 8 AS pairs, 0.1 AS low, 0.25 AS median, 0.4 AS high, 0.05 AS error,
-        0.3 AS near, count(refused) AS refused FROM scores GROUP BY domain""")
-    con.execute("""CREATE VIEW not_scored AS SELECT domain, status, reason, 1 AS documents, n_tokens AS tokens
-        FROM scores WHERE status <> 'scored'""")
-    return con
+def written(tmp_path, *changes):
+    tables = sound()
+    for change in changes:
+        change(tables)
+    with opened(tables, tmp_path) as con:
+        return report(con, load(TINY), "abc")
+
+
+def cells(html, title):
+    """The cells of the table under a heading, row by row."""
+    part = html.partition(f"<h2>{title}</h2>")[2].partition("<h2>")[0]
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in part.split("<tr")[2:]]
+
+
+def without(*prefixes):
+    def change(tables):
+        for name in [name for name in tables if name.startswith(prefixes)]:
+            del tables[name]
+
+    return change
+
+
+def test_scores_are_shown_where_a_model_was_run(tmp_path):
+    html = written(tmp_path)
+    (row,) = cells(html, "Long dependencies")
+    assert row == ["book", "0-1K", "2", "1", "2", "0.500", "0.500", "0.500", "0.500", "0.500", "0"]
+    assert cells(html, "Documents without a chunk_gain score") == [["short", "1", "3"]]
+    assert cells(html, "Documents that the cheap tier refuses") == [["book", "2", "0", "0", "0", "0", "0"]]
+
+
+def test_no_document_has_a_score(tmp_path):
+    unscored = dict.fromkeys(("score", "error", "near"))
+    html = written(tmp_path, put("SCORES_CHUNK_GAIN", 0, 0, status="not_scored", reason="budget", **unscored))
+    assert cells(html, "Long dependencies") == []
+    assert '<p class="note">none</p>' in html.partition("<h2>Long dependencies</h2>")[2].partition("<h2>")[0]
+    assert cells(html, "Documents without a chunk_gain score") == [["budget", "1", "6"], ["short", "1", "3"]]
 
 
 @pytest.mark.parametrize(
-    ("row", "shown", "hidden"),
+    ("names", "shown"),
     [
-        (("scored", None), ["Long dependencies", "0.250", "Refused without a model"], ["NaN"]),
-        (
-            ("not_scored", "short"),
-            ["Long dependencies", "none", "Not scored by the model", "short", "70,000"],
-            ["0.250"],
-        ),
-        ((None, None, "list"), ["Refused without a model"], ["Long dependencies", "Not scored"]),
+        (("BUDGET", "SCORES_CHUNK_GAIN", "SCORES_PROLONG", "SCORES_INFOGAIN", "SCORES_LONGATTN"), [False, True]),
+        (("BUDGET", "SCORES_"), [False, False]),
     ],
-    ids=["every document has a score", "none has", "no model was asked"],
+    ids=["no model", "no scores"],
 )
-def test_scores_are_shown_where_a_model_was_asked(row, shown, hidden):
-    html = judged(catalog(*row))
-    assert [text for text in shown if text not in html] == []
-    assert [text for text in hidden if text in html] == []
+def test_a_recipe_without_scores_has_no_section_on_them(tmp_path, names, shown):
+    html = written(tmp_path, without(*names))
+    assert [title in html for title in ("chunk_gain", "Documents that the cheap tier refuses")] == shown
 
 
-def test_nothing_is_shown_of_a_recipe_that_scores_nothing():
-    con = catalog("scored", None)
-    con.execute("DELETE FROM scores")
-    assert judged(con) == ""
+def test_a_shortfall_is_a_sentence_in_red_and_a_row_of_the_targets(tmp_path):
+    html = written(tmp_path, put("TARGETS", 0, 1, target_tokens=1_012, not_selected_tokens=7))
+    sentence = "Shortfall: 1,000 of 1,014 tokens cannot be supplied and are not substituted."
+    assert f"<p class=short>{sentence}</p>" in html
+    assert "<p>plan.select leaves out 7 tokens, of documents that it does not select.</p>" in html
+    assert cells(html, "Targets of the plan") == [
+        ["book", "short", "2", "6", "2", "1.000", "0", "0", "0"],
+        ["book", "long", "1,012", "12", "12", "1.000", "0", "7", "1,000"],
+    ]
+    assert "class=short" not in written(tmp_path / "met")
+
+
+def test_lengths_are_exact_and_have_a_sum(tmp_path):
+    html = written(tmp_path)
+    zeros = ["0"] * 8
+    assert cells(html, "Tokens in the mix, by domain and length of the document") == [
+        ["book", "14", *zeros, "14"], ["all", "14", *zeros, "14"],
+    ]  # fmt: skip
+    assert cells(html, "Tokens that dedup kept, by domain and length") == [
+        ["book", "9", *zeros, "9"], ["all", "9", *zeros, "9"],
+    ]  # fmt: skip
+
+
+def test_a_table_escapes_its_cells_and_marks_figures_and_the_sum():
+    shown = Answer(["a<b", "n"], [["<script>", "1"], ["all", "1"]], [False, True])
+    html = table(shown, has_sum=True)
+    assert "<th>a&lt;b</th>" in html
+    assert '<tr><td>&lt;script&gt;</td><td class="figure">1</td></tr><tr class="sum">' in html
+    assert table(Answer(["a"], [], [False])) == '<p class="note">none</p>'
+
+
+def test_a_bar_is_divided_by_the_shares_of_its_buckets():
+    widths = [float(re.search(r'width="([\d.]+)"', r)[1]) for r in bar(np.array([1, 0, 3, 0, 0, 0, 0, 0, 0]), "t", 0)]
+    assert widths == [172.5, 0, 517.5, *[0] * 6]
+
+
+def test_the_report_loads_nothing(tmp_path):
+    html = written(tmp_path)
+    assert not re.search(r"<script|<link|<img|https?://", html)

@@ -135,7 +135,7 @@ def test_only_what_is_missing_is_measured_and_a_look_measures_nothing(work, monk
 def test_values_of_other_pairs_are_refused(work):
     store, shard, _, measured = work
     measure_item(Item(shard, (reading(0, 2, 11),)), MODEL, C, measured, store)
-    with pytest.raises(SchemaError, match="not of its sequence"):
+    with pytest.raises(SchemaError, match="do not match the document's sequence"):
         measure_item(Item(shard, (Reading(0, "0" * 32, 5, 4, 1),)), MODEL, C, measured, store)
 
 

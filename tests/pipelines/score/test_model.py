@@ -136,10 +136,10 @@ def test_sizes_that_just_fit_are_taken(scorer, recipe):
 @pytest.mark.parametrize(
     ("scorer", "message"),
     [
-        (INFOGAIN | {"long_tokens": 2048}, "last at most 2,047"),
-        (INFOGAIN | {"short_tokens": 2047}, "short_tokens = 2,047, long_tokens = 2,047: each must be below"),
+        (INFOGAIN | {"long_tokens": 2048}, "long_tokens at most 2,047"),
+        (INFOGAIN | {"short_tokens": 2047}, "short_tokens = 2,047, long_tokens = 2,047: each must be less than"),
         (INFOGAIN | {"stride_tokens": 512}, "stride_tokens = 512, short_tokens = 512"),
-        (INFOGAIN | {"long_tokens": None, "short_tokens": 2047}, "long_tokens = 2,047: each must be below"),
+        (INFOGAIN | {"long_tokens": None, "short_tokens": 2047}, "long_tokens = 2,047: each must be less than"),
         (LONGATTN | {"window_tokens": 2049}, "at most the model's window of 2,048"),
         (LONGATTN | {"window_tokens": 1023}, "min_tokens = 1,024, window_tokens = 1,023"),
         (LONGATTN | {"window_tokens": None, "min_tokens": 2049}, "min_tokens = 2,049, window_tokens = 2,048"),

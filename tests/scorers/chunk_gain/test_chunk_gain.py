@@ -156,7 +156,7 @@ def test_parts_are_the_slow_ones():
 
 
 def test_parts_of_a_document_with_more_pairs_than_are_looked_at_are_the_slow_ones(monkeypatch):
-    monkeypatch.setattr(chunk_gain, "MOST_CHEAP", 25)
+    monkeypatch.setattr(chunk_gain, "MAX_FEATURE_PAIRS", 25)
     n = 0
     for seed in SEEDS:
         pairs, chunks, given = drawn(seed)
@@ -169,7 +169,7 @@ def test_parts_of_a_document_with_more_pairs_than_are_looked_at_are_the_slow_one
 
 def test_what_is_a_few_and_what_is_many():
     assert n_far(MIN_CHUNKS) == 10
-    assert chunk_gain.MOST_CHEAP == 20_000
+    assert chunk_gain.MAX_FEATURE_PAIRS == 20_000
 
 
 def test_the_cases_the_oracle_must_reach():

@@ -1,0 +1,146 @@
+"""Wording: what is said, in at most 80 columns, whatever the figures and names."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows import text
+from flows.tables import WIDTH
+from pipelines.versions import Version
+from schemas.lengths import BUCKETS
+from schemas.tables import TABLES
+from schemas.views import comments
+
+LONG_NAME = "a-domain-with-a-name-that-is-far-too-long-for-a-table"
+BILLIONS = 123_456_789_012
+
+
+def target(domain, kind, target_tokens, available, **more):
+    return {
+        "domain": domain, "kind": kind, "target_tokens": target_tokens, "available_tokens": available,
+        "drawn_tokens": min(target_tokens, available), "rate": 1.5, "over_share_tokens": 0, "not_selected_tokens": 0, **more,
+    }  # fmt: skip
+
+
+def totals(**more):
+    return {
+        "tokens": BILLIONS, "sequences": 10**6, "segments": 10**7, "documents": 10**8, "kept": 10**8, "rejected": 0,
+        "sequence_tokens": 131_072, "fill_share": 0.987654, **more,
+    }  # fmt: skip
+
+
+SCORED = {
+    "domain": LONG_NAME, "length_bucket": "64-128K", "documents": 1_234_567, "scored": 1_234_567, "low": -0.123456,
+    "median": 0.2, "high": 1.5, "error": 0.01, "near": 0.9,
+}  # fmt: skip
+DIFFERENCE = {
+    "domain": LONG_NAME, "what": "corpus", "documents_in": 1_234_567, "documents_out": 1_234_567, "tokens_in": BILLIONS,
+    "tokens_out": BILLIONS,
+}  # fmt: skip
+SHARE = {"domain": LONG_NAME, "tokens": BILLIONS, "corpus_share": 1.0, "drawn_tokens": BILLIONS, "mix_share": 1.0}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        text.length_table([LONG_NAME, "b"], np.full((2, 9), BILLIONS)),
+        text.supply([target(LONG_NAME, "short", 2 * BILLIONS, BILLIONS, over_share_tokens=BILLIONS)]),
+        text.absent_lengths([LONG_NAME], np.zeros((1, 9)), [target(LONG_NAME, "long", 1, 0)]),
+        text.headline(Version(Path("/r"), "m" * 20, "a" * 12, is_new=True), totals(), 100_000),
+        text.shares([SHARE]),
+        text.gains([SCORED]),
+        text.reasons([{"reason": "the model's nll is not a finite number", "documents": 10**8, "tokens": BILLIONS}]),
+        text.difference([DIFFERENCE], "a" * 12, "b" * 12).splitlines(),
+    ],
+    ids=["lengths", "supply", "absent", "headline", "shares", "gains", "reasons", "difference"],
+)
+def test_everything_fits_into_80_columns(lines):
+    assert [line for line in lines if len(line) > WIDTH] == []
+    assert lines
+
+
+def test_buckets_that_no_domain_has_are_left_out():
+    tokens = np.zeros((2, 9), np.int64)
+    tokens[0, 0], tokens[1, 3] = 1_500, 7
+    head, first, second, both = text.length_table(["a", "b"], tokens)
+    assert head.split() == ["domain", "0-1K", "4-8K", "all"]
+    assert first.split() == ["a", "1.50k", "-", "1.50k"]
+    assert second.split() == ["b", "-", "7", "7"]
+    assert both.split() == ["all", "1.50k", "7", "1.51k"]
+
+
+def test_supply_lists_the_cells_that_fall_short_after_the_sentence():
+    rows = [target("a", "long", 9, 4), target("a", "short", 1, 4, not_selected_tokens=2)]
+    sentence, _, cell, left_out = text.supply(rows)
+    assert sentence == "Shortfall: 5 of 10 tokens cannot be supplied and are not substituted."
+    assert cell.split() == ["a", "long", "9", "4", "5"]
+    assert left_out.startswith("plan.select leaves out 2 tokens")
+    assert text.supply([]) == []
+
+
+def test_a_length_without_a_document_is_named_where_the_domain_has_a_target():
+    tokens = np.ones((3, 9), np.int64)
+    tokens[0, 5], tokens[1, 8], tokens[2, 2] = 0, 0, 0  # 2-4K is no long bucket
+    targets = [target("a", "long", 1, 1), target("b", "long", 0, 0), target("c", "long", 1, 1)]
+    head, line = text.absent_lengths(["a", "b", "c"], tokens, targets)
+    assert line == "  a: no document of 16-32K tokens"
+    assert head.startswith("Lengths without a document")
+    assert text.absent_lengths(["b"], tokens[1:2], targets) == []
+    assert BUCKETS[text.LONG_BUCKETS] == "16-32K"
+
+
+def test_a_headline_tells_of_rejected_records_and_of_shards_made_again():
+    plain = text.headline(Version(Path("/r"), "m", "v", is_new=True), totals(), 1)
+    assert len(plain) == 4
+    assert "rejected" not in "".join(plain)
+    lines = text.headline(Version(Path("/r"), "m", "v", is_new=True, mended=("T/1", "T/2")), totals(rejected=1_000), 1)
+    assert "  damaged shards that were made again: 2" in lines
+    assert lines[-1].endswith("; rejected records: 1,000")
+
+
+def test_a_difference_has_a_row_for_each_domain():
+    lines = text.difference([DIFFERENCE | {"domain": "a", "documents_in": 12}], "v1", "v2").splitlines()
+    assert lines[0] == "From v1 to v2"
+    assert lines[2].split() == ["a", "corpus", "12", "1,234,567", f"{BILLIONS:,}", f"{BILLIONS:,}"]
+
+
+def test_a_score_without_an_error_is_shown():
+    assert text.gains([SCORED | {"domain": "a", "error": None}])[1].split()[-2:] == ["-", "0.900"]
+
+
+def test_the_help_of_a_query_has_a_line_for_each_view():
+    lines = text.views_help(comments(), TABLES).splitlines()
+    assert [line for line in lines if len(line) > WIDTH] == []
+    assert [line.split()[0] for line in lines if re.match(r"  \w", line)] == list(comments())
+    assert "  rejections          a reason and a source: how many records were rejected" in lines
+    assert all(f"tables.{name}" in " ".join(lines) for name in TABLES)
+
+
+def segment(**more):
+    return {
+        "n_tokens": 10, "document_start": 0, "document_stop": 10, "epoch": 0, "sequence_start": 5, "sequence_stop": 15,
+        "domain": "book", "document_id": "d" * 32, "source": "s", "file": "f.jsonl", "record": 3, "first_byte": None,
+        "origin": None, "license": None, **more,
+    }  # fmt: skip
+
+
+def test_a_segment_names_its_document_its_part_and_its_place():
+    assert text.segment(segment(), None) == [
+        "  [5, 15)  book, a complete document",
+        f"    document {'d' * 32} of source s",
+        "    f.jsonl, record 3 of the shard at byte 0",
+        "    origin -, license -",
+    ]
+    cut = text.segment(segment(document_stop=9, epoch=1, first_byte=7_000, license="MIT"), "It\nbegins")
+    assert cut[0] == "  [5, 15)  book, tokens [0, 9) of 10, copy 2"
+    assert cut[2].endswith("at byte 7,000")
+    assert cut[3] == "    origin -, license MIT"
+    assert cut[4] == "    'It\\nbegins'"
+    assert max(map(len, text.segment(segment(), "word " * 100))) <= WIDTH
+
+
+def test_a_location_says_when_nothing_was_made():
+    assert text.location(Version(Path("/r"), "m", "v", is_new=True)) == "**/r**"
+    assert text.location(Version(Path("/r"), "m", "v", is_new=False)).endswith("nothing was made.")

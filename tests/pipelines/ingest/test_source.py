@@ -1,0 +1,50 @@
+"""A source names one place and different fields; where it lies is no part of what its records become."""
+
+import pytest
+from pydantic import ValidationError
+
+from pipelines.ingest.readers import READERS
+from pipelines.ingest.source import FORMATS
+from tests.pipelines.inputs import source
+
+
+def test_formats_are_the_readers_that_have_files():
+    assert set(FORMATS) | {"hub"} == set(READERS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"path": None}, "a path or a hub id"),
+        ({"hub": "a/b"}, "a path or a hub id"),
+        ({"path": None, "hub": "a/b"}, "needs a split"),
+        ({"path": None, "hub": "a/b", "split": "train", "format": "jsonl"}, "takes no format"),
+        ({"path": None, "hub": "a/b/c", "split": "train"}, "match pattern"),
+        ({"format": "csv"}, "'csv' is none of jsonl, parquet, text, hf"),
+        ({"config": "en"}, "belong to a hub id"),
+        ({"id": "text"}, "named for two"),
+        ({"text_suffixes": ("txt",)}, "text_suffixes: txt"),
+        ({"text_suffixes": ()}, "text_suffixes: none"),
+        ({"name": "a/b"}, "match pattern"),
+        ({"max_record_bytes": 0}, "greater than 0"),
+        ({"shuffle": True}, "not permitted"),
+    ],
+)
+def test_a_source_that_can_not_be(changes, said):
+    with pytest.raises(ValidationError, match=said):
+        source("x", **changes)
+
+
+def test_where_a_source_lies_is_no_part_of_its_records(tmp_path):
+    assert source(tmp_path / "a").key() == source(tmp_path / "b", split="x").key()
+    for change in (
+        {"text": "t"},
+        {"id": None},
+        {"domain": "x"},
+        {"license": "MIT"},
+        {"license_field": "l"},
+        {"origin": "o"},
+        {"max_record_bytes": 9},
+        {"name": "t"},
+    ):
+        assert source("a", **change).key() != source("a").key()

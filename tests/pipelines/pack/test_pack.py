@@ -1,0 +1,76 @@
+"""Training rows of small random mixes, against code that looks at every document in turn."""
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from pipelines import plan
+from pipelines.pack.packers import PACKERS
+from pipelines.pack.scatter import check_all_written
+from schemas.errors import StageError
+from tests.pipelines.corpora import SEEDS, built
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+def test_every_row_holds_the_tokens_that_its_segments_name(tmp_path, packer):
+    for seed in SEEDS:
+        mix = built(seed, tmp_path / str(seed), packer)
+        draws, sequences = mix.rows(mix.draws), mix.rows(mix.sequences)
+        assert sum(d["document_stop"] - d["document_start"] for d in draws) == mix.params.budget_tokens
+        assert [row["sequence_id"] for row in sequences] == list(range(len(sequences)))
+        places = defaultdict(list)
+        for row in sequences:
+            ids = []
+            for s in row["segments"]:
+                domain, document = mix.corpus.kept[s["document_id"]]
+                assert domain == s["domain"]
+                ids += document[s["document_start"] : s["document_stop"]]
+                places[s["document_id"], s["epoch"]] += range(s["document_start"], s["document_stop"])
+            assert row["input_ids"] == ids, f"{seed=}"
+            assert row["n_tokens"] == len(ids) <= 128
+            lengths = [s["document_stop"] - s["document_start"] for s in row["segments"]]
+            assert row["cu_seqlens"] == np.cumsum([0, *lengths]).tolist()
+        drawn = {(d["document_id"], d["epoch"]): list(range(d["document_start"], d["document_stop"])) for d in draws}
+        assert {key: sorted(tokens) for key, tokens in places.items()} == drawn, f"{seed=}"
+
+
+def test_workers_do_not_change_the_result(tmp_path):
+    one = built(1, tmp_path / "one")
+    for workers in (2, 4):
+        other = built(1, tmp_path / str(workers), workers=workers)
+        assert (other.draws, other.targets, other.sequences) == (one.draws, one.targets, one.sequences)
+
+
+def test_several_groups_are_several_shards_with_consecutive_ids(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "GROUP_TOKENS", 400)
+    mix = built(2, tmp_path)
+    assert len(mix.draws) > 2
+    assert len(mix.sequences) == len(mix.draws)
+    sequences = mix.rows(mix.sequences)
+    assert [row["sequence_id"] for row in sequences] == list(range(len(sequences)))
+    assert sum(row["n_tokens"] for row in sequences) == mix.params.budget_tokens
+
+
+def test_copies_never_share_a_row(tmp_path):
+    mix = built(3, tmp_path, "concat", budget_tokens=2 * 10**4, max_epochs=3)
+    assert max(d["epoch"] for d in mix.rows(mix.draws)) == 2
+    for row in mix.rows(mix.sequences):
+        copies = {(s["document_id"], s["epoch"]) for s in row["segments"]}
+        assert len({document for document, _ in copies}) == len(copies)
+
+
+def test_tokens_that_were_not_written_stop_the_stage():
+    check_all_written(0, 7, 7)
+    with pytest.raises(StageError, match="6 tokens of group 0 were written, not the 7 planned"):
+        check_all_written(0, 6, 7)
+
+
+def test_the_cases_that_the_tests_above_must_reach(tmp_path):
+    cut = dropped = split = 0
+    for seed in SEEDS:
+        mix = built(seed, tmp_path / str(seed))
+        cut += sum(d["why"] == "cut" for d in mix.rows(mix.draws))
+        split += any(s["document_start"] > 0 for row in mix.rows(mix.sequences) for s in row["segments"])
+        dropped += len(mix.corpus.kept) < sum(s.n_rows for s in mix.corpus.documents)
+    assert min(cut, dropped, split) >= 3

@@ -1,0 +1,39 @@
+"""catalog.duckdb holds the statistics and neither text nor tokens; a connection has the variables of its recipe."""
+
+import duckdb
+
+from pipelines.catalog import literal, variables_of, write_catalog
+from pipelines.recipe import load
+from tests.conftest import TINY
+from tests.schemas.test_laws import opened, sound
+
+
+def test_the_catalog_answers_alone(tmp_path):
+    with opened(sound(), tmp_path) as con:
+        write_catalog(con, tmp_path / "catalog.duckdb", {"mix": "m", "recipe": {"a": 1}})
+    with duckdb.connect(str(tmp_path / "catalog.duckdb"), read_only=True) as con:
+        assert con.execute("SELECT verdict, count(*) FROM documents GROUP BY ALL ORDER BY ALL").fetchall() == [
+            ("exact", 1), ("kept", 2), ("near", 1),
+        ]  # fmt: skip
+        assert con.execute("SELECT tokens, drawn_tokens FROM lengths").fetchall() == [(9, 14)]
+        assert con.execute(
+            "SELECT document_id, file FROM segments JOIN sequences USING (sequence_id) WHERE sequence_id = 2"
+        ).fetchall() == [("a", "sequences-1.parquet")]
+        columns = con.execute("SELECT column_name FROM information_schema.columns").fetchall()
+        assert ("text",) not in columns
+        assert ("input_ids",) not in columns
+        assert con.execute("FROM build ORDER BY key").fetchall() == [("mix", "m"), ("recipe", '{"a": 1}')]
+
+
+def test_variables_are_those_of_the_recipe():
+    recipe = load(TINY)
+    assert variables_of(recipe.identity()) == {
+        "threshold": recipe.dedup.threshold, "sequence_tokens": recipe.pack.sequence_tokens,
+        "budget_tokens": recipe.plan.budget_tokens, "long_tokens": recipe.plan.long_tokens,
+        "max_epochs": recipe.plan.max_epochs,
+    }  # fmt: skip
+
+
+def test_literals_are_read_back_by_duckdb():
+    values = ["plain", "it's", 'say "x"', 1, ["a", "it's"], []]
+    assert [duckdb.sql(f"SELECT {literal(value)}").fetchall()[0][0] for value in values] == values
