@@ -38,7 +38,7 @@ CREATE VIEW rejections AS
 SELECT reason, source, count(*) AS records FROM rejected GROUP BY ALL ORDER BY records DESC, reason, source;
 
 -- A row is a source: its documents, what dedup kept and dropped of them, and its rejected records.
-CREATE VIEW dropped AS
+CREATE VIEW sources AS
 SELECT source, coalesce(documents, 0) AS documents, coalesce(kept, 0) AS kept,
     coalesce(exact_copies, 0) AS exact_copies, coalesce(near_copies, 0) AS near_copies,
     coalesce(rejected_records, 0) AS rejected_records, coalesce(n_bytes, 0) AS n_bytes
