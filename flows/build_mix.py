@@ -55,7 +55,7 @@ def build_mix(mix: str, root: str) -> str:
     recipe = load(mix)
     with reported(Path(root)):
         version = build(recipe, Path(root), stage=retried)
-    tell(version)
+    announce(version)
     return str(version)
 
 
@@ -92,11 +92,12 @@ def reported(root: Path) -> Iterator[None]:
         yield
 
 
-def tell(version: Version) -> None:
+def announce(version: Version) -> None:
     """Tokens by domain and length, the plan's targets and the card as artifacts; the location in the log."""
     with catalog(version) as con:
         domains, tokens = by_length(con, "drawn_tokens")
-        targets = rows_of(con, "SELECT * REPLACE (coalesce(rate::VARCHAR, '-') AS rate) FROM targets")
+        rate = "CASE WHEN rate IS NULL THEN '-' ELSE printf('%.3f', rate) END"
+        targets = rows_of(con, f"SELECT * REPLACE ({rate} AS rate) FROM targets")
     rows = [
         {"domain": d, **dict(zip(BUCKETS, row, strict=True))} for d, row in zip(domains, tokens.tolist(), strict=True)
     ]

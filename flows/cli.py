@@ -208,7 +208,7 @@ def check(root: Annotated[Path, typer.Argument(help="The --root of a build.")] =
 @app.command()
 def gc(
     root: Root = Path("data/mixes"),
-    dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only report what would be removed.")] = False,
 ) -> None:
     """Remove shards and actions that no published version lists."""
     from pipelines.garbage import collect
@@ -226,7 +226,7 @@ def main() -> None:
         typer.echo(f"longmix: {error}", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        typer.echo("longmix: stopped; the same command goes on where this one was", err=True)
+        typer.echo("longmix: stopped; the same command resumes where this one stopped", err=True)
         sys.exit(130)
 
 

@@ -1,4 +1,4 @@
-"""`longmix query` and `longmix show`: a published version, asked in SQL or looked at row by row."""
+"""`longmix query` and `longmix show`: a published version in SQL, or row by row."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ from pipelines.versions import find_version, shards_of
 from schemas.errors import RecipeError
 from schemas.manifest import Manifest
 
-MOST_ROWS = 10_000  # of a table or of JSON on a terminal; csv is streamed whole
+MOST_ROWS = 10_000  # of a table or of JSON on a terminal; csv has all rows
 
 
 @contextmanager

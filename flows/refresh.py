@@ -6,7 +6,7 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows import text
-from flows.build_mix import reported, retried, tell
+from flows.build_mix import announce, reported, retried
 from pipelines.build import build
 from pipelines.diff import changes
 from pipelines.recipe import load
@@ -26,7 +26,7 @@ def refresh_mix(mix: str, root: str) -> str:
         version = build(recipe, Path(root), stage=retried, base=base)
     if base is None:
         log.info("%s", text.first_version())
-        tell(version)
+        announce(version)
     elif not version.is_new:
         log.info("%s", text.unchanged(base.name))
         create_markdown_artifact(text.unchanged(f"`{base.name}`"), key="changes")
@@ -36,5 +36,5 @@ def refresh_mix(mix: str, root: str) -> str:
         log.info("%s", difference)
         create_table_artifact(rows, key="changes-by-domain", description=f"From {base.name} to {version.version}")
         create_markdown_artifact(f"```\n{difference}\n```", key="changes")
-        tell(version)
+        announce(version)
     return str(version)

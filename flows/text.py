@@ -100,19 +100,19 @@ def supply(targets: Rows) -> list[str]:
     """What the corpus cannot supply and what the plan leaves out; a table of the cells that fall short."""
     budget, *left_out = [filled(sentence) for sentence in sentences(targets)] or [[]]
     short = [[f"{v:,}" if isinstance(v, int) else v for v in row.values()] for row in short_cells(targets)]
-    table = aligned(["domain", "kind", "asked for", "available", "missing"], short, n_text=2) if short else []
+    table = aligned(["domain", "kind", "target", "available", "shortfall"], short, n_text=2) if short else []
     return [*budget, *table, *(line for lines in left_out for line in lines)]
 
 
 def absent_lengths(domains: Sequence[str], tokens: np.ndarray, targets: Rows) -> list[str]:
     """[d, 9] tokens: the long buckets that a domain with a target has no document of."""
-    asked = {row["domain"] for row in targets if row["target_tokens"]}
+    used = {row["domain"] for row in targets if row["target_tokens"]}
     lines = []
     for domain, row in zip(domains, tokens, strict=True):
         absent = [bucket for bucket, n in zip(BUCKETS[LONG_BUCKETS:], row[LONG_BUCKETS:], strict=True) if not n]
-        if absent and domain in asked:
-            lines += filled(f"{domain}: no document of {', '.join(absent)} tokens", indent=2)
-    return ["Lengths without a document; shorter ones supply their tokens:", *lines] if lines else []
+        if absent and domain in used:
+            lines += filled(f"{domain}: {', '.join(absent)}", indent=2)
+    return ["Lengths that no document has, by domain:", *lines] if lines else []
 
 
 # -- a build

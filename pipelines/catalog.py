@@ -93,7 +93,7 @@ def literal(value: object) -> str:
 
 
 def laws() -> dict[str, str]:
-    """Each law of laws.sql: what it says -> the query for what breaks it."""
+    """Each law of laws.sql: its title -> the query for the rows that break it."""
     queries = {}
     for part in files("schemas").joinpath("laws.sql").read_text().split("-- law: ")[1:]:
         title, _, query = part.partition("\n")

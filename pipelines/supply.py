@@ -1,6 +1,6 @@
-"""What the corpus could not supply to a plan, and what the plan left out, in sentences.
+"""What the corpus cannot supply to a plan, and what the plan leaves out, in sentences.
 
-Used by the forecast, the summary of a build, the artifacts of a flow, the report and the card, so that all of them say
+The forecast, the summary of a build, the artifacts of a flow, the report and the card all use these, so their wording is
 the same.
 """
 
@@ -13,23 +13,23 @@ def sentences(targets: Sequence[Mapping[str, Any]]) -> list[str]:
 
     targets: rows of TARGETS or of the view `targets`; none for a version that was made before there was such a table.
     """
-    asked, drawn, over, not_selected = (
+    target, drawn, over, not_selected = (
         total(targets, name) for name in ("target_tokens", "drawn_tokens", "over_share_tokens", "not_selected_tokens")
     )
     lines = []
-    if asked > drawn:
-        lines.append(f"Shortfall: {asked - drawn:,} of {asked:,} tokens cannot be supplied and are not substituted.")
+    if target > drawn:
+        lines.append(f"Shortfall: {target - drawn:,} of {target:,} tokens cannot be supplied and are not substituted.")
     elif targets:
-        lines.append(f"The budget can be met: the corpus supplies all {asked:,} tokens.")
+        lines.append(f"The budget can be met: the corpus supplies all {target:,} tokens.")
     if over:
-        lines.append(f"plan.max_document_share leaves out {over:,} tokens, of documents that are over it.")
+        lines.append(f"Left out by plan.max_document_share: {over:,} tokens.")
     if not_selected:
-        lines.append(f"plan.select leaves out {not_selected:,} tokens, of documents that it does not select.")
+        lines.append(f"Left out by plan.select: {not_selected:,} tokens.")
     return lines
 
 
 def short_cells(targets: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of cells that fall short: domain, kind, tokens asked for, available and missing."""
+    """The cells that fall short: domain, kind, target, available tokens and shortfall."""
     return [
         {
             **{name: row[name] for name in ("domain", "kind", "target_tokens", "available_tokens")},

@@ -104,7 +104,7 @@ FROM tables.targets LEFT JOIN (
 WHERE available_tokens
     <> getvariable('max_epochs') * (coalesce(kept.tokens, 0) - over_share_tokens - not_selected_tokens);
 
--- law: a cell draws the smaller of target_tokens and available_tokens, and DRAWS holds so many tokens of it
+-- law: a cell draws the smaller of target_tokens and available_tokens, and DRAWS has that many tokens of it
 SELECT domain, kind, target_tokens, available_tokens, t.drawn_tokens, drawn.tokens
 FROM tables.targets t FULL JOIN (
     SELECT domain, kind_of(n_tokens) AS kind, sum(drawn_tokens) AS tokens
@@ -118,7 +118,7 @@ SELECT shard, row, sequence_id
 FROM (SELECT *, row_number() OVER (ORDER BY shard, row) - 1 AS place FROM tables.sequences)
 WHERE sequence_id <> place;
 
--- law: no sequence is empty or longer than sequence_tokens, and n_tokens is what it holds
+-- law: no sequence is empty or longer than sequence_tokens, and n_tokens is the length of input_ids
 SELECT sequence_id, n_tokens, len(input_ids) AS length FROM tables.sequences
 WHERE n_tokens <> len(input_ids) OR n_tokens > getvariable('sequence_tokens') OR n_tokens < 1;
 
@@ -126,7 +126,7 @@ WHERE n_tokens <> len(input_ids) OR n_tokens > getvariable('sequence_tokens') OR
 SELECT sequence_id, n_tokens, cu_seqlens FROM tables.sequences
 WHERE cu_seqlens[1] <> 0 OR cu_seqlens[-1] <> n_tokens OR len(cu_seqlens) <> len(segments) + 1;
 
--- law: each segment is as long as cu_seqlens says, and not empty
+-- law: each segment has the length between its cu_seqlens, and is not empty
 SELECT sequence_id, place, document_start, document_stop, sequence_start, sequence_stop FROM segments
 WHERE document_stop - document_start <> sequence_stop - sequence_start OR document_stop <= document_start;
 

@@ -4,7 +4,7 @@ import json
 from hashlib import blake2b
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import SchemaError
 
@@ -48,12 +48,20 @@ class Manifest(BaseModel):
         try:
             return cls.model_validate_json(path.read_bytes())
         except (OSError, ValueError) as error:
-            raise SchemaError(f"{path}: not a readable manifest ({error}); build the mix again") from error
+            raise SchemaError(f"{path}: not a readable manifest ({fault(error)}); build the mix again") from error
 
     def holds(self, recipe: dict[str, object], tables: dict[str, list[str]]) -> bool:
         """Whether the version has this recipe and these content hashes."""
         hashes = {name: [shard.content_hash for shard in shards] for name, shards in self.tables.items()}
         return canonical(self.recipe) == canonical(recipe) and hashes == tables
+
+
+def fault(error: OSError | ValueError) -> str:
+    """The first finding about a file, in one line."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return ": ".join([*map(str, first["loc"]), first["msg"]])
 
 
 def canonical(value: object) -> str:

@@ -37,10 +37,10 @@ SCORES_CHEAP = pa.schema(
         part("n_words", "words and marks of the text"),
         part("repeat_share", "share of its words in exact repeats of 32 words and more"),
         part("recurrence", "how much more its rare words come back far away than in other documents of the domain"),
-        part("order_z", "how far its blocks stand from an order by chance, in standard deviations"),
+        part("order_z", "how far the order of its blocks is from chance, in standard deviations"),
         part("list_share", "share of its bytes in rows of a list or table"),
         column(
-            "shuffled", pa.bool_(), "order_z is so low that its order may be chance; NULL: can't be told", nullable=True
+            "shuffled", pa.bool_(), "order_z is so low that its order may be chance; NULL: not decidable", nullable=True
         ),
         column(
             "refused",

@@ -1,7 +1,7 @@
 -- Views over the tables of a version, for people, for the laws, and for the card, the report and the summary.
 -- Schema `tables` has a view for each table, with `shard` and `row`. catalog.duckdb holds these views as tables.
 -- Before this runs: table `shards` (name, shard, path, file, first_byte); the variables `published` (names of the
--- Parquet files), `sequence_tokens` and `long_tokens`. The comment before a view says what one row is; it becomes the
+-- Parquet files), `sequence_tokens` and `long_tokens`. The comment before a view describes one row; it becomes the
 -- view's COMMENT.
 -- views.py fills in what follows from the tables of scores, such as $$judged.
 
@@ -151,12 +151,12 @@ SELECT domain, sum(tokens)::BIGINT AS tokens, sum(drawn_tokens)::BIGINT AS drawn
     sum(drawn_tokens) / sum(sum(drawn_tokens)) OVER () AS mix_share
 FROM lengths GROUP BY domain ORDER BY domain;
 
--- A row is a domain and a kind (short, long): the tokens that the plan asks for, has, draws and leaves out.
+-- A row is a domain and a kind (short, long): its target, and the tokens that are available, drawn and left out.
 CREATE VIEW targets AS
 SELECT * EXCLUDE (shard, row), target_tokens - drawn_tokens AS shortfall_tokens FROM tables.targets ORDER BY shard, row;
 
 -- A row is the version: its tokens, sequences and segments, the documents that it was made from, and how full its
--- sequences are. screened and scored count documents with cheap and chunk_gain scores, NULL where none were asked for.
+-- sequences are. screened and scored count documents with cheap and chunk_gain scores, NULL where the recipe makes none.
 CREATE VIEW totals AS
 SELECT tokens, sequences, segments, documents, kept, rejected, screened, scored,
     getvariable('sequence_tokens') AS sequence_tokens,

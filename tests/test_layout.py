@@ -1,6 +1,7 @@
 """Imports point one way, heavy libraries stay where they belong, files and functions stay small."""
 
 import ast
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -189,3 +190,38 @@ def test_the_map_names_every_stage_and_folder():
         p.name for p in (ROOT / "pipelines").iterdir() if p.is_dir()
     }
     assert [name for name in sorted(modules - {"__init__", "__pycache__"}) if name not in text] == []
+
+
+UNTESTED = {  # modules without a test file of their name, and why
+    "flows/__init__.py": "a docstring",
+    "pipelines/__init__.py": "a docstring; the map is tested above",
+    "schemas/__init__.py": "a docstring",
+}
+
+
+def mirrored(path: Path) -> Path:
+    """Where the tests of a module are: tests/a/b/test_c.py of a/b/c.py, tests/a/b/test_b.py of a/b/__init__.py."""
+    relative = path.relative_to(ROOT)
+    name = relative.parent.name if path.stem == "__init__" else path.stem.strip("_")
+    return ROOT / "tests" / relative.parent / f"test_{name}.py"
+
+
+def test_every_module_has_a_test_file_of_its_name():
+    untested = [path.relative_to(ROOT).as_posix() for path in FILES if not mirrored(path).is_file()]
+    assert untested == sorted(UNTESTED)
+
+
+def test_a_test_file_tests_something_of_its_module():
+    """It names the module, and asserts."""
+    for path in FILES:
+        tests = mirrored(path)
+        if tests.is_file():
+            text = tests.read_text()
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            assert module in modules_imported(tests) | {module for module in names_in(text)}, tests
+            assert "assert" in text, tests
+
+
+def names_in(text: str) -> set[str]:
+    """Names of modules that a text holds, such as in `python -m flows.deploy`."""
+    return set(re.findall(r"\b(?:schemas|scorers|pipelines|flows)(?:\.\w+)+", text))

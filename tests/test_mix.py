@@ -1,7 +1,6 @@
 """The small mix, looked at as its users will: by datasets, DuckDB, the command line; and the traps in its corpus."""
 
 import json
-import shutil
 
 import datasets
 import duckdb
@@ -14,7 +13,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.query import ask, opened
 from pipelines.recipe import load
-from pipelines.versions import find_version, is_whole
+from pipelines.versions import is_whole
 from schemas.errors import RecipeError
 from schemas.manifest import Manifest
 from schemas.tables import SEQUENCES, holds
@@ -197,35 +196,3 @@ def test_help_helps(words):
     found = CliRunner().invoke(app, words)
     assert found.exit_code == 0
     assert len(found.output.splitlines()) > 5
-
-
-def test_versions_are_found_or_named(tiny, tmp_path):
-    root = tiny.folder.parents[2]
-    assert find_version(root) == tiny.folder.resolve()
-    assert find_version(tiny.folder) == tiny.folder
-    with pytest.raises(RecipeError, match="holds no dataset; build one first"):
-        find_version(tmp_path)
-    with pytest.raises(RecipeError, match="no such version"):
-        find_version(root, "tiny", "0" * 12)
-
-
-def test_gc_keeps_what_a_version_lists(tiny, tmp_path):
-    from pipelines.garbage import collect
-    from tests.kills import fingerprint
-
-    root = tmp_path / "root"
-    shutil.copytree(tiny.folder.parents[2], root, symlinks=True)
-    (root / "shards" / "TOKENS" / "00").mkdir(exist_ok=True)
-    (root / "shards" / "TOKENS" / "00" / f"00{'1' * 30}.parquet").write_bytes(b"nobody's")
-    before = fingerprint(root)
-    n_files, n_bytes = collect(root, dry_run=True)
-    assert n_bytes >= 8
-    assert fingerprint(root) == before
-    assert collect(root, dry_run=False) == (n_files, n_bytes)
-    assert {k: v for k, v in before.items() if k.startswith("datasets")} == {
-        k: v for k, v in fingerprint(root).items() if k.startswith("datasets")
-    }
-    listed = {
-        s.content_hash for shards in Manifest.of(root / "datasets" / "tiny" / "latest").tables.values() for s in shards
-    }
-    assert {p.stem for p in root.glob("shards/*/*/*.parquet")} == listed

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import duckdb
 import pytest
@@ -17,14 +18,19 @@ from tests.conftest import TINY
 ROOT = TINY.parents[1]
 
 
+def root_in(folder, tiny):
+    """A copy of the root in which the small mix was built."""
+    return shutil.copytree(tiny.folder.parents[2], folder, symlinks=True)
+
+
 @pytest.fixture
-def own(tmp_path):
+def own(tmp_path, tiny):
     """A recipe and a corpus of one's own, and its first version."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     (tmp_path / "mixes").mkdir()
     shutil.copyfile(TINY, tmp_path / "mixes" / "tiny.toml")
-    first = build(load(tmp_path / "mixes" / "tiny.toml"), tmp_path / "root")
-    return tmp_path, first
+    root = root_in(tmp_path / "root", tiny)
+    return tmp_path, replace(tiny, folder=root / "datasets" / "tiny" / tiny.version)
 
 
 def refresh(folder):
@@ -95,7 +101,7 @@ def test_what_stayed_keeps_its_draw(own):
     assert len(drawn[0] & drawn[1]) > 0.8 * len(drawn[0])
 
 
-def test_the_base_decides_which_copy_stays(own):
+def test_the_base_decides_which_copy_stays(own, tiny):
     """A longer copy that comes later would be kept by a build from scratch; a refresh keeps what it had."""
     folder, first = own
     path, lines = lines_of(folder)
@@ -106,7 +112,7 @@ def test_the_base_decides_which_copy_stays(own):
     verdicts = dict(rows(second, "SELECT n_bytes, verdict FROM documents WHERE domain = 'c4'"))
     assert verdicts[len(kept["text"].encode())] == "kept"
     assert verdicts[len(longer["text"].encode())] == "near"
-    scratch = build(load(folder / "mixes" / "tiny.toml"), folder / "other root")
+    scratch = build(load(folder / "mixes" / "tiny.toml"), root_in(folder / "other root", tiny))  # without a base
     verdicts = dict(rows(scratch, "SELECT n_bytes, verdict FROM documents WHERE domain = 'c4'"))
     assert verdicts[len(kept["text"].encode())] == "near"
     assert first.version != second.version

@@ -85,11 +85,11 @@ def from_root(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -
     scoring = scoring_of_tables(recipe, recipe.score, tables, engine, base) if recipe.score else None
     try:
         tables |= build.scores(recipe, tables, engine, base)
-        found = from_tables(tables, recipe.plan, engine.store)
+        exact = from_tables(tables, recipe.plan, engine.store)
     except NotMade:
-        found = from_tables(tables, recipe.plan.model_copy(update={"select": None}), engine.store)
-        found = replace(found, is_selected=recipe.plan.select is None)
-    return replace(found, scoring=scoring)
+        exact = from_tables(tables, recipe.plan.model_copy(update={"select": None}), engine.store)
+        exact = replace(exact, is_selected=recipe.plan.select is None)
+    return replace(exact, scoring=scoring)
 
 
 def from_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: Store) -> Forecast:

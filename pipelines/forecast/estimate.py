@@ -1,8 +1,8 @@
 """Cells of a corpus that was not read yet, estimated from the beginning of each source in a few seconds.
 
-Of every source up to READ_BYTES of text are read, spread over its files: this gives how long documents are, in bytes. A
-part of them is encoded: this gives bytes a token. The rest of the source is taken to be like what was read. No document
-is compared with another, so duplicates count as if they stayed.
+Up to READ_BYTES of text of every source are read, spread over its files: this gives the lengths of documents in bytes. A
+part of them is encoded: this gives the bytes per token. The rest of the source is assumed to be like that. No document is
+compared with another, so duplicates count as if they were kept.
 """
 
 import zlib
@@ -29,11 +29,11 @@ MOST_FILES = 8
 
 @dataclass(frozen=True)
 class Sample:
-    """What was seen of one source. `part` is the share of the source that it is, 1 where all was read."""
+    """Documents of one source. `part` is their share of the source, 1 where all of it was read."""
 
     source: str
     domain: str
-    n_tokens: np.ndarray  # [n] of each document seen, estimated, EOS included
+    n_tokens: np.ndarray  # [n] of each document that was read, estimated, EOS included
     part: float
 
 
@@ -41,10 +41,10 @@ def sample(source: Source, encode: EncodeParams) -> Sample:
     """Read the beginning of a source.
 
     Raises:
-        RecipeError: nothing of it can be read, or it lies on the hub, which is read by a build alone.
+        RecipeError: it cannot be read, or it is on the hub, which only a build reads.
     """
     if source.hub:
-        raise RecipeError(f"sources.{source.name}: on the hub; its lengths are known once a build has read it")
+        raise RecipeError(f"sources.{source.name}: on the hub, which a forecast does not read; build first")
     kind, files = find_files(source)
     files = [f for f in files if not f.fault]
     chosen = [files[i] for i in np.unique(np.linspace(0, len(files) - 1, MOST_FILES).round().astype(int))]
@@ -107,14 +107,14 @@ def bytes_per_token(texts: list[str], encode: EncodeParams) -> float:
 
 
 def estimated(samples: Sequence[Sample], long_tokens: int) -> Cells:
-    """Cells as if each source were its sample, repeated until it is whole."""
+    """Cells as if each source were its sample, repeated up to the size of the source."""
     domains = tuple(sorted({s.domain for s in samples}))
     parts = []
     for s in samples:
         place = np.full(len(s.n_tokens), domains.index(s.domain))
-        found = cells_of(domains, place, s.n_tokens, s.n_tokens, long_tokens)
+        cells = cells_of(domains, place, s.n_tokens, s.n_tokens, long_tokens)
         scale = 1 / s.part if s.part else 1.0
-        parts.append((np.rint(found.documents * scale), np.rint(found.tokens * scale), found.largest))
+        parts.append((np.rint(cells.documents * scale), np.rint(cells.tokens * scale), cells.largest))
     documents, tokens, largest = zip(*parts, strict=True)
     return Cells(
         domains,

@@ -1,6 +1,6 @@
 """TOKENS, DOCUMENTS, SCORES -> DRAWS, TARGETS: which copies of which documents are in the mix.
 
-The whole plan is arrays in one process: hash, domain and length of each kept document, about 150 bytes of it. No text
+All of the plan is arrays in one process: hash, domain and length of each kept document, about 150 bytes of it. No text
 and no token is read. The draws are divided into groups, each a shard of DRAWS and later a published file, by a hash of
 content and epoch: a document that comes or goes changes its own group, and copies of a document are far apart.
 """
@@ -27,7 +27,7 @@ from schemas.tables import TARGETS
 
 VERSION = 3  # raise when the same params would give other rows
 
-GROUP_TOKENS = 1 << 27  # the most a group is meant to hold: a published file of about 500 MB
+GROUP_TOKENS = 1 << 27  # a group has at most about so many: a published file of about 500 MB
 
 
 class PlanParams(BaseModel):
@@ -135,7 +135,7 @@ def cells_where(mask: np.ndarray, kept: Documents, params: PlanParams) -> Cells:
 
 
 def own_shares(kept: Documents, over: np.ndarray) -> dict[str, int]:
-    """The corpus's own: tokens of each domain, but for documents over max_document_share."""
+    """The corpus's own: tokens of each domain, without documents over max_document_share."""
     tokens = np.zeros(len(kept.domains), np.int64)
     np.add.at(tokens, kept.domain[~over], kept.n_tokens[~over])
     return dict(zip(kept.domains, tokens.tolist(), strict=True))
@@ -155,14 +155,14 @@ def table_of(kept: Documents, draws: Draws, chosen: np.ndarray) -> pa.Table:
     content = kept.content[draws.document[chosen]]
     chosen = chosen[np.lexsort((draws.epoch[chosen], content[:, 1], content[:, 0]))]
     document, n_tokens = draws.document[chosen], draws.n_tokens[chosen]
-    whole = kept.n_tokens[document]
-    why = np.where(n_tokens < whole, 2, draws.kind[chosen])
+    of_document = kept.n_tokens[document]
+    why = np.where(n_tokens < of_document, 2, draws.kind[chosen])
     return pa.table(
         {
             "document_id": kept.document_id.take(pa.array(document)),
             "content_hash": kept.content_hash.take(pa.array(document)),
             "domain": pa.array(kept.domains, pa.string()).take(pa.array(kept.domain[document])),
-            "n_tokens": whole.astype(np.int32),
+            "n_tokens": of_document.astype(np.int32),
             "epoch": draws.epoch[chosen].astype(np.int32),
             "document_start": np.zeros(len(chosen), np.int32),
             "document_stop": n_tokens.astype(np.int32),

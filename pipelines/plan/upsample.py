@@ -1,7 +1,7 @@
 """Which documents a mix draws: Fu et al.'s length upsampling inside each domain, exact to the token.
 
 A domain that gives D tokens, from B tokens in long documents and A in short ones, draws long documents at rate
-q = D / (B + r A) and short ones at r q. A rate above 1 is whole epochs and a fraction. In place of a coin for each
+q = D / (B + r A) and short ones at r q. A rate above 1 is a number of epochs and a fraction. In place of a coin for each
 document there is a keyed order: a cell (domain, long or short, epoch) takes documents in ascending key until it has
 its tokens, and cuts the last one. So budgets are met exactly, and when other documents come or go a document keeps
 its draw unless the budget forces it out.

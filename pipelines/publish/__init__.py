@@ -1,7 +1,7 @@
 """SEQUENCES -> the folder that people and trainers open: datasets/MIX/VERSION with card, report, catalog and manifest.
 
-The folder is made under a temporary name, manifest last, and renamed; `latest` then points to it. A version that is
-there and whole is left as it is.
+The folder is made under a temporary name, manifest last, and renamed; `latest` then points to it. A version that was
+published and is complete is left as it is.
 """
 
 import platform

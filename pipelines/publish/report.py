@@ -6,9 +6,9 @@ import duckdb
 import numpy as np
 
 from pipelines.catalog import by_length, rows_of
-from pipelines.publish.figures import SHARES, Answer, answer, lengths
+from pipelines.publish.figures import SHARES, TARGETS, Answer, answer, lengths, of_rows
 from pipelines.recipe import Recipe
-from pipelines.supply import sentences
+from pipelines.supply import sentences, short_cells
 from schemas.lengths import BUCKETS
 
 COLOURS = ("#dbe7f3", "#c2d7ec", "#a4c4e3", "#83aed8", "#6196ca", "#417fba", "#2b67a5", "#1b4f88", "#0f3868")
@@ -20,8 +20,9 @@ p{margin:.3rem 0;max-width:50rem}p.note{color:#5a6675}p.short{color:#9b2c1f;font
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}
 th{vertical-align:bottom;color:#5a6675;font-weight:600;max-width:8rem}
 th,td{padding:.22rem .55rem;text-align:left;border-bottom:1px solid #e4e9ee}td{white-space:nowrap}
-th.figure,td.figure{text-align:right}th:first-child,td:first-child{padding-left:0}
+th.figure,td.figure{text-align:right}
 tr.sum td{font-weight:600;border-bottom:0}.dense table{font-size:.8rem}.dense th,.dense td{padding:.2rem .35rem}
+th:first-child,td:first-child,.dense th:first-child,.dense td:first-child{padding-left:0}
 .cards{display:flex;gap:.8rem;flex-wrap:wrap;margin:1rem 0}
 .card{border:1px solid #dde3ea;border-radius:.5rem;padding:.5rem .9rem;color:#5a6675;font-size:.88rem}
 .card b{display:block;font-size:1.3rem;color:#1c2530}
@@ -29,7 +30,6 @@ svg{margin-top:.6rem}svg text{font:12px system-ui,sans-serif;fill:#1c2530}
 .keys{display:flex;flex-wrap:wrap;gap:.2rem 1rem;color:#5a6675;font-size:.88rem;margin-top:.5rem}
 .key{display:inline-block;width:.8rem;height:.8rem;margin-right:.35rem}
 """
-MANY_COLUMNS = 10  # a table of more is set in smaller type
 CHUNK_GAIN = (
     "The score chunk_gain: by how many nats per token a chunk of a document becomes easier to predict right after "
     "another chunk that lies far before it. 10 % and 90 % are percentiles over documents; error is the standard error of "
@@ -45,9 +45,10 @@ REFUSED = (
     "when its rare words recur less than in nine of ten intact documents of its domain, so about one intact document in "
     "ten is refused too. shuffled: the order of the blocks may be chance; this is reported only."
 )
-TARGETS = (
-    "What the plan asks of each domain and kind. available tokens: plan.max_epochs times the documents that may be "
-    "drawn. rate: epochs that meet the target, before plan.max_epochs limits them."
+PLAN = (
+    "target: tokens that each domain and kind is to give. available: plan.max_epochs times the documents that may be drawn. "
+    "rate: epochs that meet the target, before plan.max_epochs limits them. over max. share, not selected: tokens of "
+    "documents that plan.max_document_share and plan.select leave out."
 )
 LENGTHS = (
     "Upper bar: the documents that dedup kept. Lower bar: the mix. A full bar is all tokens of the domain; lengths are in "
@@ -69,7 +70,7 @@ def table(shown: Answer, has_sum: bool = False) -> str:
     rows = ["".join(f"<td{c}>{escape(text)}</td>" for c, text in zip(classes, row, strict=True)) for row in shown.rows]
     starts = ["<tr>"] * (len(rows) - has_sum) + ['<tr class="sum">'] * has_sum
     body = "".join(f"{start}{row}</tr>" for start, row in zip(starts, rows, strict=True))
-    width = "wide dense" if len(shown.headings) > MANY_COLUMNS else "wide"
+    width = "wide dense" if has_sum else "wide"
     return f'<div class="{width}"><table><tr>{head}</tr>{body}</table></div>'
 
 
@@ -131,9 +132,12 @@ def cards(totals: dict) -> str:
 
 
 def supply(con: duckdb.DuckDBPyConnection) -> str:
-    """The sentences of pipelines.supply; a shortfall is set off."""
-    lines = sentences(rows_of(con, "FROM targets"))
-    return "".join(f"<p{' class=short' if line.startswith('Shortfall') else ''}>{escape(line)}</p>" for line in lines)
+    """The sentences of pipelines.supply, and the cells that fall short."""
+    targets = rows_of(con, "FROM targets")
+    short = short_cells(targets)
+    classes = [" class=short" if short and not i else "" for i in range(len(targets))]  # the first is on the budget
+    lines = [f"<p{c}>{escape(line)}</p>" for line, c in zip(sentences(targets), classes, strict=False)]
+    return "".join([*lines, *([table(of_rows(short))] if short else [])])
 
 
 def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
@@ -153,8 +157,8 @@ def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
         section("Domains and lengths", LENGTHS, f'<div class="keys">{keys}</div>', bars(con)),
         section("Tokens in the mix, by domain and length of the document", "", mix),
         section("Tokens that dedup kept, by domain and length", "", kept),
-        section("Shares", "", of(SHARES)),
-        section("Targets of the plan", TARGETS, of("FROM targets")),
+        section("Shares", "Tokens that dedup kept, and tokens in the mix.", of(SHARES)),
+        section("Targets of the plan", PLAN, of(TARGETS)),
         scores(con, totals),
         section("Deduplication", "", of("SELECT * EXCLUDE (rejected_records) FROM dropped")),
         section("Rejected records", "Input records that could not be used, by reason.", of("FROM rejections")),

@@ -49,8 +49,8 @@ def test_a_version_that_was_published_before_says_so(tmp_path, is_new):
 def test_a_shortfall_is_in_the_summary_with_its_cells(tmp_path):
     text = summary(version(tmp_path, put("TARGETS", 0, 1, target_tokens=1_012, over_share_tokens=5)), Path("root"), 1)
     assert "Shortfall: 1,000 of 1,014 tokens cannot be supplied and are not substituted." in text
-    assert "  book    long      1,012         12    1,000" in text
-    assert "plan.max_document_share leaves out 5 tokens" in text
+    assert "  book    long   1,012         12      1,000" in text
+    assert "Left out by plan.max_document_share: 5 tokens." in text
 
 
 def test_reasons_are_given_where_no_document_has_a_score(tmp_path):

@@ -76,7 +76,7 @@ def test_supply_lists_the_cells_that_fall_short_after_the_sentence():
     sentence, _, cell, left_out = text.supply(rows)
     assert sentence == "Shortfall: 5 of 10 tokens cannot be supplied and are not substituted."
     assert cell.split() == ["a", "long", "9", "4", "5"]
-    assert left_out.startswith("plan.select leaves out 2 tokens")
+    assert left_out == "Left out by plan.select: 2 tokens."
     assert text.supply([]) == []
 
 
@@ -85,8 +85,8 @@ def test_a_length_without_a_document_is_named_where_the_domain_has_a_target():
     tokens[0, 5], tokens[1, 8], tokens[2, 2] = 0, 0, 0  # 2-4K is no long bucket
     targets = [target("a", "long", 1, 1), target("b", "long", 0, 0), target("c", "long", 1, 1)]
     head, line = text.absent_lengths(["a", "b", "c"], tokens, targets)
-    assert line == "  a: no document of 16-32K tokens"
-    assert head.startswith("Lengths without a document")
+    assert line == "  a: 16-32K"
+    assert head.startswith("Lengths that no document has")
     assert text.absent_lengths(["b"], tokens[1:2], targets) == []
     assert BUCKETS[text.LONG_BUCKETS] == "16-32K"
 

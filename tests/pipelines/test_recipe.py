@@ -83,7 +83,7 @@ NAMES = {  # a key that names a file, how the recipe names it, and what is said 
     "score.model.weights": (f"{MODEL}/model_opt_trained", "{}: no such folder or file; `longmix model` fetches"),
     "score.calibration": (
         f"{CALIBRATION}",
-        "{}: can't be read (No such file or directory); `longmix calibrate` makes one",
+        "{}: can't be read (No such file or directory); create it with `longmix calibrate`",
     ),
     "sources.1.path": (BOOK, None),
 }

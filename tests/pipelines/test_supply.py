@@ -29,8 +29,8 @@ def test_documents_that_the_plan_leaves_out_are_counted_by_setting():
     met, *lines = sentences([row("a", 1, 1, over=1_000, not_selected=3), row("b", 1, 1, over=1, not_selected=40_000)])
     assert met.startswith("The budget can be met")
     assert lines == [
-        "plan.max_document_share leaves out 1,001 tokens, of documents that are over it.",
-        "plan.select leaves out 40,003 tokens, of documents that it does not select.",
+        "Left out by plan.max_document_share: 1,001 tokens.",
+        "Left out by plan.select: 40,003 tokens.",
     ]
 
 

@@ -273,7 +273,7 @@ BREACHES = {
         put("TARGETS", 0, 0, not_selected_tokens=1),
         lambda t: t["TARGETS"][0].append(target("short", 0, 2, 0, domain="nowhere")),
     ],
-    "a cell draws the smaller of target_tokens and available_tokens, and DRAWS holds so many tokens of it": [
+    "a cell draws the smaller of target_tokens and available_tokens, and DRAWS has that many tokens of it": [
         put("TARGETS", 0, 0, drawn_tokens=1),
         put("TARGETS", 0, 0, target_tokens=1),
         put("TARGETS", 0, 1, available_tokens=11),
@@ -282,7 +282,7 @@ BREACHES = {
         put("DRAWS", 0, 2, n_tokens=4),
     ],
     "sequence ids count from 0 in the order of the files": [put("SEQUENCES", 1, 0, sequence_id=3), lambda t: t["SEQUENCES"].reverse()],
-    "no sequence is empty or longer than sequence_tokens, and n_tokens is what it holds": [
+    "no sequence is empty or longer than sequence_tokens, and n_tokens is the length of input_ids": [
         put("SEQUENCES", 0, 0, n_tokens=5),
         put("SEQUENCES", 0, 0, input_ids=[]),
     ],
@@ -290,7 +290,7 @@ BREACHES = {
         put("SEQUENCES", 0, 0, cu_seqlens=[0, 6]),
         put("SEQUENCES", 0, 0, cu_seqlens=[6, 4, 0]),
     ],
-    "each segment is as long as cu_seqlens says, and not empty": [put("SEQUENCES", 0, 0, cu_seqlens=[0, 3, 6])],
+    "each segment has the length between its cu_seqlens, and is not empty": [put("SEQUENCES", 0, 0, cu_seqlens=[0, 3, 6])],
     "every token drawn is in exactly one segment: no gap, no overlap, nothing else": [
         put_segment(0, 1, 0, document_start=3, document_stop=5),
         put_segment(0, 0, 1, document_start=1, document_stop=3),

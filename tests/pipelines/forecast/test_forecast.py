@@ -66,7 +66,7 @@ def test_a_shortfall_is_counted_and_not_substituted(tiny):
     assert f"Shortfall: {missing:,} of 5,000,000 tokens cannot be supplied and are not substituted." in " ".join(
         text.split()
     )
-    assert "c4: no document of 16-32K, 32-64K, 64-128K, 128K+ tokens" in text
+    assert "c4: 16-32K, 32-64K, 64-128K, 128K+" in text
     assert [line for line in text.splitlines() if len(line) > WIDTH] == []
 
 
@@ -75,7 +75,7 @@ def test_documents_over_their_share_are_counted(tiny):
     exact = forecast(capped, tiny.folder.parents[2])
     over = sum(exact.targets["over_share_tokens"].to_pylist())
     assert over > 0
-    assert f"plan.max_document_share leaves out {over:,} tokens" in forecast_text(exact, capped)
+    assert f"Left out by plan.max_document_share: {over:,} tokens." in forecast_text(exact, capped)
 
 
 def test_a_selection_by_scores_that_do_not_exist_is_named(tiny, tmp_path):

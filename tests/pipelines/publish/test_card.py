@@ -32,10 +32,10 @@ def test_the_card_of_a_budget_that_is_met(tmp_path):
 def test_a_shortfall_is_a_sentence_and_a_table(tmp_path):
     text = written(tmp_path, put("TARGETS", 0, 1, target_tokens=1_012), put("TARGETS", 0, 0, over_share_tokens=5))
     assert "Shortfall: 1,000 of 1,014 tokens cannot be supplied and are not substituted." in text
-    assert "| domain | kind | target tokens | available tokens | shortfall tokens |" in text
+    assert "| domain | kind | target | available | shortfall |" in text
     assert "| book | long | 1,012 | 12 | 1,000 |" in text
     assert "| book | short |" not in text
-    assert "plan.max_document_share leaves out 5 tokens" in text
+    assert "Left out by plan.max_document_share: 5 tokens." in text
 
 
 def test_a_rejected_record_is_counted_at_its_source(tmp_path):

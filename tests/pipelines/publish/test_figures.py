@@ -17,7 +17,7 @@ def test_figures_are_exact_shares_are_percentages_and_no_value_is_a_dash():
 
 
 def test_headings_are_words():
-    assert (heading("target_tokens"), heading("low"), heading("n_bytes")) == ("target tokens", "10 %", "bytes")
+    assert (heading("near_copies"), heading("low"), heading("n_bytes")) == ("near copies", "10 %", "bytes")
 
 
 def test_figures_are_told_from_text_by_their_values():

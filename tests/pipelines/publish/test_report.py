@@ -67,10 +67,12 @@ def test_a_shortfall_is_a_sentence_in_red_and_a_row_of_the_targets(tmp_path):
     html = written(tmp_path, put("TARGETS", 0, 1, target_tokens=1_012, not_selected_tokens=7))
     sentence = "Shortfall: 1,000 of 1,014 tokens cannot be supplied and are not substituted."
     assert f"<p class=short>{sentence}</p>" in html
-    assert "<p>plan.select leaves out 7 tokens, of documents that it does not select.</p>" in html
+    assert "<p>Left out by plan.select: 7 tokens.</p>" in html
+    short = "".join(f'<td class="figure">{n}</td>' for n in ("1,012", "12", "1,000"))
+    assert f"<td>book</td><td>long</td>{short}</tr></table>" in html.partition("<h2>")[0]
     assert cells(html, "Targets of the plan") == [
-        ["book", "short", "2", "6", "2", "1.000", "0", "0", "0"],
-        ["book", "long", "1,012", "12", "12", "1.000", "0", "7", "1,000"],
+        ["book", "short", "2", "6", "2", "0", "1.000", "0", "0"],
+        ["book", "long", "1,012", "12", "12", "1,000", "1.000", "0", "7"],
     ]
     assert "class=short" not in written(tmp_path / "met")
 

@@ -1,0 +1,54 @@
+"""Artifacts of a build come from the views of its version."""
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+from flows import build_mix
+from flows.build_mix import announce
+from pipelines.catalog import write_catalog
+from pipelines.versions import Version
+from tests.schemas.test_laws import opened, put, sound
+
+
+@pytest.fixture
+def artifacts(monkeypatch, caplog):
+    """key -> what was published under it; log lines are kept by caplog."""
+    made = {}
+    for kind in ("table", "markdown"):
+        monkeypatch.setattr(build_mix, f"create_{kind}_artifact", lambda body, key, description: made.update({key: (body, description)}))  # fmt: skip
+    monkeypatch.setattr(build_mix, "get_run_logger", lambda: logging.getLogger("test"))
+    caplog.set_level(logging.INFO)
+    return SimpleNamespace(made=made, log=caplog)
+
+
+def version(tmp_path, *changes, is_new=True):
+    tables = sound()
+    for change in changes:
+        change(tables)
+    with opened(tables, tmp_path) as con:
+        write_catalog(con, tmp_path / "catalog.duckdb", {"mix": "m"})
+    (tmp_path / "README.md").write_text("---\nfront: matter\n---\n# the card\n")
+    return Version(tmp_path, "m", "abc", is_new=is_new)
+
+
+def test_a_build_publishes_lengths_targets_and_its_card(artifacts, tmp_path):
+    announce(version(tmp_path, put("TARGETS", 0, 1, target_tokens=15), put("TARGETS", 0, 0, rate=None)))
+    (row,), _ = artifacts.made["tokens-by-domain-and-length"]
+    assert (row["domain"], row["0-1K"], row["1-2K"]) == ("book", 14, 0)
+    targets, description = artifacts.made["targets"]
+    assert [(row["kind"], row["shortfall_tokens"], row["rate"]) for row in targets] == [
+        ("short", 0, "-"),
+        ("long", 3, "1.000"),
+    ]
+    sentence = "Shortfall: 3 of 17 tokens cannot be supplied and are not substituted."
+    assert description == sentence
+    assert sentence in artifacts.log.messages
+    body, _ = artifacts.made["mix"]
+    assert body == f"**{tmp_path}**\n\n# the card\n"
+
+
+def test_a_version_that_was_published_before_says_so(artifacts, tmp_path):
+    announce(version(tmp_path, is_new=False))
+    assert artifacts.made["mix"][0].startswith(f"**{tmp_path}**: published before, nothing was made.")

@@ -1,0 +1,45 @@
+"""The commands that compare versions and query them, as they are typed."""
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.tables import WIDTH
+from schemas.errors import RecipeError
+from schemas.views import comments
+from tests.conftest import TINY
+
+
+def invoked(*words):
+    return CliRunner(env={"COLUMNS": str(WIDTH), "TERM": "dumb", "TERMINAL_WIDTH": str(WIDTH)}).invoke(app, [*words])
+
+
+def test_the_help_of_a_query_lists_the_views_within_80_columns():
+    result = invoked("query", "--help")
+    assert result.exit_code == 0
+    assert [view for view in comments() if f"\n  {view} " not in result.output] == []
+    assert [line for line in result.output.splitlines() if len(line.rstrip()) > WIDTH] == []
+
+
+def test_diff_compares_two_versions(tiny):
+    root, version = tiny.folder.parents[2], tiny.version
+    result = invoked("diff", str(root), version, version)
+    assert result.exit_code == 0
+    head, _, *rows = result.output.splitlines()
+    assert head == f"From {version} to {version}"
+    assert len(rows) == 14  # corpus and mix of seven domains
+    assert {tuple(row.split()[2:]) for row in rows} == {("0", "0", "0", "0")}
+
+
+def test_diff_of_a_version_without_a_base_names_the_remedy(tiny):
+    result = invoked("diff", str(tiny.folder.parents[2]))
+    assert isinstance(result.exception, RecipeError)
+    assert "name the version to compare with, as in longmix diff ROOT BEFORE" in str(result.exception)
+
+
+@pytest.mark.parametrize("words", [["plan", str(TINY)], ["show", "0"]])
+def test_output_for_people_fits_into_80_columns(tiny, words):
+    root = str(tiny.folder.parents[2])
+    result = invoked("plan", words[1], "--root", root) if words[0] == "plan" else invoked("show", root, words[1])
+    assert result.exit_code == 0, result.output
+    assert [line for line in result.output.splitlines() if len(line) > WIDTH] == []

@@ -1,0 +1,131 @@
+"""Published versions are found by mix and name, and one that lacks a byte is not whole."""
+
+import json
+import shutil
+
+import pytest
+
+from pipelines.versions import (
+    Version,
+    find_version,
+    is_whole,
+    latest,
+    point_latest,
+    possible_bases,
+    shards_of,
+    tables_of,
+)
+from schemas.errors import RecipeError, SchemaError
+from schemas.manifest import Manifest
+
+
+@pytest.fixture
+def root(tiny, tmp_path):
+    """A root with one version, to be changed; without its shards."""
+    folder = tmp_path / "root" / "datasets"
+    shutil.copytree(tiny.folder.parents[1], folder, symlinks=True)
+    return tmp_path / "root"
+
+
+def version_in(root, mix, version, base=None):
+    """A version of which there is a manifest alone; `latest` leads to it."""
+    folder = root / "datasets" / mix / version
+    folder.mkdir(parents=True)
+    manifest = Manifest(mix=mix, version=version, base=base, recipe={}, tables={}, files={}, built={})
+    (folder / "manifest.json").write_text(manifest.model_dump_json())
+    point_latest(folder)
+    return folder
+
+
+def test_a_version_is_found_by_its_root_its_mix_or_its_own_folder(tiny, root):
+    folder = root / "datasets" / "tiny" / tiny.version
+    assert find_version(root) == find_version(root, "tiny") == find_version(root, None, tiny.version) == folder
+    assert find_version(folder) == folder
+    version_in(root, "other", "b" * 12)
+    with pytest.raises(RecipeError, match=rf"^{root}: holds other, tiny; choose with --mix$"):
+        find_version(root)
+    assert find_version(root, "tiny") == folder
+    assert find_version(root, "other").name == "b" * 12
+
+
+def test_what_is_not_there_is_named(tiny, root, tmp_path):
+    with pytest.raises(RecipeError, match=rf"^{tmp_path}: holds no dataset; build one first$"):
+        find_version(tmp_path)
+    with pytest.raises(RecipeError, match=r"datasets/tiny/0{12}: no such version; the root holds tiny$"):
+        find_version(root, "tiny", "0" * 12)
+    with pytest.raises(RecipeError, match=r"datasets/none/latest: no such version"):
+        find_version(root, "none")
+
+
+def test_the_tables_of_a_version_are_its_shards(tiny):
+    manifest, tables = Manifest.of(tiny.folder), tables_of(tiny.folder)
+    assert tables == shards_of(manifest)
+    assert tables.keys() == manifest.tables.keys() >= {"DOCUMENTS", "TOKENS", "SEQUENCES"}
+    for name, shards in tables.items():
+        assert [(s.table, s.content_hash, s.n_rows, s.came_from) for s in shards] == [
+            (name, s.content_hash, s.n_rows, s.came_from) for s in manifest.tables[name]
+        ]
+    assert tables_of(None) == {}
+
+
+@pytest.mark.parametrize("name", ["sequences-00000-of-00001.parquet", "catalog.duckdb", "README.md", "report.html"])
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_version_without_one_of_its_files_is_not_whole(tiny, root, name, verify):
+    folder = root / "datasets" / "tiny" / tiny.version
+    assert is_whole(folder, verify=verify)
+    (folder / name).unlink()
+    assert not is_whole(folder, verify=verify)
+
+
+def test_a_changed_byte_is_seen_with_verify_and_a_missing_one_always(tiny, root):
+    folder = root / "datasets" / "tiny" / tiny.version
+    path = folder / "sequences-00000-of-00001.parquet"
+    raw = path.read_bytes()
+    path.unlink()  # it is a hard link
+    path.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+    assert is_whole(folder, verify=False)
+    assert not is_whole(folder, verify=True)
+    path.write_bytes(raw[:-1])
+    assert not is_whole(folder, verify=False)
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", '{"mix": "tiny"}'])
+def test_a_version_whose_manifest_is_damaged_is_not_whole(tiny, root, text):
+    folder = root / "datasets" / "tiny" / tiny.version
+    (folder / "manifest.json").write_text(text)
+    assert not is_whole(folder, verify=False)
+    with pytest.raises(SchemaError, match=r"manifest\.json: not a readable manifest .*; build the mix again"):
+        tables_of(folder)
+
+
+def test_a_manifest_that_lists_other_files_than_its_table_is_not_whole(tiny, root):
+    path = root / "datasets" / "tiny" / tiny.version / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "files": {}}))
+    assert not is_whole(path.parent, verify=False)
+
+
+def test_latest_leads_to_the_newest_version(root):
+    assert latest(root, "other") is None
+    for version in ("b" * 12, "a" * 12):
+        folder = version_in(root, "other", version)
+        assert latest(root, "other") == folder
+    assert (root / "datasets" / "other" / "latest").readlink().as_posix() == "a" * 12  # relative: a root can be moved
+    (root / "datasets" / "other" / ("a" * 12) / "manifest.json").unlink()
+    assert latest(root, "other") is None
+
+
+def test_the_bases_that_a_build_may_have_had(root):
+    assert possible_bases(root, "other") == [None]
+    first = version_in(root, "other", "a" * 12)
+    assert possible_bases(root, "other") == [None, first]
+    second = version_in(root, "other", "b" * 12, base="a" * 12)
+    assert possible_bases(root, "other") == [None, first, second]
+    (first / "manifest.json").unlink()  # removed by hand: its tables are unknown
+    assert possible_bases(root, "other") == [None, second]
+
+
+def test_a_version_prints_as_its_folder(tiny):
+    version = Version(tiny.folder, "tiny", tiny.version, is_new=False)
+    assert str(version) == str(tiny.folder)
+    assert version.mended == ()
