@@ -1,5 +1,5 @@
-"""The tables of scores. A new one is a SCORES_ table here and a name in tables.TABLES: views, laws, report and the help
-of `longmix query` pick it up.
+"""The tables of scores. A new one is a schema SCORES_<KIND> here: tables.TABLES, views, laws, report and the help of
+`longmix query` pick it up.
 
 The first float64 column of such a table is its score. Parts that are marked as shown are columns of the view `scores`.
 """

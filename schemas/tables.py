@@ -6,15 +6,9 @@ into shards, and a row for each of its rows, in the same order. From DRAWS on, a
 
 import pyarrow as pa
 
+from schemas import scores
 from schemas.columns import HOLDS, column, many, part
-from schemas.scores import (
-    BUDGET,
-    SCORES_CHEAP,
-    SCORES_CHUNK_GAIN,
-    SCORES_INFOGAIN,
-    SCORES_LONGATTN,
-    SCORES_PROLONG,
-)
+from schemas.scores import BUDGET
 
 DOCUMENTS = pa.schema(
     [
@@ -168,12 +162,8 @@ TABLES = {
     "DUPLICATES": DUPLICATES,
     "TOKENS": TOKENS,
     "BACKGROUND": BACKGROUND,
-    "SCORES_CHEAP": SCORES_CHEAP,
     "BUDGET": BUDGET,
-    "SCORES_CHUNK_GAIN": SCORES_CHUNK_GAIN,
-    "SCORES_PROLONG": SCORES_PROLONG,
-    "SCORES_INFOGAIN": SCORES_INFOGAIN,
-    "SCORES_LONGATTN": SCORES_LONGATTN,
+    **{name: schema for name, schema in vars(scores).items() if name.startswith("SCORES_")},
     "DRAWS": DRAWS,
     "TARGETS": TARGETS,
     "SEQUENCES": SEQUENCES,
