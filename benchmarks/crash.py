@@ -1,12 +1,12 @@
-"""Kills a build before and after the first rename of every kind, and at seeded times; a rerun must leave the same bytes.
+"""Kill a build before and after the first rename of every kind, and at seeded times. A rerun must give the same bytes.
 
     python benchmarks/crash.py mixes/tiny.toml --times 20
     python benchmarks/crash.py mixes/128k.toml --times 2 --no-renames
     python benchmarks/crash.py scored --scoring 20
 
-The rerun has another number of workers. Prints a row a kill and exits 1 if any byte differs (catalog.duckdb: any row).
-`scored` is mixes/tiny.toml with the small trained model of tests/reference, and --scoring kills it while the model runs:
-then no pair that was kept may be measured again, either.
+The rerun uses another number of workers. Prints a row per kill and exits with 1 if any byte differs (in catalog.duckdb:
+any row). `scored` is mixes/tiny.toml with the small trained model of tests/reference. --scoring kills it while the
+model runs; then the rerun must also keep the pairs measured before the kill.
 """
 
 import argparse
@@ -30,15 +30,15 @@ from tests.kills import (
 
 
 def killed(kill: tuple, recipe: Path, root: Path, workers: int) -> str:
-    """Kill a build as asked. Returns where it stood."""
+    """Kill a build. Returns where it was killed."""
     when, at = kill
     if when == "at":
         while not run_killed_after(recipe, root, workers, at):
-            shutil.rmtree(root)  # it had ended: the machine was quicker this time
+            shutil.rmtree(root)  # the build ended before the kill
             at *= 0.6
         return f"{at:.1f} s"
     if when == "scoring":
-        assert run_killed_scoring(recipe, root, workers, at), "it ended before it was killed"
+        assert run_killed_scoring(recipe, root, workers, at), "the build ended before the kill"
         return f"pair {at}"
     run_killed_at(recipe, root, workers, when, KINDS[at])
     return at
@@ -52,15 +52,17 @@ def main() -> None:
     parser.add_argument("--no-renames", action="store_true")
     parser.add_argument("--work", type=Path, default=Path("data/crash"))
     args = parser.parse_args()
+    args.work = args.work.absolute()  # builds run in another folder
     shutil.rmtree(args.work, ignore_errors=True)
     if args.recipe == Path("scored"):
         args.work.mkdir(parents=True)
         scored.recipe(args.work, budget_tokens=60_000)
         args.recipe, args.no_renames = args.work / "scored.toml", True
+    args.recipe = args.recipe.absolute()
     seconds = run(args.recipe, args.work / "clean", workers=1)
     clean = fingerprint(args.work / "clean")
     print(f"clean build: {seconds:.1f} s, {len(clean)} files", flush=True)
-    wrong = n = 0
+    n_different = n = 0
     rng = random.Random(0)
     n_pairs = sum(map(len, measured_lines(args.work / "clean").values()))
     kills = [] if args.no_renames else [(when, kind) for kind in KINDS for when in ("before", "after")]
@@ -73,17 +75,15 @@ def main() -> None:
         first, second = rng.sample([1, 2, 4], 2)
         where = killed(kill, args.recipe, root, first)
         done = sum(1 for _ in root.glob("actions/**/*.json"))
-        kept = measured_lines(root)
+        before = measured_lines(root)
         run(args.recipe, root, second)
         after = measured_lines(root)
-        same = fingerprint(root) == clean and all(after[file][: len(lines)] == lines for file, lines in kept.items())
-        wrong += not same
-        print(
-            f"{kill[0]} {where}: {done} actions done, {first} then {second} workers: {'same bytes' if same else 'DIFFERENT'}",
-            flush=True,
-        )
-    print(f"{n} kills, {wrong} with another result")
-    sys.exit(bool(wrong))
+        same = fingerprint(root) == clean and all(after[file][: len(lines)] == lines for file, lines in before.items())
+        n_different += not same
+        verdict = "same bytes" if same else "DIFFERENT"
+        print(f"{kill[0]} {where}: {done} actions done, {first} then {second} workers: {verdict}", flush=True)
+    print(f"{n} kills, {n_different} with different results")
+    sys.exit(bool(n_different))
 
 
 if __name__ == "__main__":

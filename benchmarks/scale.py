@@ -1,13 +1,13 @@
-"""CPU seconds and peak memory of every stage as the corpus grows: 50, 100, 200, 400 MB of real text, and 800 MB.
+"""CPU seconds and peak memory of every stage by the size of the corpus: 50, 100, 200, 400 and 800 MB.
 
     python benchmarks/scale.py --corpus data/corpus-full --work data/scale [--runs 3]
 
-CORPUS is `longmix corpus data/corpus-full --max-mb 0`: real text, about 410 MB. Each size takes documents in a keyed hash
-order, so a smaller one lies inside a larger. The 800 MB are those 400 MB and the same text cut into other documents (the
-texts of a domain joined in that order and cut again at lengths drawn from the same domain), since there is no more real
-text of these domains to be had; they are named so in the table.
+CORPUS is the output of `longmix corpus data/corpus-full --max-mb 0`, about 410 MB of real text. Documents are taken in
+the order of a keyed hash, so smaller sizes are subsets of larger ones. The 800 MB are the 400 MB and the same text
+split into other documents: the texts of a domain, joined in that order and split at lengths drawn from the same domain.
+The registries have no more real text of these domains.
 
-Resumable: a run that is in WORK/runs.jsonl is not run again. Each build runs in a process of its own on an empty root.
+The script resumes: runs in WORK/runs.jsonl are not repeated. Each build runs in a separate process on an empty root.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def write(path: Path, rows: list[dict]) -> None:
 
 
 def recut(rows: list[dict], domain: str) -> list[dict]:
-    """The same text as other documents: joined in order, cut again at the lengths of the same documents, shuffled."""
+    """The same text as other documents: joined in order and split at the shuffled lengths of the same documents."""
     text = "".join(row["text"] for row in rows)
     lengths = [len(row["text"]) for row in sorted(rows, key=lambda row: key("cut " + row["id"]))]
     cuts = np.cumsum([0, *lengths])
@@ -72,7 +72,7 @@ def recut(rows: list[dict], domain: str) -> list[dict]:
 
 
 def make_inputs(corpus: Path, work: Path) -> None:
-    """WORK/input-SIZE/DOMAIN.jsonl.zst for every size; done once."""
+    """Write WORK/input-SIZE/DOMAIN.jsonl.zst for every size."""
     paths = sorted(corpus.glob("*.jsonl.zst"))
     total = {p: sum(len(row["text"].encode()) for row in documents(p)) for p in paths}
     for path in paths:
@@ -82,8 +82,8 @@ def make_inputs(corpus: Path, work: Path) -> None:
         for size in SIZES:
             folder = work / f"input-{size}"
             folder.mkdir(parents=True, exist_ok=True)
-            wanted = min(size, 400) * 1e6 * total[path] / sum(total.values())
-            part = rows[: int(np.searchsorted(ends, wanted)) + 1]
+            n_bytes = min(size, 400) * 1e6 * total[path] / sum(total.values())
+            part = rows[: int(np.searchsorted(ends, n_bytes)) + 1]
             write(folder / path.name, part + (recut(part, domain) if size > 400 else []))
     (work / "inputs-made").touch()
 
@@ -101,7 +101,7 @@ def recipe_for(work: Path, size: int, tokenizer: Path) -> Path:
 
 
 def build_measured(recipe: Path, root: Path) -> None:
-    """In the child: build, and print a JSON object a stage: CPU and wall seconds, peak resident memory of the process."""
+    """In the child process: build, and print a JSON object per stage: CPU and wall seconds, peak resident memory."""
     from pipelines.build import build
     from pipelines.recipe import load
 
@@ -109,7 +109,7 @@ def build_measured(recipe: Path, root: Path) -> None:
         name = run.__module__.rpartition(".")[2]
 
         def timed(*arguments):
-            Path("/proc/self/clear_refs").write_text("5")  # the kernel begins a new peak
+            Path("/proc/self/clear_refs").write_text("5")  # resets the kernel's peak
             began, cpu = time.perf_counter(), cpu_seconds()
             result = run(*arguments)
             status = Path("/proc/self/status").read_text().splitlines()
@@ -195,9 +195,10 @@ def report(runs: list[dict]) -> str:
     for stage in [*stages, "all"]:
         points, cells = [], []
         for size in sizes:
-            mine = [[s for s in run["stages"] if stage in (s["stage"], "all")] for run in runs if run["size"] == size]
-            cpu = [sum(s["cpu_s"] for s in each) for each in mine]
-            memory = [max(s["peak_mib"] for s in each) for each in mine]
+            of_size = [run["stages"] for run in runs if run["size"] == size]
+            by_run = [[s for s in stages_of_run if stage in (s["stage"], "all")] for stages_of_run in of_size]
+            cpu = [sum(s["cpu_s"] for s in stages_of_run) for stages_of_run in by_run]
+            memory = [max(s["peak_mib"] for s in stages_of_run) for stages_of_run in by_run]
             points += [(size, c) for c in cpu]
             cells.append(f"{statistics.median(cpu):.1f} s, {statistics.median(memory):.0f} MiB")
         slope, low, high = exponent(points)
@@ -231,20 +232,13 @@ def main() -> None:
     for number in range(args.runs):
         for size in args.sizes:
             if not any(run["size"] == size and run["run"] == number for run in runs):
-                found = {
-                    "size": size,
-                    "run": number,
-                    **one_run(recipe_for(args.work, size, args.tokenizer), args.work / "root"),
-                }
-                runs.append(found)
+                figures = one_run(recipe_for(args.work, size, args.tokenizer), args.work / "root")
+                run = {"size": size, "run": number, **figures}
+                runs.append(run)
                 with open(log, "a") as out:
-                    out.write(json.dumps(found) + "\n")
-                print(
-                    size,
-                    number,
-                    f"{sum(s['cpu_s'] for s in found['stages']):.0f} CPU s, {found['peak_mib']:.0f} MiB",
-                    flush=True,
-                )
+                    out.write(json.dumps(run) + "\n")
+                cpu = sum(s["cpu_s"] for s in run["stages"])
+                print(size, number, f"{cpu:.0f} CPU s, {run['peak_mib']:.0f} MiB", flush=True)
     print(report(runs))
     Path("benchmarks/results").mkdir(exist_ok=True)
     Path("benchmarks/results/scale.md").write_text(report(runs) + "\n")

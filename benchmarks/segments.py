@@ -1,9 +1,9 @@
-"""Are the tokens of a segment the document's own, and do a document's tokens decode to its text?
+"""Check that the tokens of segments are those of their documents, and that documents' tokens decode to their texts.
 
     python benchmarks/segments.py ROOT [--mix 128k] [--segments 1000]
 
-Takes segments at random (seeded) from the published Parquet, read by `datasets` as a trainer would and by DuckDB as an
-analyst would, and holds them against TOKENS and DOCUMENTS.
+Compares a seeded random sample of segments of the published Parquet, read by `datasets` and by DuckDB, with TOKENS and
+DOCUMENTS.
 """
 
 import argparse
@@ -35,17 +35,19 @@ def check(root: Path, mix: str | None, n: int, tokenizer: Tokenizer) -> dict[str
     places = [(i, j) for i, cuts in enumerate(rows["cu_seqlens"]) for j in range(len(cuts) - 1)]
     chosen = sorted(np.random.default_rng(0).choice(len(places), min(n, len(places)), replace=False).tolist())
     rows = rows.with_format("numpy")
-    equal = decoded = whole = 0
+    n_equal = n_decoded = n_complete = 0
     with opened(root, mix, "latest") as (con, _, _):
         for place in chosen:
             i, j = places[place]
             row, segment = rows[i], duckdb_segment(files, i, j)
             ids, text = con.execute(OF_DOCUMENT, [segment["document_id"]]).fetchall()[0]
-            mine = row["input_ids"][row["cu_seqlens"][j] : row["cu_seqlens"][j + 1]]
-            equal += np.array_equal(mine, ids[segment["document_start"] : segment["document_stop"]])
-            decoded += tokenizer.decode(ids[:-1], skip_special_tokens=False) == text
-            whole += segment["document_start"] == 0 and segment["document_stop"] == len(ids)
-    return {"segments": len(chosen), "tokens equal": equal, "texts equal": decoded, "whole documents": whole}
+            segment_ids = row["input_ids"][row["cu_seqlens"][j] : row["cu_seqlens"][j + 1]]
+            n_equal += np.array_equal(segment_ids, ids[segment["document_start"] : segment["document_stop"]])
+            n_decoded += tokenizer.decode(ids[:-1], skip_special_tokens=False) == text
+            n_complete += segment["document_start"] == 0 and segment["document_stop"] == len(ids)
+    return {
+        "segments": len(chosen), "tokens equal": n_equal, "texts equal": n_decoded, "complete documents": n_complete,
+    }  # fmt: skip
 
 
 def duckdb_segment(files: list[str], sequence: int, place: int) -> dict:
@@ -60,10 +62,10 @@ def main() -> None:
     parser.add_argument("--segments", type=int, default=1000)
     parser.add_argument("--tokenizer", type=Path, default=Path("examples/tokenizer/tokenizer.json"))
     args = parser.parse_args()
-    found = check(args.root, args.mix, args.segments, Tokenizer.from_file(str(args.tokenizer)))
-    print(json.dumps(found))
-    if not found["segments"] == found["tokens equal"] == found["texts equal"]:
-        raise SystemExit("some segments are not what they say")
+    counts = check(args.root, args.mix, args.segments, Tokenizer.from_file(str(args.tokenizer)))
+    print(json.dumps(counts))
+    if not counts["segments"] == counts["tokens equal"] == counts["texts equal"]:
+        raise SystemExit(f"{args.root}: some segments differ from their documents")
 
 
 if __name__ == "__main__":

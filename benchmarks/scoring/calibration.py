@@ -1,8 +1,9 @@
-"""The calibration of the default model, fitted to all pairs of the pool.
+"""Fit the calibration of the default model to all pairs of the pool.
 
 .venv/bin/python benchmarks/scoring/calibration.py     after all_pairs.py; writes examples/calibration/...json
 """
 
+import argparse
 import json
 from pathlib import Path
 
@@ -29,15 +30,16 @@ def measured(path: Path) -> list[MeasuredPair]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     texts = {row["name"]: row["input_ids"] for row in pq.read_table(POOL).to_pylist()}
     pool = [
         (measured(path), np.array(texts[path.stem], np.int64).reshape(-1, 128))
         for path in sorted(OUT.glob("*.jsonl"))
         if len(path.read_text().splitlines()) == 34
     ]
-    found = fitted(pool, MODEL.name, Weights.of(MODEL).hash)
-    TO.write_text(found.text())
-    print(found.text())
+    calibration = fitted(pool, MODEL.name, Weights.of(MODEL).hash)
+    TO.write_text(calibration.text())
+    print(calibration.text())
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""What the default chunk size and threshold stand on: chunks of 64, 128 and 256 tokens for about as many model tokens.
+"""The choice of the default chunk size and threshold: chunks of 64, 128 and 256 tokens at about equal model tokens.
 
     .venv/bin/python benchmarks/scoring/chunk_size.py     resumes; ten minutes of a core; writes results/chunk_size.md
 
-Intact, stitched from four sources and stitched from one: three texts of each domain. Gains are not corrected, for only
-chunks of 128 have a calibration. Reliability is the Spearman of a score from every second far pair with that from the
-others, of intact texts. The thresholds are held against the pool's whole matrices, all pairs, as LDS reads them.
+Texts: three per domain and kind; intact, stitched from four sources, stitched from one source. Gains are uncorrected,
+since only chunks of 128 have a calibration. Reliability is the Spearman correlation, over intact texts, of the scores
+from the even and from the odd far pairs. Thresholds are evaluated on all pairs of the pool, as LDS reads them.
 """
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from scorers.lm import ModelParams, load
 from scorers.weights import Weights
 
 TO = Path("benchmarks/results/chunk_size.md")
-PAIRS = {64: 32, 128: 16, 256: 8}  # by tokens of a chunk
+PAIRS = {64: 32, 128: 16, 256: 8}  # tokens of a chunk -> pairs
 KINDS = ("intact", "concat", "same")
 PER_DOMAIN = 3
 THRESHOLDS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
@@ -51,31 +52,32 @@ def measure_all(rows: list[dict]) -> None:
                 measured.add(row["name"], block)
 
 
-def of_size(rows: list[dict], size: int) -> str:
+def size_row(rows: list[dict], size: int) -> str:
     n_pairs = PAIRS[size]
     price = np.mean([cost(len(row["input_ids"]) // size, row["name"], n_pairs, size) for row in rows])
     gains = {kind: [far_gains(row, size) for row in rows if row["kind"] == kind] for kind in KINDS}
-    mean = {kind: np.array([np.mean(g) for g in each]) for kind, each in gains.items()}
+    mean = {kind: np.array([np.mean(g) for g in of_kind]) for kind, of_kind in gains.items()}
     halves = [[np.mean(g[k::2]) for g in gains["intact"]] for k in (0, 1)]
     cells = [shown(mean["intact"], mean[kind]) for kind in KINDS[1:]]
     return f"| {size} | {n_pairs} | {price:,.0f} | {' | '.join(cells)} | {spearmanr(*halves)[0]:.2f} |"
 
 
 def strengths(name: str) -> np.ndarray:
-    """Of all pairs of a text, row by row."""
+    """The strength of all pairs of a text, row by row."""
     single, after = perplexities(name)
     return (1 - after / single[:, None])[np.tril_indices(len(single), -1)]
 
 
-def of_threshold(least: float) -> str:
+def threshold_row(threshold: float) -> str:
     rows = [row for row in pq.read_table(POOL).to_pylist() if perplexities(row["name"])]
-    of = {kind: [strengths(row["name"]) for row in rows if row["kind"] == kind] for kind in KINDS[:2]}
-    counted = [np.mean(s > least) for s in of["intact"]]
-    sums = [np.array([np.mean(np.where(s > least, s, 0)) for s in each]) for each in of.values()]
-    return f"| {least:.2f} | {np.median(counted):.0%} ({min(counted):.0%} to {max(counted):.0%}) | {auc(*sums):.2f} |"
+    by_kind = {kind: [strengths(row["name"]) for row in rows if row["kind"] == kind] for kind in KINDS[:2]}
+    share = [np.mean(s > threshold) for s in by_kind["intact"]]
+    means = [np.array([np.mean(np.where(s > threshold, s, 0)) for s in of_kind]) for of_kind in by_kind.values()]
+    return f"| {threshold:.2f} | {np.median(share):.0%} ({min(share):.0%} to {max(share):.0%}) | {auc(*means):.2f} |"
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     rows = texts()
     measure_all(rows)
     lines = [
@@ -83,11 +85,11 @@ def main() -> None:
         "",
         "| tokens of a chunk | pairs | model tokens a text | AUC, 4 sources | AUC, 1 source | reliability |",
         "|---:|---:|---:|---:|---:|---:|",
-        *(of_size(rows, size) for size in PAIRS),
+        *(size_row(rows, size) for size in PAIRS),
         "",
         "| threshold | pairs over it, median of intact texts | AUC of the thresholded mean, 4 sources |",
         "|---:|---:|---:|",
-        *(of_threshold(least) for least in THRESHOLDS),
+        *(threshold_row(threshold) for threshold in THRESHOLDS),
     ]
     TO.write_text("# Chunk size and threshold\n\n" + "\n".join(lines) + "\n")
     print("\n".join(lines))

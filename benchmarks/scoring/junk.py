@@ -1,12 +1,13 @@
-"""The first pairs of every junk text and list of the pool, and of the intact ones, by the packaged model.
+"""Measure the first pairs of every junk text and list of the pool with the packaged model.
 
-    .venv/bin/python benchmarks/scoring/junk.py N_PAIRS WORKER N_WORKERS     resumes, and extends what is there
+    .venv/bin/python benchmarks/scoring/junk.py N_PAIRS WORKER N_WORKERS     resumes; a larger N_PAIRS adds pairs
+    .venv/bin/python benchmarks/scoring/junk.py keep                         saves the values to results/
 
-What was measured before is in results/pool_junk.parquet, and is taken from there where the text is still the same;
-`junk.py keep` puts there what is new. Writes data/scoring/junk/NAME.jsonl as a build keeps what it measured.
+Earlier values of unchanged texts are read from results/pool_junk.parquet. Writes data/scoring/junk/NAME.jsonl in the
+format of a build's measured pairs.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from scorers.weights import Weights
 OUT = Path("data/scoring/junk")
 PER_DOMAIN = 8  # junk texts of a kind
 KEPT = Path("benchmarks/results/pool_junk.parquet")
-ORDER = ("concat", "list", "same", "cut", "repeat", "shuffled", "random")  # what tells most first
+ORDER = ("concat", "list", "same", "cut", "repeat", "shuffled", "random")  # the most informative kinds first
 
 
 def texts() -> list[dict]:
@@ -34,7 +35,7 @@ def texts() -> list[dict]:
 
 
 def keep() -> None:
-    """Put what was measured into the repository."""
+    """Save the measured pairs to results/."""
     rows = [
         {"name": row["name"], "text_hash": text_hash(row["input_ids"]), **pair._asdict()}
         for row in texts()
@@ -51,15 +52,15 @@ def keep() -> None:
 
 
 def restore() -> None:
-    """Take what the repository has of texts that are still the same."""
+    """Write the saved pairs of unchanged texts to OUT."""
     hashes = {row["name"]: text_hash(row["input_ids"]) for row in texts()}
-    kept: dict[str, list[MeasuredPair]] = {}
+    saved: dict[str, list[MeasuredPair]] = {}
     for row in pq.read_table(KEPT).to_pylist() if KEPT.exists() else []:
         if hashes.get(row["name"]) == row["text_hash"]:
-            kept.setdefault(row["name"], []).append(
+            saved.setdefault(row["name"], []).append(
                 MeasuredPair(row["target"], row["context"], row["alone"], row["after"])
             )
-    for name, pairs in kept.items():
+    for name, pairs in saved.items():
         Measured(OUT).add(name, pairs[len(Measured(OUT).of(name)) :])
 
 
@@ -76,4 +77,9 @@ def main(n_pairs: int, worker: int, n_workers: int) -> None:
 
 
 if __name__ == "__main__":
-    keep() if sys.argv[1] == "keep" else main(*map(int, sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("n_pairs", help="pairs per text; or keep")
+    parser.add_argument("worker", type=int, nargs="?", default=0, help="number of this worker, from 0")
+    parser.add_argument("n_workers", type=int, nargs="?", default=1)
+    args = parser.parse_args()
+    keep() if args.n_pairs == "keep" else main(int(args.n_pairs), args.worker, args.n_workers)

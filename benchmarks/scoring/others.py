@@ -1,13 +1,14 @@
-"""infogain and longattn of the pool's texts, by the packaged model.
+"""Compute infogain and longattn of the pool's texts with the packaged model.
 
-    .venv/bin/python benchmarks/scoring/others.py WORKER N_WORKERS     resumes; an hour of a core that has AVX512-BF16
+    .venv/bin/python benchmarks/scoring/others.py WORKER N_WORKERS     resumes; an hour of a core with AVX512-BF16
+    .venv/bin/python benchmarks/scoring/others.py keep                 saves the values to results/
 
-What was measured before is in results/pool_others.json, and is taken from there where the text is still the same;
-`others.py keep` puts there what is new. Writes data/scoring/others/NAME.json: the parts of both scores.
+Earlier values of unchanged texts are read from results/pool_others.json. Writes data/scoring/others/NAME.json, the
+parts of both scores.
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from scorers.weights import Weights
 
 OUT, KEPT = Path("data/scoring/others"), Path("benchmarks/results/pool_others.json")
 PER_DOMAIN = 6  # texts of a kind
-ORDER = ("intact", "concat", "same", "list", "repeat", "shuffled", "cut", "random")  # what tells most first
+ORDER = ("intact", "concat", "same", "list", "repeat", "shuffled", "cut", "random")  # the most informative kinds first
 
 
 def texts() -> list[dict]:
@@ -35,7 +36,7 @@ def path_of(name: str) -> Path:
 
 
 def keep() -> None:
-    """Put what was measured into the repository."""
+    """Save the values to results/."""
     rows = {
         row["name"]: {"text_hash": text_hash(row["input_ids"]), **json.loads(path_of(row["name"]).read_text())}
         for row in texts()
@@ -46,7 +47,7 @@ def keep() -> None:
 
 
 def restore() -> None:
-    """Take what the repository has of texts that are still the same."""
+    """Write the saved values of unchanged texts to OUT."""
     hashes = {row["name"]: text_hash(row["input_ids"]) for row in texts()}
     for name, row in json.loads(KEPT.read_text()).items() if KEPT.exists() else ():
         if row.pop("text_hash") == hashes.get(name) and not path_of(name).exists():
@@ -61,13 +62,17 @@ def main(worker: int, n_workers: int) -> None:
         path, ids = path_of(row["name"]), np.array(row["input_ids"])
         if path.exists():
             continue
-        found = infogain.score(lm, ids, infogain.InfoGainParams()).parts
-        found |= longattn.score(lm, ids, longattn.LongAttnParams()).parts
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(found))
-        part.replace(path)
-        print(row["name"], found["infogain"], found["ds"], flush=True)
+        parts = infogain.score(lm, ids, infogain.InfoGainParams()).parts
+        parts |= longattn.score(lm, ids, longattn.LongAttnParams()).parts
+        temporary = path.with_suffix(".part")
+        temporary.write_text(json.dumps(parts))
+        temporary.replace(path)
+        print(row["name"], parts["infogain"], parts["ds"], flush=True)
 
 
 if __name__ == "__main__":
-    keep() if sys.argv[1] == "keep" else main(*map(int, sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("worker", help="number of this worker, from 0; or keep")
+    parser.add_argument("n_workers", type=int, nargs="?", default=1)
+    args = parser.parse_args()
+    keep() if args.worker == "keep" else main(int(args.worker), args.n_workers)

@@ -1,11 +1,12 @@
-"""The pool that the scorers are measured on: 32 real documents of 4,352 tokens, and junk made of the same domains.
+"""Make the pool for the scoring benchmarks: 32 real documents of 4,352 tokens, and junk made from the same domains.
 
     .venv/bin/python benchmarks/scoring/pool.py     writes data/scoring/pool.parquet
 
-The documents are of 4,352 to 5,119 tokens, cut to 34 chunks of 128; eight of each of four domains, at most two of a
-source, in the order of a keyed hash of their text. Junk is cut at tokens, from other documents of the same domain.
+The documents have 4,352 to 5,119 tokens and are cut to 34 chunks of 128: eight from each of four domains, at most two
+per source, in the order of a keyed hash of their text. Junk is made of token ranges of other documents of the domain.
 """
 
+import argparse
 import json
 from collections import Counter
 from hashlib import blake2b
@@ -20,7 +21,7 @@ from tokenizers import Tokenizer
 DOMAINS = ("arxiv", "book", "commoncrawl", "github")
 CHUNK, CHUNKS = 128, 34
 TOKENS = CHUNK * CHUNKS
-LISTS = {  # lists and tables of 4,352 tokens and more, found by looking
+LISTS = {  # lists and tables of 4,352 tokens and more, selected by hand
     "book": "anarchism/html/biblio anarchism/html/alinks anarchism/html/arlinks",
     "commoncrawl": "doc/man_index AMDGPU/AMDGPUAsmGFX8 mod/directives sqlite3/keyword_index html/sql-keywords-appendix "
     "html/features-sql-standard java/index-all sqlite3/sitemap sqlite3/sqlanalyze",
@@ -36,7 +37,7 @@ def key(text: str, use: str) -> str:
 
 
 def candidates(domain: str, tokenizer: Tokenizer) -> list[dict]:
-    """Documents of at least TOKENS tokens in keyed order: id, source, the first 2 * TOKENS ids, n_tokens."""
+    """Documents of at least TOKENS tokens in keyed order: id, source, ids, n_tokens, domain."""
     rows = []
     with zstandard.open(f"data/corpus/{domain}.jsonl.zst", "rt") as stream:
         for line in stream:
@@ -44,7 +45,7 @@ def candidates(domain: str, tokenizer: Tokenizer) -> list[dict]:
             if 9_000 < len(row["text"]) < 120_000:
                 rows.append(row)
     rows.sort(key=lambda row: key(row["text"], "pool"))
-    found = []
+    documents = []
     for start in range(0, len(rows), 64):
         batch = rows[start : start + 64]
         for row, encoding in zip(
@@ -52,62 +53,62 @@ def candidates(domain: str, tokenizer: Tokenizer) -> list[dict]:
         ):
             if len(encoding.ids) >= TOKENS:
                 ids = np.array(encoding.ids, np.int32)
-                found.append(
+                documents.append(
                     {"id": row["id"], "source": row["source"], "ids": ids, "n_tokens": len(ids), "domain": domain}
                 )
-    return found
+    return documents
 
 
-def intact(found: list[dict], n: int = 8, most: int = 2) -> list[dict]:
-    """Whole documents, at most `most` of a source."""
-    seen: Counter[str] = Counter()
+def intact(documents: list[dict], n: int = 8, max_per_source: int = 2) -> list[dict]:
+    """The first n documents of suitable length, at most `max_per_source` of a source."""
+    n_chosen: Counter[str] = Counter()
     chosen = []
-    for document in found:
-        if document["n_tokens"] < 5120 and seen[document["source"]] < most and len(chosen) < n:
-            seen[document["source"]] += 1
+    for document in documents:
+        if document["n_tokens"] < 5120 and n_chosen[document["source"]] < max_per_source and len(chosen) < n:
+            n_chosen[document["source"]] += 1
             chosen.append(document)
     assert len(chosen) == n
     return chosen
 
 
-def junk(chosen: list[dict], found: list[dict], rng: np.random.Generator) -> list[tuple[str, str, np.ndarray]]:
-    """For each of the chosen documents of a domain one junk text of each kind: (kind, from, ids)."""
+def junk(chosen: list[dict], documents: list[dict], rng: np.random.Generator) -> list[tuple[str, str, np.ndarray]]:
+    """One junk text of each kind for each of the chosen documents of a domain: (kind, ids of its documents, tokens)."""
     used = {document["id"] for document in chosen}
-    rest = [document for document in found if document["id"] not in used]
+    rest = [document for document in documents if document["id"] not in used]
     sources = sorted({document["source"] for document in rest})
     piece = TOKENS // 4
-    made = []
+    texts = []
     for document in chosen:
-        own = document["ids"][:TOKENS]
+        ids = document["ids"][:TOKENS]
         four = rng.choice(len(sources), 4, replace=False)
         parts = [rng.choice([d for d in rest if d["source"] == sources[s]]) for s in four]
-        made.append(("concat", parts, [middle(p["ids"], piece, rng) for p in parts]))
-        many = [s for s in sources if sum(d["source"] == s for d in rest) >= 4]
-        source = many[rng.integers(len(many))]
+        texts.append(("concat", parts, [middle(p["ids"], piece, rng) for p in parts]))
+        large_sources = [s for s in sources if sum(d["source"] == s for d in rest) >= 4]
+        source = large_sources[rng.integers(len(large_sources))]
         same = list(rng.choice([d for d in rest if d["source"] == source], 4, replace=False))
-        made.append(("same", same, [middle(p["ids"], piece, rng) for p in same]))
+        texts.append(("same", same, [middle(p["ids"], piece, rng) for p in same]))
         cut = int(TOKENS * rng.uniform(0.3, 0.7))
         two = list(rng.choice([d for d in rest if d["source"] == source], 2, replace=False))
-        made.append(("cut", two, [two[0]["ids"][:cut], two[1]["ids"][-(TOKENS - cut) :]]))
+        texts.append(("cut", two, [two[0]["ids"][:cut], two[1]["ids"][-(TOKENS - cut) :]]))
         at = int(rng.integers(0, TOKENS - 256))
-        made.append(("repeat", [document], [own[at : at + 256]] * 17))
-        made.append(("shuffled", [document], [own.reshape(CHUNKS, CHUNK)[rng.permutation(CHUNKS)].reshape(-1)]))
-        made.append(("random", [document], [rng.integers(3, 49_152, TOKENS).astype(np.int32)]))
-    return [(kind, " + ".join(d["id"] for d in parts), np.concatenate(ids)[:TOKENS]) for kind, parts, ids in made]
+        texts.append(("repeat", [document], [ids[at : at + 256]] * 17))
+        texts.append(("shuffled", [document], [ids.reshape(CHUNKS, CHUNK)[rng.permutation(CHUNKS)].reshape(-1)]))
+        texts.append(("random", [document], [rng.integers(3, 49_152, TOKENS).astype(np.int32)]))
+    return [(kind, " + ".join(d["id"] for d in parts), np.concatenate(ids)[:TOKENS]) for kind, parts, ids in texts]
 
 
 def lists(domain: str, tokenizer: Tokenizer) -> list[tuple[str, np.ndarray]]:
     """The middle TOKENS of each list of a domain."""
-    names, found = LISTS.get(domain, "").split(), []
+    names, excerpts = LISTS.get(domain, "").split(), []
     with zstandard.open(f"data/corpus/{domain}.jsonl.zst", "rt") as stream:
         for line in stream:
             row = json.loads(line)
             if any(name in row["id"] for name in names):
                 ids = tokenizer.encode(row["text"][:400_000], add_special_tokens=False).ids
                 at = (len(ids) - TOKENS) // 2
-                found.append((row["id"], np.array(ids[at : at + TOKENS], np.int32)))
-    assert len(found) == len(names), (domain, [name for name, _ in found])
-    return found
+                excerpts.append((row["id"], np.array(ids[at : at + TOKENS], np.int32)))
+    assert len(excerpts) == len(names), (domain, [name for name, _ in excerpts])
+    return excerpts
 
 
 def middle(ids: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -116,21 +117,22 @@ def middle(ids: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     tokenizer = Tokenizer.from_file("examples/tokenizer/tokenizer.json")
     tokenizer.encode_special_tokens = True
     rows = []
     for d, domain in enumerate(DOMAINS):
-        found = candidates(domain, tokenizer)
-        chosen = intact(found)
+        documents = candidates(domain, tokenizer)
+        chosen = intact(documents)
         for k, document in enumerate(chosen):
             rows.append(
                 (f"{domain}-{k}", "intact", domain, document["source"], document["id"], document["ids"][:TOKENS])
             )
-        for n, (kind, of, ids) in enumerate(junk(chosen, found, np.random.default_rng([2024, d]))):
-            rows.append((f"{domain}-{n // 6}-{kind}", kind, domain, "", of, ids))
-        for n, (of, ids) in enumerate(lists(domain, tokenizer)):
-            assert len(ids) == TOKENS, of
-            rows.append((f"{domain}-{n}-list", "list", domain, "", of, ids))
+        for n, (kind, made_of, ids) in enumerate(junk(chosen, documents, np.random.default_rng([2024, d]))):
+            rows.append((f"{domain}-{n // 6}-{kind}", kind, domain, "", made_of, ids))
+        for n, (name, ids) in enumerate(lists(domain, tokenizer)):
+            assert len(ids) == TOKENS, name
+            rows.append((f"{domain}-{n}-list", "list", domain, "", name, ids))
         print(domain, [(c["id"], c["n_tokens"]) for c in chosen])
     columns = ("name", "kind", "domain", "source", "of", "input_ids")
     table = pa.table(dict(zip(columns, zip(*rows, strict=True), strict=True)))

@@ -1,13 +1,14 @@
-"""Which scores tell an intact document from junk: AUC with 90 % intervals, for every kind of junk of the pool.
+"""How well each score separates intact documents from junk: AUC with 90 % intervals for every kind of junk in the pool.
 
-    .venv/bin/python benchmarks/scoring/separation.py N_PAIRS     after both of all_pairs.py, junk.py and others.py
+    .venv/bin/python benchmarks/scoring/separation.py N_PAIRS     after both variants of all_pairs.py, junk and others
 
-Writes results/separation.md. AUC: how often an intact text scores above a junk text; 0.5 is chance. Intervals: texts
-resampled 500 times. LDS has its own settings, 500 pairs; infogain and longattn their defaults.
+Writes results/separation.md. AUC is the probability that an intact text scores above a junk text; 0.5 is chance.
+Intervals are from 500 resamples of the texts. LDS uses the settings of its authors with 500 pairs, infogain and
+longattn their defaults.
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -39,42 +40,43 @@ OTHERS = ("infogain", "key_share", "ds", "du")
 CHEAP = ("recurrence", "order_z", "minus repeat_share", "minus list_share")
 
 
-def gains(row: dict, n_pairs: int, made_for: Calibration) -> dict[str, float] | None:
-    """The parts of chunk_gain from a text's first pairs; None where it was not measured yet."""
+def gains(row: dict, n_pairs: int, calibration: Calibration) -> dict[str, float] | None:
+    """The parts of chunk_gain from a text's first pairs; None where the text is not measured yet."""
     chunks = chunks_of(np.array(row["input_ids"], np.int64), 128)
     if row["kind"] == "intact":
         path = ANCHORED / f"{row['name']}.jsonl"
         if not path.exists() or len(path.read_text().splitlines()) < len(chunks):
             return None
-        known = {(p.target, p.context): p for p in all_pairs_of(path)}
-        pairs = [known[pair] for pair in first_pairs(len(chunks), row["name"], n_pairs)]
+        measured = {(p.target, p.context): p for p in all_pairs_of(path)}
+        pairs = [measured[pair] for pair in first_pairs(len(chunks), row["name"], n_pairs)]
     else:
         pairs = Measured(JUNK).of(row["name"])[:n_pairs]
         if len(pairs) < n_pairs:
             return None
-    found = parts(pairs, chunks, row["name"], made_for)
-    both = found.strength * (found.entropy_factor if np.isfinite(found.entropy_factor) else 1.0)
-    return {name: getattr(found, name) for name in GAINS[:-1]} | {GAINS[-1]: both}
+    score = parts(pairs, chunks, row["name"], calibration)
+    product = score.strength * (score.entropy_factor if np.isfinite(score.entropy_factor) else 1.0)
+    return {name: getattr(score, name) for name in GAINS[:-1]} | {GAINS[-1]: product}
 
 
 def background_of(rows: list[dict]) -> Background:
-    """What the whole corpus says of each domain."""
-    documents = {}
+    """The word statistics of each domain from the full corpus."""
+    sampled = {}
     for domain in sorted({row["domain"] for row in rows}):
         with zstandard.open(f"data/corpus/{domain}.jsonl.zst", "rt") as stream:
-            found = [json.loads(line) for line in stream]
-        best = choose([d["id"] for d in found], np.array([len(d["text"]) for d in found]), "background 0")
-        documents[domain] = ([found[k]["id"] for k in best], pa.array([found[k]["text"] for k in best]))
-    return background(documents)
+            documents = [json.loads(line) for line in stream]
+        n_bytes = np.array([len(document["text"]) for document in documents])
+        chosen = [documents[k] for k in choose([document["id"] for document in documents], n_bytes, "background 0")]
+        sampled[domain] = ([document["id"] for document in chosen], pa.array([document["text"] for document in chosen]))
+    return background(sampled)
 
 
-def cheap_scores(rows: list[dict], known: Background) -> list[dict[str, float]]:
-    """The cheap tier of each text."""
+def cheap_scores(rows: list[dict], statistics: Background) -> list[dict[str, float]]:
+    """The cheap scores of each text."""
     tokenizer = Tokenizer.from_file("examples/tokenizer/tokenizer.json")
     texts = pa.array([tokenizer.decode(row["input_ids"], skip_special_tokens=False) for row in rows])
-    table = cheap(texts, [row["domain"] for row in rows], known).to_pylist()
-    for found in table:
-        found |= {f"minus {name}": -(found[name] or 0.0) for name in ("repeat_share", "list_share")}
+    table = cheap(texts, [row["domain"] for row in rows], statistics).to_pylist()
+    for scores in table:
+        scores |= {f"minus {name}": -(scores[name] or 0.0) for name in ("repeat_share", "list_share")}
     return table
 
 
@@ -86,49 +88,48 @@ def shown(good: np.ndarray, bad: np.ndarray) -> str:
     if not len(good) or not len(bad):
         return "-"
     rng = np.random.default_rng(0)
-    again = [auc(rng.choice(good, len(good)), rng.choice(bad, len(bad))) for _ in range(500)]
-    return f"{auc(good, bad):.2f} [{np.quantile(again, 0.05):.2f}, {np.quantile(again, 0.95):.2f}]"
+    resampled = [auc(rng.choice(good, len(good)), rng.choice(bad, len(bad))) for _ in range(500)]
+    return f"{auc(good, bad):.2f} [{np.quantile(resampled, 0.05):.2f}, {np.quantile(resampled, 0.95):.2f}]"
 
 
 def others(row: dict) -> dict[str, float]:
-    """LDS, infogain and LongAttn of a text, as far as they were measured."""
+    """LDS, infogain and LongAttn of a text, where measured."""
     path = path_of(row["name"])
-    known = json.loads(path.read_text()) if path.exists() else {}
-    found = {name: known[name] for name in OTHERS if name in known}
+    measured = json.loads(path.read_text()) if path.exists() else {}
+    scores = {name: measured[name] for name in OTHERS if name in measured}
     strict = lds(row["name"], SETTINGS.sample_size)
-    return found | ({"LDS": strict.lds} if strict else {})
+    return scores | ({"LDS": strict.lds} if strict else {})
 
 
 class Scores:
-    """A score of each text of the pool, NaN where it was not measured: by the name of the score."""
+    """The scores of the pool's texts by name of the score, NaN where not measured."""
 
     def __init__(self, rows: list[dict], n_pairs: int):
-        made_for = Calibration.read(Path("examples/calibration/smollm2-135m-instruct-128.json"))
+        calibration = Calibration.read(Path("examples/calibration/smollm2-135m-instruct-128.json"))
         self.kind, self.domain = (np.array([row[name] for row in rows]) for name in ("kind", "domain"))
         self.level = np.array([level(row["name"]) for row in rows])
-        screened = cheap_scores(rows, background_of(rows))
-        each = []
-        for row, seen in zip(rows, screened, strict=True):
-            gain = gains(row, n_pairs, made_for) or {}
-            found = {f"chunk_gain: {name}": value for name, value in gain.items()}
+        scores_of_texts = []
+        for row, cheap_parts in zip(rows, cheap_scores(rows, background_of(rows)), strict=True):
+            gain = gains(row, n_pairs, calibration) or {}
+            scores = {f"chunk_gain: {name}": value for name, value in gain.items()}
             if gain:
-                found["chunk_gain: far, with the guard"] = guarded(gain["far"], seen)
-            found |= others(row) | {name: seen[name] for name in CHEAP if seen[name] is not None}
-            each.append(found)
+                scores["chunk_gain: far, with the guard"] = guarded(gain["far"], cheap_parts)
+            scores |= others(row) | {name: cheap_parts[name] for name in CHEAP if cheap_parts[name] is not None}
+            scores_of_texts.append(scores)
         names = [f"chunk_gain: {name}" for name in (*GAINS, "far, with the guard")] + ["LDS", *OTHERS, *CHEAP]
-        self.of = {name: np.array([found.get(name, np.nan) for found in each]) for name in names}
+        self.by_name = {name: np.array([s.get(name, np.nan) for s in scores_of_texts]) for name in names}
 
     def values(self, name: str, kind: str, domain: str | None = None) -> np.ndarray:
-        mine = (self.kind == kind) & ((self.domain == domain) | (domain is None)) & np.isfinite(self.of[name])
-        return self.of[name][mine]
+        values = self.by_name[name]
+        return values[(self.kind == kind) & ((self.domain == domain) | (domain is None)) & np.isfinite(values)]
 
 
-def guarded(score: float, seen: dict) -> float:
-    return -9.0 if (seen["repeat_share"] or 0) > MAX_REPEAT_SHARE else score
+def guarded(score: float, cheap_parts: dict) -> float:
+    return -9.0 if (cheap_parts["repeat_share"] or 0) > MAX_REPEAT_SHARE else score
 
 
 def level(name: str) -> float:
-    """Mean nll of a text's chunks, each alone; NaN for junk."""
+    """Mean nll of a text's chunks alone; NaN for junk."""
     alone = [line["alone"] for line in lines_of(ANCHORED / f"{name}.jsonl")]
     return float(np.mean(alone)) if alone else np.nan
 
@@ -137,12 +138,12 @@ def main(n_pairs: int) -> None:
     scores = Scores(pq.read_table(POOL).to_pylist(), n_pairs)
     counts = {kind: len(scores.values("chunk_gain: far", kind)) for kind in ("intact", *KINDS)}
     lines = [
-        f"chunk_gain from {n_pairs} pairs; texts measured: " + ", ".join(f"{kind} {n}" for kind, n in counts.items()) + "; "
+        f"chunk_gain from {n_pairs} pairs; measured texts: " + ", ".join(f"{kind} {n}" for kind, n in counts.items()) + "; "
         f"LDS {len(scores.values('LDS', 'intact'))} and {len(scores.values('LDS', 'concat'))}, infogain and longattn "
         + ", ".join(f"{kind} {len(scores.values('infogain', kind))}" for kind in ("intact", *KINDS)) + ".", "",
         "| score | " + " | ".join(KINDS) + " |", "|---|" + "---:|" * len(KINDS),
     ]  # fmt: skip
-    for name in scores.of:
+    for name in scores.by_name:
         cells = (shown(scores.values(name, "intact"), scores.values(name, kind)) for kind in KINDS)
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     for name in ("chunk_gain: far, with the guard", "LDS", "infogain"):
@@ -156,37 +157,36 @@ def main(n_pairs: int) -> None:
         for domain in sorted(set(scores.domain)):
             cells = (shown(scores.values(name, "intact", domain), scores.values(name, kind, domain)) for kind in KINDS)
             lines.append(f"| {domain} | " + " | ".join(cells) + " |")
-    lines += ["", *whom_first(scores)]
+    lines += ["", *ranks_of_domains(scores)]
     TO.write_text("# Intact documents against junk\n\n" + "\n".join(lines) + "\n")
     print("\n".join(lines))
 
 
-def whom_first(scores: Scores) -> list[str]:
-    """Which domains a score ranks first among intact documents, and whether it follows how hard a text is to predict."""
+def ranks_of_domains(scores: Scores) -> list[str]:
+    """The mean rank of each domain among intact documents, and the correlation of a score with the nll of the text."""
     domains = sorted(set(scores.domain))
     lines = [
-        "Intact documents: mean place of a domain's (0 the last of all, 1 the first), and Spearman with the mean nll of their",
-        "chunks alone, inside domains too: LDS is known to put what is hard to predict first, such as chat logs, and novels last.",
+        "Intact documents: mean relative rank of each domain (1 the highest score, 0 the lowest), and Spearman",
+        "correlation with the mean nll of the chunks alone, overall and within domains. LDS is known to rank texts",
+        "that are hard to predict, such as chat logs, highest and novels lowest.",
         "",
-        "| score | " + " | ".join(domains) + " | with nll | inside domains |",
+        "| score | " + " | ".join(domains) + " | with nll | within domains |",
         "|---|" + "---:|" * (len(domains) + 2),
     ]
-    for name, values in scores.of.items():
-        mine = (scores.kind == "intact") & np.isfinite(values) & np.isfinite(scores.level)
-        if not mine.any():
+    for name, values in scores.by_name.items():
+        measured = (scores.kind == "intact") & np.isfinite(values) & np.isfinite(scores.level)
+        if not measured.any():
             continue
-        place = (rankdata(values[mine]) - 1) / (mine.sum() - 1)
-        of = scores.domain[mine]
-        inside = [
-            spearmanr(values[mine][of == d], scores.level[mine][of == d])[0]
-            for d in domains
-            if values[mine][of == d].std()
-        ]
-        cells = [f"{place[of == d].mean():.2f}" for d in domains]
-        cells += [f"{spearmanr(values[mine], scores.level[mine])[0]:.2f}", f"{np.mean(inside):.2f}"]
+        intact, nll, domain = values[measured], scores.level[measured], scores.domain[measured]
+        rank = (rankdata(intact) - 1) / (len(intact) - 1)
+        within = [spearmanr(intact[domain == d], nll[domain == d])[0] for d in domains if intact[domain == d].std()]
+        cells = [f"{rank[domain == d].mean():.2f}" for d in domains]
+        cells += [f"{spearmanr(intact, nll)[0]:.2f}", f"{np.mean(within):.2f}"]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("n_pairs", type=int)
+    main(parser.parse_args().n_pairs)
