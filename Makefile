@@ -1,5 +1,5 @@
 # make mix      set up, gather the corpus, build mixes/128k.toml (another: make mix MIX=mixes/tiny.toml)
-# make test     set up and pass the tests
+# make test     set up and pass the tests, in a process a core (another number: make test WORKERS=1)
 # make server   Prefect's server and a worker, in the foreground
 # make deploy   the profile, the pool and the deployments
 SHELL := /bin/bash
@@ -7,6 +7,7 @@ SHELL := /bin/bash
 MIX ?= mixes/128k.toml
 ROOT ?= data/mixes
 PYTHON ?= python3
+WORKERS ?= auto
 BIN := .venv/bin
 export PYTHONNOUSERSITE := 1
 
@@ -19,7 +20,7 @@ mix: .venv/installed
 
 test: .venv/installed-dev
 	@$(BIN)/longmix model
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 lint: .venv/installed-dev
 	@$(BIN)/ruff check .
