@@ -12,7 +12,7 @@ from pipelines.recipe import load
 from pipelines.stage import Engine, Runner
 from pipelines.store import Store
 from pipelines.store.lock import FILE, locked
-from pipelines.versions import tables_of
+from pipelines.versions import latest, tables_of
 from schemas.errors import BusyError, DamagedError, NotMade, RecipeError, StageError
 from schemas.manifest import Manifest
 from tests import micro, scored
@@ -84,10 +84,10 @@ def test_looking_makes_no_stage_and_changes_nothing(built, root, tmp_path):
     engine = Engine.looking(root)
     corpus(built[0], engine, {})
     shutil.rmtree(root / "actions" / "encode")
-    with pytest.raises(NotMade, match="^encode$"):
+    with pytest.raises(NotMade, match=r"^encode$"):
         corpus(built[0], engine, {})
     assert contents(root) == {path: h for path, h in before.items() if not path.startswith("actions/encode/")}
-    with pytest.raises(NotMade, match="^ingest$"):
+    with pytest.raises(NotMade, match=r"^ingest$"):
         corpus(built[0], Engine.looking(tmp_path / "none"), {})
     assert not (tmp_path / "none").exists()
 
@@ -147,10 +147,28 @@ def test_a_disk_that_loses_everything_is_not_fought(built, root, monkeypatch):
         raise DamagedError(f"TOKENS/{len(tries):032x}: the file is missing or differs from its seal; run it again")
 
     engines = []
-    monkeypatch.setattr(module, "graph", lambda recipe, engine, *rest: engines.append(engine) or engine.damaged.append(f"TOKENS/{len(engines):032x}") or lost())  # fmt: skip
+    monkeypatch.setattr(module, "graph", lambda _, engine, *__: engines.append(engine) or engine.damaged.append(f"TOKENS/{len(engines):032x}") or lost())  # fmt: skip
     with pytest.raises(DamagedError):
         build(built[0], root)
     assert len(tries) == 3
+
+
+def test_a_damaged_shard_of_the_base_ends_a_refresh_and_names_the_way_out(built, root, monkeypatch):
+    """The refresh reads the base's verdicts and makes its own: discarding the base's brings nothing back."""
+    name, base = damage(shard_paths(root)["DUPLICATES"]), latest(root, "micro")
+    discard, discarded = Store.discard, []
+
+    def counted(store, error):
+        assert len(discarded) < 2, "tried for ever"
+        discarded.append(discard(store, error))
+        return discarded[-1]
+
+    monkeypatch.setattr(Store, "discard", counted)
+    with pytest.raises(StageError, match=f"^{name}: .* without a base and with --verify"):
+        build(built[0], root, base=base)
+    assert discarded == [name, name]
+    assert build(built[0], root, verify=True).mended == (name,)
+    assert build(built[0], root, base=base).version == built[2].version
 
 
 # -- what is refused
@@ -179,7 +197,7 @@ def test_the_build_holds_its_root_by_its_name(built, root):
 
 def test_an_error_in_a_stage_comes_out_and_frees_the_root(built, root):
     def stage(run):
-        def broken(*arguments):
+        def broken(*_):
             raise StageError(run.__module__)
 
         return broken if run.__module__ == "pipelines.plan" else run
