@@ -131,6 +131,14 @@ def test_a_shard_that_is_read_is_verified_without_being_asked_for(built, root):
     assert fingerprint(root) == fingerprint(built[1])
 
 
+def test_what_is_published_was_verified(built, root):
+    """A new version of shards that exist already, which no stage had to read."""
+    name = damage(shard_paths(root)["SEQUENCES"])
+    shutil.rmtree(root / "datasets")
+    assert build(built[0], root).mended == (name,)
+    assert fingerprint(root) == fingerprint(built[1])
+
+
 def test_a_missing_shard_is_made_again_and_named(built, root):
     path = shard_paths(root)["TOKENS"]
     path.unlink()
