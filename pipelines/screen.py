@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipelines.documents import side_by_side
 from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard, Store, name_of
-from schemas.tables import BACKGROUND, SCORES_CHEAP
+from schemas.scores import SCORES_CHEAP
+from schemas.tables import BACKGROUND
 from scorers.cheap import cheap
 from scorers.cheap.background import MAX_BYTES, MAX_DOCUMENTS, Background, background, choose, middle
 from scorers.cheap.background import VERSION as WORDS_VERSION

@@ -7,7 +7,8 @@ from string import Template
 import pyarrow as pa
 
 from schemas.columns import parts, shown_parts
-from schemas.tables import DOCUMENTS, SCORES_CHEAP, SCORES_CHUNK_GAIN, TABLES
+from schemas.scores import SCORES_CHEAP, SCORES_CHUNK_GAIN
+from schemas.tables import DOCUMENTS, TABLES
 
 PREFIX = "SCORES_"
 IN_FULL = ("cheap", "chunk_gain")  # kinds whose columns views.sql itself names

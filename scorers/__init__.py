@@ -1,6 +1,6 @@
 """Documents to numbers: the scorers that a recipe can name, and what they share.
 
-A scorer is a file here, its columns SCORES_<KIND> in schemas/tables.py, and the name of its params in SCORERS. A plan can
+A scorer is a file here, its columns SCORES_<KIND> in schemas/scores.py, and the name of its params in SCORERS. A plan can
 select by it once pipelines/plan/selection.py has a row for it.
 """
 

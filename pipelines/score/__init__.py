@@ -41,13 +41,13 @@ class ScoreParams(BaseModel):
 
     model: lm.ModelParams
     budget_tokens: PositiveInt  # of model passes, in all
-    min_tokens: PositiveInt  # a shorter document is not looked at
+    min_tokens: PositiveInt  # the model reads no shorter document
     chunk_tokens: PositiveInt = 128
     most_pairs: PositiveInt = 64  # of a document
-    aim_share: Top | None = None  # the second round aims at this cut: the top of each domain's tokens; None: at no cut
+    aim_share: Top | None = None  # the second round aims at the cut at this share of each domain's tokens; None: no cut
     calibration: NamedCalibration | None = None  # None: no correction
-    also: tuple[AnyScorer, ...] = ()  # other scorers of the documents that the model looks at
-    also_tokens: PositiveInt = 65_536  # of a document, its first, that these read
+    also: tuple[AnyScorer, ...] = ()  # other scorers, of the documents that the model reads
+    also_tokens: PositiveInt = 65_536  # they read so many tokens of a document, its first
 
     @property
     def limits(self) -> Limits:

@@ -28,7 +28,7 @@ def assembled(
     for row in scored:
         if set(row) != set(names):
             raise SchemaError(
-                f"scores: values {sorted(row)} do not fit the columns {names}; declare them in schemas/tables.py"
+                f"scores: values {sorted(row)} do not fit the columns {names}; declare them in schemas/scores.py"
             )
     is_read = pc.greater(budget["n_pairs"], 0)
     rows = pa.Table.from_pylist(

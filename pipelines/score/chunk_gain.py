@@ -12,7 +12,7 @@ from pipelines.score.assembly import assembled
 from pipelines.score.kept_pairs import Measured
 from pipelines.store.files import HashedFile
 from schemas.errors import StageError
-from schemas.tables import SCORES_CHUNK_GAIN
+from schemas.scores import SCORES_CHUNK_GAIN
 from scorers.chunk_gain import MeasuredPair, Parts, chunks_of, parts
 from scorers.chunk_gain.calibration import Calibration
 

@@ -1,10 +1,10 @@
-"""What a model measured, kept by document as it comes: (content_hash, the scorer's fingerprint) leads to its pairs.
+"""Measured pairs, kept by document as they come: (content_hash, the scorer's fingerprint) leads to a document's pairs.
 
     ROOT/measured/chunk_gain/a1b2.../3f/3f09....jsonl
 
-A line for each pair, in the order of the document's sequence: [target, context, nll alone, nll after, check]. A line
-is written in one piece and synced before the next pair is begun; one that a crash tore, or that was damaged since, ends
-what is known of the document. So a crash loses at most one block, and a refresh measures new documents only.
+A line for each pair, in the order of the document's sequence: [target, context, nll alone, nll after, check]. A block of
+lines is written in one piece and synced before the next block is measured. A torn or damaged line ends the document's
+pairs. So a crash loses at most one block, and a refresh measures new documents only.
 """
 
 import json
@@ -27,29 +27,29 @@ class Measured:
         return self.folder / content_hash[:2] / f"{content_hash}.jsonl"
 
     def of(self, content_hash: str) -> list[MeasuredPair]:
-        """What is known of a document; nothing where it was never looked at."""
-        return self.whole(content_hash)[0]
+        """The document's pairs; none where none was measured."""
+        return self.undamaged(content_hash)[0]
 
-    def whole(self, content_hash: str) -> tuple[list[MeasuredPair], int]:
+    def undamaged(self, content_hash: str) -> tuple[list[MeasuredPair], int]:
         """The pairs up to the first line that is torn or damaged, and the bytes they take."""
         try:
             raw = self.path(content_hash).read_bytes()
         except FileNotFoundError:
             return [], 0
-        found: list[MeasuredPair] = []
+        pairs: list[MeasuredPair] = []
         n_bytes = 0
         for line in raw.splitlines(keepends=True):
             pair = parsed(line)
             if pair is None:
                 break
-            found.append(pair)
+            pairs.append(pair)
             n_bytes += len(line)
-        return found, n_bytes
+        return pairs, n_bytes
 
     def add(self, content_hash: str, pairs: Iterable[MeasuredPair]) -> None:
-        """Append pairs after those that are known."""
+        """Append pairs after the document's undamaged ones."""
         lines = b"".join(line_of(pair) for pair in pairs)
-        files.append(self.path(content_hash), lines, n_valid=self.whole(content_hash)[1])
+        files.append(self.path(content_hash), lines, n_valid=self.undamaged(content_hash)[1])
 
 
 def line_of(pair: MeasuredPair) -> bytes:

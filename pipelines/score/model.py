@@ -1,4 +1,4 @@
-"""Whether a recipe's scoring model can be used as asked: looked at before the first byte of a corpus is read."""
+"""Whether a recipe's scoring model can be used with its settings: checked before the first byte of a corpus is read."""
 
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ def reader_of(params: ScoreParams, encode: EncodeParams) -> EncodeParams:
     """How texts become the model's tokens: the recipe's way where the vocabulary is the same, else the model's own.
 
     Raises:
-        RecipeError: torch or its device is missing, or the model, its tokenizer, its window, the sizes that are asked
-            for or its calibration don't fit together.
+        RecipeError: torch or its device is missing, or the model, its tokenizer, its window, its calibration and the
+            recipe's sizes do not fit together.
     """
     weights = params.model.weights
     lm.torch_on(params.model.device)
@@ -52,10 +52,10 @@ def reader_of(params: ScoreParams, encode: EncodeParams) -> EncodeParams:
 
 
 def config_of(folder: Path) -> Any:
-    """The configuration of a model's text part, with what transformers takes where its file is silent: Gemma 3's is.
+    """The configuration of a model's text part, with transformers' defaults for missing keys, as in Gemma 3's file.
 
     Raises:
-        RecipeError: there is none, or transformers can't make one of it.
+        RecipeError: the file is missing, or transformers cannot read it.
     """
     path, (_, transformers) = folder / "config.json", lm.libraries()
     if not path.is_file():
@@ -69,7 +69,7 @@ def config_of(folder: Path) -> Any:
 def check_sizes(params: ScoreParams, window: int, anchor: int | None) -> None:
     """
     Raises:
-        RecipeError: the model has no room for what the recipe lets it read.
+        RecipeError: a pass that the recipe asks for is longer than the model's window.
     """
     n_anchor = int(anchor is not None)
     if 2 * params.chunk_tokens > window - n_anchor:

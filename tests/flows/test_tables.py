@@ -37,8 +37,8 @@ def test_wide_tables_move_together_and_then_cut_the_first_column():
     def widest(name, n_columns):
         return max(map(len, aligned(["domain", *"123456789"[:n_columns]], [[name, *["123.4"] * n_columns]])))
 
-    assert widest("a" * 20, 8) == 2 + 20 + 8 * 7
-    assert widest("a" * 20, 9) == 2 + 20 + 9 * 6  # one space between columns
+    assert widest("a" * 22, 8) == 2 + 22 + 8 * 7 == WIDTH
+    assert widest("a" * 23, 8) == 2 + 23 + 8 * 6  # one space between columns
     assert widest("a" * 60, 9) == WIDTH
     (_, row) = aligned(["domain", "n"], [["a" * 100, "1"]])
     assert row == "  " + "a" * 74 + "…  1" or row == "  " + "a" * 75 + "… 1"

@@ -67,8 +67,12 @@ def opt_random(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def models(opt_random) -> dict[str, LM]:
-    folders = {"opt_random": opt_random, "opt_trained": REFERENCE / "model_opt_trained"}
+def folders(opt_random) -> dict[str, Path]:
+    return {"opt_random": opt_random, "opt_trained": REFERENCE / "model_opt_trained"}
+
+
+@pytest.fixture(scope="session")
+def models(folders) -> dict[str, LM]:
     return {name: load(ModelParams(weights=Weights.of(folder), block=64)) for name, folder in folders.items()}
 
 
@@ -217,7 +221,14 @@ def test_chunks_are_the_originals(case):
 
 def test_the_settings_are_the_originals():
     params = ProLongParams(sample_size=500)
-    wanted = {"sample_size": 500, "chunk_size": 128, "window_size": 32768, "threshold": 0.1, "seed": 11}
+    wanted = {
+        "kind": "prolong",
+        "sample_size": 500,
+        "chunk_size": 128,
+        "window_size": 32768,
+        "threshold": 0.1,
+        "seed": 11,
+    }
     assert params.model_dump() == wanted
     assert params.chunk_num == 256
     assert ProLongParams(sample_size=500, window_size=255).chunk_num == 1
@@ -270,14 +281,12 @@ def test_the_reference_reaches_what_it_must():
 
 
 @pytest.fixture(scope="session")
-def in_float64(models):
+def in_float64(folders):
     """Perplexity of tokens 2.. of the last chunk: one pass each, all logits, no cache."""
 
     @cache
     def exact(model: str):
-        return transformers.AutoModelForCausalLM.from_pretrained(
-            models[model].model.config.name_or_path, dtype=torch.float64
-        ).eval()
+        return transformers.AutoModelForCausalLM.from_pretrained(folders[model], dtype=torch.float64).eval()
 
     def perplexity(model: str, *chunks: np.ndarray) -> float:
         ids = torch.as_tensor(np.concatenate(chunks))

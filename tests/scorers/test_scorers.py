@@ -9,7 +9,8 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from schemas.errors import RecipeError
-from schemas.tables import REASON, STATUS, TABLES
+from schemas.scores import REASON, STATUS
+from schemas.tables import TABLES
 from scorers import SCORERS, AnyScorer, table_of
 from scorers.infogain import InfoGainParams
 from scorers.lm import ModelParams, load

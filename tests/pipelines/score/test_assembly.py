@@ -8,7 +8,7 @@ import pytest
 from pipelines.score.assembly import assembled
 from schemas.conform import conform
 from schemas.errors import SchemaError
-from schemas.tables import BUDGET, SCORES_CHUNK_GAIN, SCORES_LONGATTN
+from schemas.scores import BUDGET, SCORES_CHUNK_GAIN, SCORES_LONGATTN
 
 SEEDS = range(80)
 EMPTY = {"n_near": 0, "n_far": 0, "n_chunks": 0, "pairs": []}

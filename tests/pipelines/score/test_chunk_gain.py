@@ -14,7 +14,8 @@ from pipelines.stage import Engine, Read, Runner, ShardStage
 from pipelines.store import Store
 from pipelines.store.files import HashedFile
 from schemas.errors import NotMade, StageError
-from schemas.tables import BUDGET, DOCUMENTS, SCORES_CHUNK_GAIN, TOKENS
+from schemas.scores import BUDGET, SCORES_CHUNK_GAIN
+from schemas.tables import DOCUMENTS, TOKENS
 from scorers.chunk_gain import MeasuredPair, Parts, chunks_of, parts
 from scorers.chunk_gain.pairs import first_pairs
 

@@ -43,9 +43,9 @@ def measured(tmp_path):
     return Measured(tmp_path / "model")
 
 
-def test_nothing_is_known_of_a_document_that_was_never_looked_at(measured):
+def test_a_document_that_was_never_measured_has_no_pairs(measured):
     assert measured.of(HASH) == []
-    assert measured.whole(HASH) == ([], 0)
+    assert measured.undamaged(HASH) == ([], 0)
     assert not measured.folder.exists()
 
 
@@ -54,7 +54,7 @@ def test_pairs_are_added_behind_those_that_are_there(measured):
     for start, stop in ((0, 1), (1, 2), (2, 2), (2, 20), (20, 40)):
         measured.add(HASH, pairs[start:stop])
         assert bits(measured.of(HASH)) == bits(pairs[:stop])
-    assert measured.whole(HASH)[1] == measured.path(HASH).stat().st_size
+    assert measured.undamaged(HASH)[1] == measured.path(HASH).stat().st_size
     assert all(isinstance(p, MeasuredPair) for p in measured.of(HASH))
 
 
@@ -88,12 +88,12 @@ def test_a_file_cut_at_any_byte_goes_on_behind_its_last_whole_line(measured):
         measured.path(HASH).write_bytes(whole[:cut])
         n = sum(end <= cut for end in ends) - 1
         assert bits(measured.of(HASH)) == bits(pairs[:n]), f"{cut=}"
-        assert measured.whole(HASH)[1] == ends[n]
+        assert measured.undamaged(HASH)[1] == ends[n]
         measured.add(HASH, pairs[n:])
         assert measured.path(HASH).read_bytes() == whole, f"{cut=}"
 
 
-def test_a_damaged_line_ends_what_is_known(measured):
+def test_a_damaged_line_ends_the_pairs(measured):
     """Each byte of the second of three lines, changed in several ways: a value is the right one or none."""
     pairs = drawn(3, seed=1)
     measured.add(HASH, pairs)
@@ -112,12 +112,12 @@ def test_a_damaged_line_ends_what_is_known(measured):
             assert bits(found) == bits(pairs[:1]), f"{at=} {byte=}"
     assert harmless < 10
     measured.path(HASH).write_bytes(whole[: len(first)] + b"x" + whole[len(first) + 1 :])
-    measured.add(HASH, pairs[1:2])  # what stands behind the damage is no longer known
+    measured.add(HASH, pairs[1:2])  # what follows the damage is gone
     assert measured.path(HASH).read_bytes() == first + second
 
 
 @pytest.mark.parametrize("tail", [b"\n", b"\0" * 64, b"\xff\xfe\n", b"[]\n", b"{}\n", b'"x"\n', b"[1, 2, 3.0, 4.0]\n", b"[1]\n", b"\r\n"])  # fmt: skip
-def test_lines_that_are_no_pairs_end_what_is_known(measured, tail):
+def test_lines_that_are_no_pairs_end_the_pairs(measured, tail):
     pairs = drawn(2)
     measured.add(HASH, pairs)
     with open(measured.path(HASH), "ab") as stream:
@@ -128,7 +128,7 @@ def test_lines_that_are_no_pairs_end_what_is_known(measured, tail):
 
 
 @pytest.mark.parametrize("tail", [b"5\n", b"null\n", b"true\n"])
-def test_lines_that_are_no_lists_end_what_is_known(measured, tail):
+def test_lines_that_are_no_lists_end_the_pairs(measured, tail):
     measured.add(HASH, drawn(2))
     with open(measured.path(HASH), "ab") as stream:
         stream.write(tail)

@@ -12,7 +12,8 @@ from pipelines.score.others import OtherParams, score_shard
 from pipelines.stage import Engine, Runner
 from pipelines.store import Store
 from schemas.errors import NotMade, SchemaError, StageError
-from schemas.tables import BUDGET, DOCUMENTS, SCORES_LONGATTN, TOKENS
+from schemas.scores import BUDGET, SCORES_LONGATTN
+from schemas.tables import DOCUMENTS, TOKENS
 from scorers.infogain import InfoGainParams
 from scorers.lm import ModelParams
 from scorers.longattn import LongAttnParams, Score
