@@ -59,13 +59,15 @@ def test_a_manifest_holds_no_time_and_no_place(run):
 
 
 def test_the_default_choice_of_documents():
-    assert (
-        Arguments().model_dump_json()
-        == Arguments(
-            domains=DOMAINS, allow=("pd", "permissive", "sharealike", "copyleft"), max_mb=0, min_chars=200, seed=0
-        ).model_dump_json()
+    assert json.dumps(Arguments().model_dump(mode="json")) == json.dumps(
+        {
+            "domains": list(DOMAINS),
+            "allow": ["pd", "permissive", "sharealike", "copyleft"],
+            "max_mb": 0.0,
+            "min_chars": 200,
+            "seed": 0,
+        }
     )
-    assert '"max_mb":0.0' in Arguments().model_dump_json()  # the bytes of a manifest
 
 
 def test_the_order_of_arguments_cannot_show(run):
