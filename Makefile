@@ -1,12 +1,14 @@
-# make mix      set up, gather the corpus, build mixes/128k.toml (another: make mix MIX=mixes/tiny.toml)
-# make test     set up and pass the tests
-# make server   Prefect's server and a worker, in the foreground
-# make deploy   the profile, the pool and the deployments
+# make mix      install, gather the corpus, build mixes/128k.toml (another recipe: make mix MIX=mixes/tiny.toml)
+# make test     install and run the tests, one process a core (another number: make test WORKERS=1)
+# make lint     install, check style and types
+# make server   run Prefect's server and a worker in the foreground
+# make deploy   create the Prefect profile, the work pool and the deployments (make undeploy removes them)
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MIX ?= mixes/128k.toml
 ROOT ?= data/mixes
 PYTHON ?= python3
+WORKERS ?= auto
 BIN := .venv/bin
 export PYTHONNOUSERSITE := 1
 
@@ -19,14 +21,14 @@ mix: .venv/installed
 
 test: .venv/installed-dev
 	@$(BIN)/longmix model
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 lint: .venv/installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-# Made again when the project's own files change; the constraints are what the tests passed with.
+# Runs again when pyproject.toml or constraints.txt changes.
 .venv/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv (once)"

@@ -1,4 +1,4 @@
-"""From raw files to a published dataset. A stage makes a table: it is a file, or a folder, named by a verb.
+"""From raw files to a published dataset. Each stage is a file or a folder named by a verb; all but publish make tables.
 
     raw files: JSONL, Parquet, texts, Hugging Face datasets
         |
@@ -8,25 +8,35 @@
         |
       encode ----> TOKENS                           input_ids of the kept documents
         |
-      screen ----> BACKGROUND, SCORES_CHEAP         scores without a model: scorers/cheap/
+      screen ----> BACKGROUND, SCORES_CHEAP         scores without a model, computed in scorers/cheap/
         |
-      score -----> BUDGET, SCORES_<kind>            scores with a model: a file each in scorers/
+      score -----> BUDGET, SCORES_<kind>            scores with a model; each kind is a file or folder in scorers/
         |
-      plan ------> TARGETS, DRAWS                   which copies of which documents; selectors in plan/selection.py
+      plan ------> TARGETS, DRAWS                   which copies of which documents
         |
-      pack ------> SEQUENCES                        training rows: one file a packer in pack/packers/
+      pack ------> SEQUENCES                        training rows; one file a packer in pack/packers/
         |
-      publish ---> datasets/MIX/VERSION/            sequences-*.parquet, card.py, report.py, catalog.duckdb, manifest
+      publish ---> datasets/MIX/VERSION/            sequences-*.parquet, catalog.duckdb, card, report, manifest.json
 
-    build.py       calls the stages in this order; forecast/ (`longmix plan`) and calibrate.py call the same functions
-    recipe.py      the TOML file; a section is the Params class of its stage, a key is a field of it
-    stage.py       the engine: looks up what was made before and spreads the rest with Beam
-    store/         shards, actions, the lock, and the only door to files
-    catalog.py     DuckDB over the tables of a version: schemas/views.sql, schemas/laws.sql
-    versions.py    published versions        supply.py    what the corpus could not supply
-    documents.py, keys.py, shares.py         what several stages share
-    check.py, garbage.py, diff.py            commands on a built root
-    gather/        step zero: packages -> raw files of the default corpus, and the default model
+    build.py         calls the stages in this order, and makes damaged shards again
+    forecast/        `longmix plan`; it and calibrate.py call the functions of build.py and only look
+    recipe.py        the TOML file: a section is the Params class of its stage, a key is a field of that class
+    stage.py         the engine: looks up what was made before and spreads the rest with Beam
+    store/           shards, actions, scratch folders, the lock; files.py alone renames, syncs, maps and locks files
+    catalog.py       DuckDB over the tables of a version
+    versions.py      published versions
+    documents.py, keys.py, shares.py, supply.py    shared by stages: small columns, keyed order, exact shares, shortfalls
+    check.py, garbage.py, diff.py                  commands on a built root: longmix check, gc, diff
+    gather/          step zero: packages -> raw files of the default corpus, and the default model
 
-What a table holds is in schemas/tables.py, numbers are computed in scorers/, wording for people is in flows/text.py.
+    to add           edit
+    a reader         a file in ingest/readers/ and its name in READERS
+    a scorer         a file in scorers/, its columns in schemas/scores.py, its params in scorers/__init__.py
+    a selector       a row of SELECTORS in plan/selection.py
+    a packer         a file in pack/packers/ and its name in PACKERS
+    a figure         a view in schemas/views.sql; the report (publish/report.py) and the card (publish/card.py) show views
+    a recipe key     a field of the stage's Params class
+    a command        flows/cli.py; its wording in flows/text.py
+
+Columns of all tables: schemas/tables.py. Laws: schemas/laws.sql. Pages: docs/. Tests mirror these folders in tests/.
 """

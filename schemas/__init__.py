@@ -1,1 +1,1 @@
-"""The contract: what every table holds, what must be true of them, and the errors that name a breach."""
+"""The contract: the schemas of all tables, the laws that every version must satisfy, and the error classes."""

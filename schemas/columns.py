@@ -1,4 +1,4 @@
-"""How the tables are written down: a column with its type, what it holds, and whether it may be NULL."""
+"""Declarations of columns: name, type, description, and whether NULL is allowed."""
 
 import pyarrow as pa
 
@@ -15,20 +15,20 @@ def many(kind: pa.DataType) -> pa.DataType:
 
 
 def part(name: str, holds: str, shown: bool = False) -> pa.Field:
-    """A value of a score.
+    """A column of a table of scores: a score or a part of it.
 
-    shown: the view `scores` has it. It always has the first part of a table, which is the score.
+    shown: it is a column of the view `scores`. The first part of a table is the score and is always shown.
     """
-    field = column(name, pa.float64(), f"{holds}; NULL where it was not measured", nullable=True)
+    field = column(name, pa.float64(), f"{holds}; NULL if not measured", nullable=True)
     return field.with_metadata({**field.metadata, SHOWN: "yes"}) if shown else field
 
 
 def parts(schema: pa.Schema) -> list[str]:
-    """The values of a table of scores. The first is its score."""
+    """The parts of a table of scores, the score first."""
     return [field.name for field in schema if field.type == pa.float64()]
 
 
 def shown_parts(schema: pa.Schema) -> list[str]:
-    """The score, and the parts that are marked as shown."""
+    """The score and the other parts that are marked as shown."""
     score, *others = parts(schema)
     return [score, *(name for name in others if SHOWN.encode() in (schema.field(name).metadata or {}))]

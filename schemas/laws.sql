@@ -1,7 +1,7 @@
--- What must be true of the tables. Each query returns the rows that break its law; a build with any such row fails.
+-- The laws of the tables. Each query returns the rows that violate its law; a build with any such row fails.
 -- Variables: threshold (of dedup), sequence_tokens (of pack), budget_tokens, long_tokens and max_epochs (of plan).
 
--- law: SIGNATURES, DUPLICATES and TOKENS have a row for each row of DOCUMENTS
+-- law: DUPLICATES and TOKENS have a row for each row of DOCUMENTS
 SELECT d.shard, count(*) AS documents, any_value(u.n) AS duplicates, any_value(t.n) AS tokens
 FROM tables.documents d
 LEFT JOIN (SELECT shard, count(*) AS n FROM tables.duplicates GROUP BY shard) u USING (shard)
@@ -9,7 +9,7 @@ LEFT JOIN (SELECT shard, count(*) AS n FROM tables.tokens GROUP BY shard) t USIN
 GROUP BY d.shard
 HAVING any_value(u.n) IS DISTINCT FROM count(*) OR any_value(t.n) IS DISTINCT FROM count(*);
 
--- law: every record of a shard is a document or rejected, once
+-- law: every record of a shard is in DOCUMENTS or in REJECTED, exactly once
 SELECT shard, count(*) AS rows, count(DISTINCT record) AS records, max(record) AS last
 FROM (SELECT shard, record FROM tables.documents UNION ALL SELECT shard, record FROM tables.rejected)
 GROUP BY shard HAVING count(*) <> max(record) + 1 OR count(DISTINCT record) <> count(*);
@@ -24,64 +24,64 @@ SELECT u.shard, u.row, u.document_id, u.verdict, t.n_tokens
 FROM tables.duplicates u JOIN tables.tokens t USING (shard, row)
 WHERE (u.verdict = 'kept') <> (t.n_tokens IS NOT NULL) OR (t.n_tokens IS NULL) <> (t.input_ids IS NULL);
 
--- law: n_tokens is the length of input_ids
+-- law: in TOKENS, n_tokens is the length of input_ids
 SELECT shard, row, document_id, n_tokens FROM tables.tokens WHERE n_tokens <> len(input_ids);
 
--- law: among kept documents, ids and texts are unique
+-- law: ids and texts of kept documents are unique
 SELECT document_id, content_hash, count(*) AS n FROM documents WHERE verdict = 'kept'
 GROUP BY GROUPING SETS ((document_id), (content_hash)) HAVING n > 1;
 
--- law: the verdict is one of three, and a dropped document alone names a kept one and a similarity
+-- law: verdict is kept, exact or near; kept_id and similarity are NULL exactly when it is kept
 SELECT document_id, verdict, kept_id, similarity FROM tables.duplicates
 WHERE verdict NOT IN ('kept', 'exact', 'near') OR (verdict = 'kept') <> (kept_id IS NULL)
     OR (verdict = 'kept') <> (similarity IS NULL);
 
--- law: a dropped document's survivor is kept, and similar enough
+-- law: kept_id of a dropped document names a kept document, and similarity is at least the threshold
 SELECT u.document_id, u.kept_id, u.similarity
 FROM tables.duplicates u LEFT JOIN tables.duplicates k ON k.document_id = u.kept_id AND k.verdict = 'kept'
 WHERE u.verdict <> 'kept' AND (k.document_id IS NULL OR u.similarity < getvariable('threshold'));
 
--- law: an exact duplicate has its survivor's text, a near one has not
+-- law: an exact duplicate has the same text as its survivor, a near duplicate another text
 SELECT u.document_id, u.kept_id
 FROM documents u JOIN documents k ON k.document_id = u.kept_id AND k.verdict = 'kept'
 WHERE u.verdict IN ('exact', 'near') AND (u.verdict = 'exact') <> (u.content_hash = k.content_hash);
 
--- law: BUDGET and the scores have a row for each row of DOCUMENTS, in its order, or there is none of them
+-- law: BUDGET and the tables of scores are empty, or have a row for each row of DOCUMENTS, in the same order
 SELECT kind, shard, row
 FROM (SELECT kind, shard, row, document_id FROM tables.documents CROSS JOIN (SELECT DISTINCT kind FROM judged)) d
 FULL JOIN judged j USING (kind, shard, row)
 WHERE d.document_id IS DISTINCT FROM j.document_id;
 
--- law: score is non-NULL exactly when status = 'scored'; a reason is given exactly when it is not; no value is NaN
+-- law: score is non-NULL exactly when status = 'scored', reason exactly when it is not; no value is NaN
 SELECT kind, shard, row, status, reason, part, value FROM score_values
 WHERE isnan(value) OR is_score AND (
     status NOT IN ('scored', 'too_short', 'not_scored', 'dropped', 'error')
     OR (status = 'scored') <> (value IS NOT NULL) OR (status = 'scored') <> (reason IS NULL)
 );
 
--- law: a document was measured by as many pairs as its budget gives it, all inside it, each once
+-- law: a document has as many pairs as its n_pairs in BUDGET, all inside the document and distinct
 SELECT g.shard, g.row, b.n_pairs, len(g.pairs) AS measured
 FROM tables.scores_chunk_gain g JOIN tables.budget b USING (shard, row)
 WHERE b.n_pairs <> len(g.pairs) OR g.n_near + g.n_far <> len(g.pairs)
     OR len(list_filter(g.pairs, lambda p: p.target >= g.n_chunks OR p.context >= p.target OR p.context < 0)) > 0
     OR len(list_distinct(list_transform(g.pairs, lambda p: p.target * g.n_chunks::BIGINT + p.context))) <> len(g.pairs);
 
--- law: a dropped document has no score and no budget
+-- law: a document has the status dropped exactly when dedup dropped it
 SELECT u.shard, u.row, j.kind, j.status FROM tables.duplicates u JOIN judged j USING (shard, row)
 WHERE (u.verdict = 'kept') = (j.status = 'dropped');
 
--- law: a draw is of a kept document and lies inside it
+-- law: a draw is a token range of a kept document
 SELECT w.document_id, w.document_start, w.document_stop, d.n_tokens
 FROM draws w LEFT JOIN documents d ON d.document_id = w.document_id AND d.verdict = 'kept'
 WHERE d.document_id IS NULL OR d.n_tokens <> w.n_tokens OR d.domain <> w.domain OR d.content_hash <> w.content_hash
     OR w.document_start < 0 OR w.document_stop > w.n_tokens OR w.document_stop <= w.document_start;
 
--- law: a document is drawn once an epoch, in epochs that follow one another from 0
+-- law: a document is drawn at most once per epoch, in consecutive epochs from 0
 SELECT document_id, count(*) AS draws, count(DISTINCT epoch) AS epochs, max(epoch) AS last
 FROM draws GROUP BY document_id
 HAVING count(*) <> count(DISTINCT epoch) OR max(epoch) <> count(*) - 1 OR min(epoch) <> 0;
 
--- law: the mix is never over its budget
+-- law: the mix has at most budget_tokens tokens
 SELECT sum(drawn_tokens) AS drawn, getvariable('budget_tokens') AS budget FROM draws
 HAVING sum(drawn_tokens) > getvariable('budget_tokens');
 
@@ -91,11 +91,11 @@ UNION ALL
 SELECT DISTINCT domain, [] FROM documents ANTI JOIN tables.targets USING (domain)
 WHERE verdict = 'kept' AND n_tokens > 0;
 
--- law: the targets sum to the budget
+-- law: target_tokens sum to budget_tokens
 SELECT sum(target_tokens) AS target_tokens, getvariable('budget_tokens') AS budget_tokens FROM tables.targets
 HAVING sum(target_tokens) IS DISTINCT FROM getvariable('budget_tokens');
 
--- law: available_tokens is max_epochs times the tokens of a cell's kept documents that nothing leaves out
+-- law: available_tokens is max_epochs times the tokens of the cell's kept documents that are not excluded
 SELECT domain, kind, available_tokens, over_share_tokens, not_selected_tokens, kept.tokens
 FROM tables.targets LEFT JOIN (
     SELECT domain, kind_of(n_tokens) AS kind, sum(n_tokens) AS tokens
@@ -104,7 +104,7 @@ FROM tables.targets LEFT JOIN (
 WHERE available_tokens
     <> getvariable('max_epochs') * (coalesce(kept.tokens, 0) - over_share_tokens - not_selected_tokens);
 
--- law: a cell draws the smaller of target_tokens and available_tokens, and DRAWS has that many tokens of it
+-- law: drawn_tokens is the smaller of target_tokens and available_tokens, and equals the cell's tokens in DRAWS
 SELECT domain, kind, target_tokens, available_tokens, t.drawn_tokens, drawn.tokens
 FROM tables.targets t FULL JOIN (
     SELECT domain, kind_of(n_tokens) AS kind, sum(drawn_tokens) AS tokens
@@ -113,24 +113,24 @@ FROM tables.targets t FULL JOIN (
 WHERE t.drawn_tokens IS DISTINCT FROM least(target_tokens, available_tokens)
     OR coalesce(t.drawn_tokens, 0) <> coalesce(drawn.tokens, 0);
 
--- law: sequence ids count from 0 in the order of the files
+-- law: sequence_id counts from 0 in the order of the files
 SELECT shard, row, sequence_id
 FROM (SELECT *, row_number() OVER (ORDER BY shard, row) - 1 AS place FROM tables.sequences)
 WHERE sequence_id <> place;
 
--- law: no sequence is empty or longer than sequence_tokens, and n_tokens is the length of input_ids
+-- law: in SEQUENCES, n_tokens is the length of input_ids, from 1 to sequence_tokens
 SELECT sequence_id, n_tokens, len(input_ids) AS length FROM tables.sequences
 WHERE n_tokens <> len(input_ids) OR n_tokens > getvariable('sequence_tokens') OR n_tokens < 1;
 
--- law: cu_seqlens runs from 0 to n_tokens, by one more than there are segments
+-- law: cu_seqlens has one element more than segments, the first is 0 and the last n_tokens
 SELECT sequence_id, n_tokens, cu_seqlens FROM tables.sequences
 WHERE cu_seqlens[1] <> 0 OR cu_seqlens[-1] <> n_tokens OR len(cu_seqlens) <> len(segments) + 1;
 
--- law: each segment has the length between its cu_seqlens, and is not empty
+-- law: each segment is non-empty, and its length is that given by cu_seqlens
 SELECT sequence_id, place, document_start, document_stop, sequence_start, sequence_stop FROM segments
 WHERE document_stop - document_start <> sequence_stop - sequence_start OR document_stop <= document_start;
 
--- law: every token drawn is in exactly one segment: no gap, no overlap, nothing else
+-- law: every drawn token is in exactly one segment, and no other token is in any
 SELECT coalesce(s.document_id, w.document_id) AS document_id, coalesce(s.epoch, w.epoch) AS epoch, w.drawn_tokens,
     s.n AS in_segments
 FROM (

@@ -1,7 +1,7 @@
-"""Every Parquet table: its columns, their types, and what each of them holds.
+"""The schema of every Parquet table, with a description of each column.
 
-The text of a document is written once, in DOCUMENTS. SIGNATURES, DUPLICATES and TOKENS have the same division
-into shards, and a row for each of its rows, in the same order. From DRAWS on, a table holds what was drawn.
+The text of a document is stored once, in DOCUMENTS. SIGNATURES, DUPLICATES, TOKENS, BUDGET and the tables of scores have
+the same shards as DOCUMENTS, with the same rows in the same order. From DRAWS on, tables contain only drawn documents.
 """
 
 import pyarrow as pa
@@ -15,87 +15,85 @@ DOCUMENTS = pa.schema(
         column(
             "document_id",
             pa.string(),
-            "blake2b-128 of (source, the record's own id or else its file, content_hash), hex",
+            "blake2b-128 of source, the record's id (its file if it has none) and content_hash, hex",
         ),
-        column("content_hash", pa.string(), "blake2b-128 of the text as UTF-8, hex"),
-        column("source", pa.string(), "the name of the recipe's entry"),
-        column("origin", pa.string(), "what the record itself calls its source", nullable=True),
-        column("domain", pa.string(), "the recipe's label for the source"),
-        column("license", pa.string(), "as the record or the recipe states it", nullable=True),
-        column("file", pa.string(), "where it was found, relative to the source's root"),
-        column("record", pa.int64(), "its place among the shard's records, documents and rejected ones, from 0"),
-        column("n_bytes", pa.int64(), "of the text as UTF-8"),
-        column("text", pa.large_string(), "as found"),
+        column("content_hash", pa.string(), "blake2b-128 of the text in UTF-8, hex"),
+        column("source", pa.string(), "name of the source in the recipe"),
+        column("origin", pa.string(), "source as stated by the record", nullable=True),
+        column("domain", pa.string(), "label of the source in the recipe"),
+        column("license", pa.string(), "as stated by the record or the recipe", nullable=True),
+        column("file", pa.string(), "path relative to the source's root"),
+        column("record", pa.int64(), "index among the records of the shard, rejected ones included, from 0"),
+        column("n_bytes", pa.int64(), "length of the text in UTF-8"),
+        column("text", pa.large_string(), "as in the source"),
     ]
 )
 
 REJECTED = pa.schema(
     [
-        column("source", pa.string(), "the name of the recipe's entry"),
-        column("file", pa.string(), "where it was found, relative to the source's root"),
-        column("record", pa.int64(), "its place among the shard's records, documents and rejected ones, from 0"),
-        column("reason", pa.string(), "a short code, such as not_json"),
-        column("detail", pa.string(), "what was found and what was wanted"),
-        column("head", pa.binary(), "its first 65,536 bytes"),
-        column("n_bytes", pa.int64(), "its length in bytes, NULL where it could not be read to its end", nullable=True),
-        column("record_hash", pa.string(), "blake2b-128 of all its bytes that could be read, hex"),
+        column("source", pa.string(), "name of the source in the recipe"),
+        column("file", pa.string(), "path relative to the source's root"),
+        column("record", pa.int64(), "index among the records of the shard, rejected ones included, from 0"),
+        column("reason", pa.string(), "code, such as not_json"),
+        column("detail", pa.string(), "what was found, and what was expected"),
+        column("head", pa.binary(), "first 65,536 bytes of the record"),
+        column("n_bytes", pa.int64(), "length of the record, NULL if it could not be read to its end", nullable=True),
+        column("record_hash", pa.string(), "blake2b-128 of all bytes of the record that could be read, hex"),
     ]
 )
 
 SIGNATURES = pa.schema(
     [
-        column("n_shingles", pa.int32(), "distinct 5-word shingles of the text"),
+        column("n_shingles", pa.int32(), "number of distinct shingles of the text; 5 words each by default"),
         column(
             "signature",
             pa.list_(pa.field("element", pa.uint32(), nullable=False), 128),
-            "MinHash of the shingles; all 2^32 - 1 where there is none",
+            "MinHash of the shingles; all 2^32 - 1 if there are none",
         ),
-        column("sketch", many(pa.uint64()), "the shingles that a fixed rule samples, for containment; ascending"),
+        column(
+            "sketch", many(pa.uint64()), "shingles sampled by a fixed rule, ascending; for estimates of containment"
+        ),
     ]
 )
 
 NEAR = pa.schema(
     [
-        column("content_hash", pa.string(), "of a text that dedup dropped, though no other text is equal to it"),
-        column("kept_hash", pa.string(), "content_hash of the kept text that it repeats"),
-        column("similarity", pa.float64(), "Jaccard of the shingle sets of both"),
+        column("content_hash", pa.string(), "of a text that dedup dropped as a near duplicate"),
+        column("kept_hash", pa.string(), "content_hash of the kept text that it duplicates"),
+        column("similarity", pa.float64(), "Jaccard similarity of the shingle sets of both texts"),
     ]
 )
 
 DUPLICATES = pa.schema(
     [
         column("document_id", pa.string(), "as in DOCUMENTS"),
-        column("verdict", pa.string(), "kept, exact (its text is a kept one's) or near"),
-        column("kept_id", pa.string(), "the kept document it repeats, NULL where it is kept", nullable=True),
+        column("verdict", pa.string(), "kept, exact (same text as a kept document) or near"),
         column(
-            "similarity", pa.float64(), "Jaccard of the shingle sets with kept_id, NULL where it is kept", nullable=True
+            "kept_id", pa.string(), "document_id of the kept document that it duplicates, NULL if kept", nullable=True
         ),
+        column("similarity", pa.float64(), "Jaccard similarity with kept_id, NULL if kept", nullable=True),
     ]
 )
 
 TOKENS = pa.schema(
     [
         column("document_id", pa.string(), "as in DOCUMENTS"),
-        column("n_tokens", pa.int32(), "length of input_ids, NULL where the document was dropped", nullable=True),
-        column("input_ids", many(pa.int32()), "the text's tokens, EOS last; NULL where it was dropped", nullable=True),
+        column("n_tokens", pa.int32(), "length of input_ids, NULL if the document was dropped", nullable=True),
+        column("input_ids", many(pa.int32()), "token ids of the text, EOS last; NULL if it was dropped", nullable=True),
     ]
 )
 
 BACKGROUND = pa.schema(
     [
         column("domain", pa.string(), "as in DOCUMENTS"),
-        column(
-            "made_by",
-            pa.string(),
-            "how its documents were chosen and its words cut; a refresh keeps what was made by its own",
-        ),
-        column("documents", many(pa.string()), "content hashes of the documents that it is known by, lowest key first"),
-        column("keys", many(pa.uint64()), "words of at least two of them, by hash, ascending"),
-        column("idf", many(pa.float32()), "[keys] minus the log of the share"),
-        column("shares", many(pa.float32()), "[keys] of windows that hold the word, mean over documents"),
-        column("unseen_idf", pa.float32(), "of a word that is not among the keys"),
-        column("unseen_share", pa.float32(), "likewise"),
-        part("min_recurrence", "what nine of ten intact documents of the domain reach"),
+        column("made_by", pa.string(), "version and seed; a refresh keeps the row if both equal its own"),
+        column("documents", many(pa.string()), "content hashes of the sampled documents, lowest key first"),
+        column("keys", many(pa.uint64()), "hashes of words that occur in at least two of them, ascending"),
+        column("idf", many(pa.float32()), "[keys] minus the log of shares, at most unseen_idf"),
+        column("shares", many(pa.float32()), "[keys] share of windows that contain the word, mean over documents"),
+        column("unseen_idf", pa.float32(), "idf of a word that is not in keys"),
+        column("unseen_share", pa.float32(), "share of a word that is not in keys"),
+        part("min_recurrence", "10th percentile of the recurrence of intact documents of the domain"),
     ]
 )
 
@@ -104,29 +102,29 @@ DRAWS = pa.schema(
         column("document_id", pa.string(), "as in DOCUMENTS"),
         column("content_hash", pa.string(), "as in DOCUMENTS"),
         column("domain", pa.string(), "as in DOCUMENTS"),
-        column("n_tokens", pa.int32(), "of the whole document"),
-        column("epoch", pa.int32(), "which copy of the document this is, from 0"),
+        column("n_tokens", pa.int32(), "length of the complete document"),
+        column("epoch", pa.int32(), "index of this copy of the document, from 0"),
         column("document_start", pa.int32(), "first token drawn"),
         column("document_stop", pa.int32(), "one past the last token drawn"),
-        column("why", pa.string(), "long or short: the cell that drew it; cut: the last draw of its cell"),
+        column("why", pa.string(), "long or short: the kind of the document; cut: truncated at the target of its cell"),
     ]
 )
 
 TARGETS = pa.schema(
     [
-        column("domain", pa.string(), "as in DOCUMENTS, or named by the recipe's shares alone"),
+        column("domain", pa.string(), "as in DOCUMENTS, or a domain of plan.shares without documents"),
         column("kind", pa.string(), "short or long; a long document has at least plan.long_tokens tokens"),
-        column("target_tokens", pa.int64(), "tokens that the plan asks of this domain and kind"),
+        column("target_tokens", pa.int64(), "tokens that the plan requests from this domain and kind"),
         column("available_tokens", pa.int64(), "max_epochs times the tokens of the documents that may be drawn"),
         column("drawn_tokens", pa.int64(), "tokens in DRAWS: the smaller of target_tokens and available_tokens"),
         column(
             "rate",
             pa.float64(),
-            "epochs that meet the target, before max_epochs limits them; NULL where the domain has nothing to draw",
+            "epochs that meet the target, before max_epochs limits them; NULL if the domain has nothing to draw",
             nullable=True,
         ),
-        column("over_share_tokens", pa.int64(), "tokens of the documents that plan.max_document_share leaves out"),
-        column("not_selected_tokens", pa.int64(), "tokens of the other documents that plan.select leaves out"),
+        column("over_share_tokens", pa.int64(), "tokens of documents excluded by plan.max_document_share"),
+        column("not_selected_tokens", pa.int64(), "tokens of other documents excluded by plan.select"),
     ]
 )
 
@@ -134,23 +132,23 @@ SEGMENT = pa.struct(
     [
         column("document_id", pa.string(), "as in DOCUMENTS"),
         column("domain", pa.string(), "as in DOCUMENTS"),
-        column("document_start", pa.int32(), "first token of the document in this segment"),
+        column("document_start", pa.int32(), "first token of the document in the segment"),
         column("document_stop", pa.int32(), "one past the last"),
-        column("epoch", pa.int32(), "which copy of the document this is, from 0"),
+        column("epoch", pa.int32(), "index of this copy of the document, from 0"),
+        column("path_position", pa.int64(), "index in a path through related documents, if any", nullable=True),
         column(
-            "path_position", pa.int64(), "place in a path through related documents, NULL without one", nullable=True
+            "similarity_to_previous", pa.float32(), "similarity to the previous document of the path", nullable=True
         ),
-        column("similarity_to_previous", pa.float32(), "to the document before it in the path", nullable=True),
     ]
 )
 
 SEQUENCES = pa.schema(
     [
-        column("sequence_id", pa.int64(), "its place in the training order, from 0"),
-        column("input_ids", many(pa.int32()), "[n_tokens]"),
-        column("n_tokens", pa.int32(), "at most the recipe's sequence_tokens"),
-        column("cu_seqlens", many(pa.int32()), "[n_segments + 1], 0 first, n_tokens last"),
-        column("segments", many(SEGMENT), "[n_segments], which tokens of which document"),
+        column("sequence_id", pa.int64(), "index in the training order, from 0"),
+        column("input_ids", many(pa.int32()), "[n_tokens] token ids"),
+        column("n_tokens", pa.int32(), "length of input_ids, at most the recipe's sequence_tokens"),
+        column("cu_seqlens", many(pa.int32()), "[n_segments + 1] offsets of the segments: 0 first, n_tokens last"),
+        column("segments", many(SEGMENT), "[n_segments] document and token range of each segment"),
     ]
 )
 
@@ -169,12 +167,12 @@ TABLES = {
     "SEQUENCES": SEQUENCES,
 }
 
-BESIDE_DOCUMENTS = ("SIGNATURES", "DUPLICATES", "TOKENS")  # a row for each row of DOCUMENTS, in its order
+BESIDE_DOCUMENTS = ("SIGNATURES", "DUPLICATES", "TOKENS")  # the same rows as DOCUMENTS, in the same order
 
-# Worth a dictionary page.
+# Columns with few distinct values, which are dictionary-encoded.
 FEW_VALUES = {"source", "origin", "domain", "license", "file", "reason", "status", "verdict", "why"}
 
 
 def holds(schema: pa.Schema) -> dict[str, str]:
-    """What each column holds, read from the Parquet metadata: {"text": "as found", ...}."""
+    """Column -> its description, from the Parquet metadata: {"text": "as in the source", ...}."""
     return {field.name: (field.metadata or {}).get(HOLDS.encode(), b"").decode() for field in schema}

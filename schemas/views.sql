@@ -1,13 +1,12 @@
 -- Views over the tables of a version, for people, for the laws, and for the card, the report and the summary.
--- Schema `tables` has a view for each table, with `shard` and `row`. catalog.duckdb holds these views as tables.
--- Before this runs: table `shards` (name, shard, path, file, first_byte); the variables `published` (names of the
--- Parquet files), `sequence_tokens` and `long_tokens`. The comment before a view describes one row; it becomes the
--- view's COMMENT.
--- views.py fills in what follows from the tables of scores, such as $$judged.
+-- The schema `tables` has a view for each table, with `shard` and `row`. catalog.duckdb has these views as tables.
+-- Requires the table `shards` (name, shard, path, file, first_byte) and the variables `published` (names of the Parquet
+-- files), `sequence_tokens` and `long_tokens`. The comment before a view defines its rows and becomes its COMMENT.
+-- views.py replaces the placeholders, such as $$judged, by SQL for all tables of scores.
 
 CREATE TYPE length_bucket AS ENUM ('0-1K', '1-2K', '2-4K', '4-8K', '8-16K', '16-32K', '32-64K', '64-128K', '128K+');
 
--- The bucket of a length in tokens; K = 1,024, the lower end belongs to it.
+-- The bucket of a length in tokens; K = 1,024, the lower bound is inclusive.
 CREATE MACRO bucket_of(n) AS (
     CASE
         WHEN n < 1024 THEN '0-1K' WHEN n < 2048 THEN '1-2K' WHEN n < 4096 THEN '2-4K' WHEN n < 8192 THEN '4-8K'
@@ -37,8 +36,8 @@ CREATE VIEW rejected AS SELECT source, file, record, reason, detail, n_bytes, re
 CREATE VIEW rejections AS
 SELECT reason, source, count(*) AS records FROM rejected GROUP BY ALL ORDER BY records DESC, reason, source;
 
--- A row is a source: its documents, what dedup kept and dropped of them, and its rejected records.
-CREATE VIEW dropped AS
+-- A row is a source: numbers of its documents, of those that dedup kept and dropped, and of its rejected records.
+CREATE VIEW sources AS
 SELECT source, coalesce(documents, 0) AS documents, coalesce(kept, 0) AS kept,
     coalesce(exact_copies, 0) AS exact_copies, coalesce(near_copies, 0) AS near_copies,
     coalesce(rejected_records, 0) AS rejected_records, coalesce(n_bytes, 0) AS n_bytes
@@ -59,7 +58,7 @@ $judged;
 CREATE VIEW score_values AS
 $score_values;
 
--- A row is a document that dedup kept, with its scores; only where the recipe scores documents. status, reason and
+-- A row is a document that dedup kept, with its scores; empty if the recipe scores no documents. status, reason and
 -- score are those of chunk_gain: score is the mean gain over far pairs, in nats per token.
 CREATE VIEW scores AS
 SELECT
@@ -144,19 +143,19 @@ FULL JOIN (
 ) USING (domain, length_bucket)
 ORDER BY domain, length_bucket;
 
--- A row is a domain: its share of the tokens that dedup kept, and of those in the mix.
+-- A row is a domain: its share of the tokens that dedup kept, and of the tokens in the mix.
 CREATE VIEW shares AS
 SELECT domain, sum(tokens)::BIGINT AS tokens, sum(drawn_tokens)::BIGINT AS drawn_tokens,
     sum(tokens) / sum(sum(tokens)) OVER () AS corpus_share,
     sum(drawn_tokens) / sum(sum(drawn_tokens)) OVER () AS mix_share
 FROM lengths GROUP BY domain ORDER BY domain;
 
--- A row is a domain and a kind (short, long): its target, and the tokens that are available, drawn and left out.
+-- A row is a domain and a kind (short, long): tokens that the plan requests, has available, draws and excludes.
 CREATE VIEW targets AS
 SELECT * EXCLUDE (shard, row), target_tokens - drawn_tokens AS shortfall_tokens FROM tables.targets ORDER BY shard, row;
 
--- A row is the version: its tokens, sequences and segments, the documents that it was made from, and how full its
--- sequences are. screened and scored count documents with cheap and chunk_gain scores, NULL where the recipe makes none.
+-- A row is the version: numbers of tokens, sequences, segments and documents, and the share of the sequences that is
+-- filled. screened and scored count documents with cheap and chunk_gain scores, NULL if the recipe has no such scores.
 CREATE VIEW totals AS
 SELECT tokens, sequences, segments, documents, kept, rejected, screened, scored,
     getvariable('sequence_tokens') AS sequence_tokens,
@@ -173,7 +172,7 @@ FROM (
     SELECT nullif(count(*), 0) AS screened, CASE WHEN count(status) > 0 THEN count(score) END AS scored FROM scores
 );
 
--- A row is a license of documents in the mix, as their source states it; NULL where it states none.
+-- A row is a license of documents in the mix, as stated by their source; NULL if none is stated.
 CREATE VIEW licenses AS
 SELECT license, count(DISTINCT document_id) AS documents, sum(drawn_tokens)::BIGINT AS drawn_tokens
 FROM draws JOIN (SELECT document_id, license FROM documents WHERE verdict = 'kept') USING (document_id)
@@ -186,10 +185,9 @@ FROM documents WHERE verdict = 'kept'
 QUALIFY row_number() OVER (PARTITION BY domain ORDER BY n_tokens DESC, document_id) = 1
 ORDER BY domain_share DESC, domain;
 
--- A row is a pair of kept documents: nine tenths or more of the first are in the second, which is at least three times
--- as large. An example is a page of a site that the corpus also has as one file. Their Jaccard similarity is tiny, so
--- dedup drops neither. Estimated from the sampled shingles (one of 64), from at least 5 of them; shingles of more than
--- 64 documents are not used.
+-- A row is a pair of kept documents: at least nine tenths of the first are in the second, which is at least three times
+-- as large. For example, a page and a file with all pages of its site. Their Jaccard similarity is tiny, so dedup drops
+-- neither. Estimated from at least 5 sampled shingles (one of 64 is sampled), without those of more than 64 documents.
 CREATE VIEW contained AS
 WITH marks AS (
     SELECT d.document_id, d.domain, s.n_shingles, unnest(s.sketch) AS mark

@@ -4,12 +4,15 @@ import fcntl
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pipelines.stage import Runner
 from pipelines.versions import Version, latest
 from tests.sockets import watched
+from tests.workers import worker_pool
 
 TINY = Path(__file__).parents[1] / "mixes" / "tiny.toml"
 BUILD = [sys.executable, "-m", "flows.cli", "build", str(TINY), "--workers", "2", "--root"]
@@ -42,3 +45,10 @@ def tiny(tiny_build) -> Version:
     folder = latest(Path(tiny_build["root"]), "tiny")
     assert folder is not None, tiny_build["output"]
     return Version(folder, "tiny", folder.name, is_new=True)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Runner]:
+    """A runner whose workers live in another process. For tests of the group "cluster", which share it."""
+    with worker_pool() as runner:
+        yield runner

@@ -1,4 +1,4 @@
-"""Which sockets a process and its children hold open to others, looked at again and again until it ends."""
+"""Which sockets a process and its children hold open to others, looked at again and again."""
 
 import os
 import subprocess
@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from socket import SOCK_DGRAM
+from typing import Self
 
 import psutil
 
@@ -14,11 +15,41 @@ POLL_SECONDS = 0.02
 LIMIT_SECONDS = 600
 
 
+class Watch:
+    """Looks at a process and its children, from a thread, until the block ends.
+
+    Attributes:
+        open: the sockets that anyone could connect to or send to, in words.
+        n_looks: how often it looked.
+    """
+
+    def __init__(self, pid: int):
+        self.pid, self.open, self.n_looks = pid, set[str](), 0
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.look)
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self.thread.join()
+
+    def look(self) -> None:
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(self.pid)
+            while not self.ended.is_set():
+                self.open |= open_to_others(process)
+                self.n_looks += 1
+                time.sleep(POLL_SECONDS)
+
+
 def open_to_others(process: psutil.Process) -> set[str]:
-    """The sockets of a process and its children that anyone may connect to or send to, in words."""
+    """The sockets of a process and its children that listen, or receive datagrams."""
     sockets = set()
-    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-        for each in [process, *process.children(recursive=True)]:
+    for each in [process, *process.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             for connection in each.net_connections(kind="inet"):
                 if connection.status == psutil.CONN_LISTEN or (connection.type == SOCK_DGRAM and connection.laddr):
                     sockets.add(f"{connection.type.name} {connection.laddr.ip}:{connection.laddr.port}")
@@ -26,33 +57,16 @@ def open_to_others(process: psutil.Process) -> set[str]:
 
 
 def watched(command: list[str], output: Path) -> dict:
-    """Run a command to its end. Returns its exit status, the sockets that were open, and how often that was looked at.
+    """Run a command to its end. Returns its exit status, the sockets that were open, and how often it was looked at.
 
     output: the file of all that it prints.
     """
     with open(output, "wb") as stream:
-        process = subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.STDOUT, env={**os.environ, "COLUMNS": "200"}
-        )
-    sockets: set[str] = set()
-    n_looks = 0
-    ended = threading.Event()
-
-    def look() -> None:
-        nonlocal n_looks
-        with suppress(psutil.NoSuchProcess):
-            root = psutil.Process(process.pid)
-            while not ended.is_set():
-                sockets.update(open_to_others(root))
-                n_looks += 1
-                time.sleep(POLL_SECONDS)
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
+        environment = {**os.environ, "COLUMNS": "200"}
+        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=environment)
     try:
-        status = process.wait(LIMIT_SECONDS)
+        with Watch(process.pid) as watch:
+            status = process.wait(LIMIT_SECONDS)
     finally:
         process.kill()
-        ended.set()
-        watcher.join()
-    return {"status": status, "open": sorted(sockets), "n_looks": n_looks}
+    return {"status": status, "open": sorted(watch.open), "n_looks": watch.n_looks}

@@ -3,14 +3,16 @@
 The build is the one that all tests share: `longmix build` with two workers, watched from its first moment to its last.
 """
 
+import os
 import sys
 
 import pytest
 from apache_beam.options.pipeline_options import DirectOptions
 
-from pipelines.stage import Runner
+from pipelines.stage import Engine, Runner, over_each
+from pipelines.store import Store
 from tests.conftest import TINY
-from tests.sockets import watched
+from tests.sockets import Watch, watched
 
 LISTEN = """
 import socket, sys, time
@@ -64,6 +66,17 @@ def test_commands_that_look_open_no_socket(tiny_build, tmp_path):
     assert result["open"] == []
     for word in ("400,000 tokens", "sequence 0 of tiny", "would be removed"):
         assert word in output, word
+
+
+@pytest.mark.xdist_group("cluster")
+def test_the_runner_of_our_tests_listens_on_loopback_alone(cluster, tmp_path):
+    """On a cluster the ports are the runner's; here nobody from outside reaches them."""
+    engine = Engine(Store(tmp_path), cluster)
+    with Watch(os.getpid()) as watch, engine.pipeline("x") as p:
+        over_each(pow, 2)(p, [1, 2, 3])
+    addresses = {name.split()[1].rpartition(":")[0].removeprefix("::ffff:") for name in watch.open}
+    assert addresses == {"127.0.0.1"}
+    assert len(watch.open) >= 5, "it saw the ports of the job service and of the workers' process"
 
 
 @pytest.mark.parametrize("workers", range(5))

@@ -19,9 +19,8 @@ from schemas.errors import BusyError
 from schemas.manifest import Manifest
 from tests import micro
 from tests.kills import KINDS, fingerprint, run, run_killed_at, run_killed_when
-from tests.workers import worker_pool
 
-pytestmark = pytest.mark.xdist_group("same bytes")  # all compare with one build
+pytestmark = pytest.mark.xdist_group("cluster")  # all compare with one build
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +58,8 @@ def test_the_place_of_the_corpus_cannot_show(clean, tmp_path):
     assert fingerprint(tmp_path / "root") == clean[2]
 
 
-def test_workers_in_another_process_make_the_same(clean, tmp_path):
-    with worker_pool() as runner:
-        build(load(clean[0]).model_copy(update={"run": runner}), tmp_path)
+def test_workers_in_another_process_make_the_same(clean, tmp_path, cluster):
+    build(load(clean[0]).model_copy(update={"run": cluster}), tmp_path)
     assert fingerprint(tmp_path) == clean[2]
 
 

@@ -1,38 +1,62 @@
-"""Beam's PortableRunner with its embedded job service and workers in another process: the nearest thing to a cluster."""
+"""Beam's PortableRunner with its embedded job service and workers in another process: the nearest thing to a cluster.
 
-import os
-import socket
+    python -m tests.workers
+
+is that process: it prints its address, and serves until it is ended. Beam opens its ports on every address; here they are
+opened on loopback alone, in both processes.
+"""
+
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
+
+import grpc._server
+from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 
 from pipelines.stage import Runner
+
+LOOPBACK = "127.0.0.1"
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """gRPC servers that are started in this block listen on loopback, whatever address they ask for."""
+    add_insecure_port = grpc._server._Server.add_insecure_port
+
+    def on_loopback_alone(self: object, address: str) -> int:
+        return add_insecure_port(self, f"{LOOPBACK}:{address.rpartition(':')[2]}")
+
+    with patch.object(grpc._server._Server, "add_insecure_port", on_loopback_alone):
+        yield
 
 
 @contextmanager
 def worker_pool() -> Iterator[Runner]:
     """A runner whose workers live in a process of their own and share nothing with the driver but the store."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # the pool starts `python` from PATH
-    pool = subprocess.Popen(
-        [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"],
-        env={**os.environ, "PATH": path},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command, folder = [sys.executable, "-m", "tests.workers"], Path(__file__).parents[1]
+    with on_loopback(), subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as pool:
+        try:
+            assert pool.stdout is not None
+            address = pool.stdout.readline().strip()
+            options = {"job_endpoint": "embed", "environment_type": "EXTERNAL", "environment_config": address}
+            yield Runner(runner="PortableRunner", options=options)
+        finally:
+            pool.kill()
+
+
+def main() -> None:
+    with on_loopback():
+        address, server = BeamFnExternalWorkerPoolServicer.start(use_process=False)
+    print(address, flush=True)
     try:
-        for _ in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        options = {"job_endpoint": "embed", "environment_type": "EXTERNAL", "environment_config": f"localhost:{port}"}
-        yield Runner(runner="PortableRunner", options=options)
+        threading.Event().wait()
     finally:
-        pool.terminate()
-        pool.wait()
+        server.stop(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import zstandard
 
 from pipelines.encode import EncodeParams, load
+from pipelines.ingest import Source
 from pipelines.ingest.listing import find_files
 from pipelines.ingest.readers import READERS
 from pipelines.ingest.readers.record import File, Record, Unusable
-from pipelines.ingest.source import Source
 from pipelines.plan.cells import Cells, cells_of
 from schemas.errors import RecipeError
 
@@ -94,10 +94,25 @@ def part_before(kind: str, file: File, record: Record) -> float:
 
 def unpacker(path: str) -> Callable[[bytes], bytes]:
     if path.lower().endswith(".gz"):
-        return zlib.decompressobj(wbits=31).decompress
+        return gunzip_members()
     if path.lower().endswith((".zst", ".zstd")):
         return zstandard.ZstdDecompressor().decompressobj(read_across_frames=True).decompress
     return bytes
+
+
+def gunzip_members() -> Callable[[bytes], bytes]:
+    """Unpack a gzip file block by block, across its members."""
+    member = zlib.decompressobj(wbits=31)
+
+    def unpack(block: bytes) -> bytes:
+        nonlocal member
+        data = member.decompress(block)
+        while member.eof and member.unused_data:
+            rest, member = member.unused_data, zlib.decompressobj(wbits=31)
+            data += member.decompress(rest)
+        return data
+
+    return unpack
 
 
 def bytes_per_token(texts: list[str], encode: EncodeParams) -> float:

@@ -171,7 +171,7 @@ def is_saved(root: str) -> bool:
 def has_format(name: str, kind: str, source: Source) -> bool:
     """Whether a file name has a suffix of the format."""
     lowered = name.lower()
-    if kind in ("jsonl", "text"):
+    if READERS[kind].may_be_compressed:
         lowered = COMPRESSED.sub("", lowered)
     suffixes = source.text_suffixes if kind == "text" else READERS[kind].suffixes
     return lowered.endswith(tuple(s.lower() for s in suffixes))

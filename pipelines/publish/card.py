@@ -69,7 +69,7 @@ rows = load_dataset("parquet", data_files="sequences-*.parquet", split="train")
 
 ## Deduplication and rejected records
 
-{table(answer(con, "SELECT * EXCLUDE (n_bytes) FROM dropped"))}
+{table(answer(con, "SELECT * EXCLUDE (n_bytes) FROM sources"))}
 
 ## Licenses of the documents in the mix
 

@@ -160,7 +160,7 @@ def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
         section("Shares", "Tokens that dedup kept, and tokens in the mix.", of(SHARES)),
         section("Targets of the plan", PLAN, of(TARGETS)),
         scores(con, totals),
-        section("Deduplication", "", of("SELECT * EXCLUDE (rejected_records) FROM dropped")),
+        section("Deduplication", "", of("SELECT * EXCLUDE (rejected_records) FROM sources")),
         section("Rejected records", "Input records that could not be used, by reason.", of("FROM rejections")),
         section("Licenses of the documents in the mix", LICENSES, of("FROM licenses")),
         section("The largest document of each domain", "plan.max_document_share limits it.", of("FROM largest")),

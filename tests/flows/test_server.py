@@ -1,24 +1,18 @@
-"""`make server`, `make deploy` and `make undeploy`, as far as they go without a server."""
+"""`make server`, as far as it goes without a server: its port, its settings, and what it stops."""
 
+import json
+import signal
 import socket
-import tomllib
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
+import psutil
 import pytest
-import yaml
-from prefect.settings import PREFECT_PROFILES_PATH, temporary_settings
 
-from flows import deploy, server
-from tests.conftest import TINY
-
-PROJECT = TINY.parents[1]
-
-
-@pytest.fixture
-def profiles(tmp_path):
-    """Where the profiles lie, for the length of a test."""
-    path = tmp_path / "prefect" / "profiles.toml"
-    with temporary_settings({PREFECT_PROFILES_PATH: path}):
-        yield path
+from flows import server
 
 
 @pytest.fixture
@@ -27,63 +21,6 @@ def port(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         monkeypatch.setattr(server, "PORT", listener.getsockname()[1])
         yield listener
-
-
-def read(path):
-    return tomllib.loads(path.read_text())
-
-
-def test_the_profile_is_made_and_taken_back(profiles):
-    profiles.parent.mkdir()
-    profiles.write_text('active = "work"\n[profiles.work]\nPREFECT_API_URL = "http://work/api"\n')
-    before = read(profiles)
-    for _ in range(2):  # a second time changes nothing
-        deploy.select()
-        found = read(profiles)
-        assert found["active"] == "longmix"
-        assert found["profiles"]["work"] == before["profiles"]["work"]
-        assert found["profiles"]["longmix"] == {
-            "PREFECT_API_URL": f"http://127.0.0.1:{server.PORT}/api",
-            "PREFECT_PLUGINS_ENABLED": "true",
-            "PREFECT_PLUGINS_SETUP_TIMEOUT_SECONDS": "60",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
-        }
-    deploy.deselect()
-    assert read(profiles) == before
-    assert [path.name for path in profiles.parent.iterdir()] == ["profiles.toml"]
-
-
-def test_where_no_profile_was_chosen_none_is_left(profiles):
-    deploy.select()
-    deploy.deselect()
-    assert read(profiles) == {"active": "ephemeral", "profiles": {}}
-
-
-def test_a_profile_chosen_since_stays_chosen(profiles):
-    deploy.select()
-    profiles.write_text(profiles.read_text().replace('active = "longmix"', 'active = "local"'))
-    deploy.deselect()
-    assert read(profiles) == {"active": "local", "profiles": {}}
-
-
-def test_a_profile_that_is_gone_is_not_chosen_again(profiles):
-    profiles.parent.mkdir()
-    profiles.write_text('active = "work"\n[profiles.work]\n')
-    deploy.select()
-    profiles.write_text(profiles.read_text().replace("[profiles.work]", "[profiles.play]"))
-    deploy.deselect()
-    assert read(profiles)["active"] == "ephemeral"
-
-
-def test_without_a_server_nothing_is_deployed_and_no_profile_made(profiles, port, monkeypatch, capsys):
-    port.close()
-    monkeypatch.setattr(deploy, "PORT", server.PORT)
-    assert deploy.deploy() == 1
-    assert capsys.readouterr().err == (
-        f"longmix: no server answers at 127.0.0.1:{server.PORT}; start one with `make server`\n"
-    )
-    assert not profiles.exists()
 
 
 @pytest.mark.usefixtures("port")
@@ -110,16 +47,100 @@ def test_the_server_has_settings_of_its_own(monkeypatch):
     assert own["NO_PROXY"] == own["no_proxy"] == "127.0.0.1,localhost,example.org"
 
 
-def test_what_is_deployed():
-    found = yaml.safe_load((PROJECT / "prefect.yaml").read_text())
-    build, refresh = found["deployments"]
-    assert (build["name"], build["entrypoint"]) == ("build-128k-mix", "flows/build_mix.py:build_mix")
-    assert (refresh["name"], refresh["entrypoint"]) == ("refresh-128k-mix", "flows/refresh.py:refresh_mix")
-    for deployment in (build, refresh):
-        assert deployment["work_pool"]["name"] == server.POOL
-        assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
-        assert all(path.startswith("{{ $LONGMIX_HOME }}/") for path in deployment["parameters"].values())
-        mix = deployment["parameters"]["mix"].removeprefix("{{ $LONGMIX_HOME }}/")
-        assert (PROJECT / mix).is_file()
-    assert refresh["schedules"] == [{"slug": "sundays", "cron": "0 3 * * 0", "timezone": "UTC"}]
-    assert "schedules" not in build
+STUBBORN = """
+import signal, subprocess, sys, time
+if len(sys.argv) > 1:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+else:
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+def started(*words: str) -> subprocess.Popen:
+    """A process with a child; with a word, one that ignores SIGTERM. It runs when this returns."""
+    process = subprocess.Popen([sys.executable, "-c", STUBBORN, *words], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "up\n"
+    return process
+
+
+@pytest.fixture
+def handlers():
+    """Puts the handlers of signals back."""
+    before = {sign: signal.getsignal(sign) for sign in server.STOPS}
+    yield
+    for sign, handler in before.items():
+        signal.signal(sign, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_processes_are_stopped_with_their_children_and_killed_if_they_ignore_it(monkeypatch):
+    monkeypatch.setattr(server, "STOP_SECONDS", 0.3)
+    processes = [started(), started("stubborn")]
+    members = [each for p in processes for each in [psutil.Process(p.pid), *psutil.Process(p.pid).children()]]
+    assert len(members) == 3
+    server.stop(processes)
+    assert [each.pid for each in members if each.is_running() and each.status() != psutil.STATUS_ZOMBIE] == []
+    assert None not in [process.returncode for process in processes]
+    assert [signal.getsignal(sign) for sign in server.STOPS] == [signal.SIG_IGN] * len(server.STOPS)
+    server.stop(processes)  # they are gone already
+
+
+class Answer(BaseHTTPRequestHandler):
+    """Keeps what it is asked, and answers a path with a status and a value."""
+
+    answers: ClassVar[dict[str, tuple[int, object]]] = {}
+    asked: ClassVar[list[tuple[str, dict]]] = []
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append((self.path, body))
+        self.do_GET()
+
+    def do_GET(self):
+        status, value = self.answers.get(self.path, (404, None))
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(value).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def api(monkeypatch):
+    """A server on loopback: what it answers and what it was asked."""
+    monkeypatch.setattr(Answer, "answers", {})
+    monkeypatch.setattr(Answer, "asked", [])
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as listener:
+        monkeypatch.setattr(server, "PORT", listener.server_port)
+        thread = threading.Thread(target=listener.serve_forever, args=(0.02,))
+        thread.start()
+        yield Answer
+        listener.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (204, False), (500, False), (404, False)])
+def test_a_server_is_healthy_when_it_answers_so(api, status, healthy):
+    api.answers["/api/health"] = (status, None)
+    assert server.healthy() == healthy
+
+
+def test_where_nobody_listens_nothing_is_healthy(port):
+    port.close()
+    assert not server.healthy()
+    assert not server.in_use()
+
+
+def test_runs_that_ended_with_the_last_server_are_marked(api, capsys):
+    api.answers["/api/flow_runs/filter"] = (200, [{"id": "1f", "name": "blue-whale"}])
+    api.answers["/api/flow_runs/1f/set_state"] = (201, {"status": "ACCEPT"})
+    server.mark_crashed()
+    (path, question), (target, change) = api.asked
+    assert (path, target) == ("/api/flow_runs/filter", "/api/flow_runs/1f/set_state")
+    assert set(question["flow_runs"]["state"]["type"]["any_"]) == {"RUNNING", "PENDING", "CANCELLING"}
+    assert question["work_pools"] == {"name": {"any_": [server.POOL]}}
+    assert (change["state"]["type"], change["force"]) == ("CRASHED", True)
+    assert capsys.readouterr().out.startswith("longmix: run blue-whale ")

@@ -84,10 +84,10 @@ def test_looking_makes_no_stage_and_changes_nothing(built, root, tmp_path):
     engine = Engine.looking(root)
     corpus(built[0], engine, {})
     shutil.rmtree(root / "actions" / "encode")
-    with pytest.raises(NotMade, match="^encode$"):
+    with pytest.raises(NotMade, match=r"^encode$"):
         corpus(built[0], engine, {})
     assert contents(root) == {path: h for path, h in before.items() if not path.startswith("actions/encode/")}
-    with pytest.raises(NotMade, match="^ingest$"):
+    with pytest.raises(NotMade, match=r"^ingest$"):
         corpus(built[0], Engine.looking(tmp_path / "none"), {})
     assert not (tmp_path / "none").exists()
 
@@ -142,12 +142,12 @@ def test_a_disk_that_loses_everything_is_not_fought(built, root, monkeypatch):
     monkeypatch.setattr(module, "MAX_DAMAGED", 3)
     tries = []
 
-    def lost(*_):
-        tries.append(1)
-        raise DamagedError(f"TOKENS/{len(tries):032x}: the file is missing or differs from its seal; run it again")
+    def lost(_, engine, *__):
+        tries.append(f"TOKENS/{len(tries):032x}")
+        engine.damaged.append(tries[-1])
+        raise DamagedError(f"{tries[-1]}: the file is missing or differs from its seal; run the build again")
 
-    engines = []
-    monkeypatch.setattr(module, "graph", lambda recipe, engine, *rest: engines.append(engine) or engine.damaged.append(f"TOKENS/{len(engines):032x}") or lost())  # fmt: skip
+    monkeypatch.setattr(module, "graph", lost)
     with pytest.raises(DamagedError):
         build(built[0], root)
     assert len(tries) == 3
@@ -179,7 +179,7 @@ def test_the_build_holds_its_root_by_its_name(built, root):
 
 def test_an_error_in_a_stage_comes_out_and_frees_the_root(built, root):
     def stage(run):
-        def broken(*arguments):
+        def broken(*_):
             raise StageError(run.__module__)
 
         return broken if run.__module__ == "pipelines.plan" else run

@@ -14,7 +14,6 @@ from pipelines.store import Store
 from schemas.errors import DamagedError, NotMade, RecipeError, SchemaError, StageError
 from schemas.tables import NEAR, TOKENS
 from tests.kills import fingerprint
-from tests.workers import worker_pool
 
 
 class Params(BaseModel):
@@ -258,12 +257,12 @@ def test_two_workers_work_at_the_same_time(tmp_path):
     assert len(events(engine.store, "made")) == 2
 
 
-def test_workers_in_another_process_make_the_same(tmp_path):
-    with worker_pool() as runner:
-        there = Engine(Store(tmp_path / "there"), runner)
-        made = run(token_shards(there.store), there)
-        with pytest.raises(RecipeError, match=r"choose: more$"):
-            run(token_shards(there.store), there, fault="recipe")
+@pytest.mark.xdist_group("cluster")
+def test_workers_in_another_process_make_the_same(tmp_path, cluster):
+    there = Engine(Store(tmp_path / "there"), cluster)
+    made = run(token_shards(there.store), there)
+    with pytest.raises(RecipeError, match=r"choose: more$"):
+        run(token_shards(there.store), there, fault="recipe")
     here = Engine(Store(tmp_path / "here"), Runner(workers=1))
     assert made == run(token_shards(here.store), here)
 

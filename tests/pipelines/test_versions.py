@@ -48,7 +48,7 @@ def test_a_version_is_found_by_its_root_its_mix_or_its_own_folder(tiny, root):
     assert find_version(root, "other").name == "b" * 12
 
 
-def test_what_is_not_there_is_named(tiny, root, tmp_path):
+def test_what_is_not_there_is_named(root, tmp_path):
     with pytest.raises(RecipeError, match=rf"^{tmp_path}: holds no dataset; build one first$"):
         find_version(tmp_path)
     with pytest.raises(RecipeError, match=r"datasets/tiny/0{12}: no such version; the root holds tiny$"):

@@ -31,4 +31,4 @@ def test_the_first_part_is_shown_and_those_that_are_marked(fields, shown):
 def test_a_part_may_be_missing_and_keeps_its_description():
     field = part("a", "a value", shown=True)
     assert field.nullable
-    assert field.metadata[HOLDS.encode()] == b"a value; NULL where it was not measured"
+    assert field.metadata[HOLDS.encode()] == b"a value; NULL if not measured"

@@ -184,8 +184,8 @@ def drop(table, shard, row):
 
 
 BREACHES = {
-    "SIGNATURES, DUPLICATES and TOKENS have a row for each row of DOCUMENTS": [drop("TOKENS", 1, 1), drop("DUPLICATES", 0, 1)],
-    "every record of a shard is a document or rejected, once": [
+    "DUPLICATES and TOKENS have a row for each row of DOCUMENTS": [drop("TOKENS", 1, 1), drop("DUPLICATES", 0, 1)],
+    "every record of a shard is in DOCUMENTS or in REJECTED, exactly once": [
         put("DOCUMENTS", 1, 1, record=3),
         put("REJECTED", 1, 0, record=0),
         drop("REJECTED", 1, 0),
@@ -196,30 +196,30 @@ BREACHES = {
         put("TOKENS", 0, 1, n_tokens=1, input_ids=[0]),
         put("TOKENS", 0, 0, input_ids=None),
     ],
-    "n_tokens is the length of input_ids": [put("TOKENS", 0, 0, input_ids=[1, 2, 3, 4, 5, 6, 0])],
-    "among kept documents, ids and texts are unique": [put("DOCUMENTS", 1, 1, content_hash="hash of xx")],
-    "the verdict is one of three, and a dropped document alone names a kept one and a similarity": [
+    "in TOKENS, n_tokens is the length of input_ids": [put("TOKENS", 0, 0, input_ids=[1, 2, 3, 4, 5, 6, 0])],
+    "ids and texts of kept documents are unique": [put("DOCUMENTS", 1, 1, content_hash="hash of xx")],
+    "verdict is kept, exact or near; kept_id and similarity are NULL exactly when it is kept": [
         put("DUPLICATES", 1, 0, verdict="nearly"),
         put("DUPLICATES", 1, 0, similarity=None),
         put("DUPLICATES", 0, 0, kept_id="d"),
     ],
-    "a dropped document's survivor is kept, and similar enough": [
+    "kept_id of a dropped document names a kept document, and similarity is at least the threshold": [
         put("DUPLICATES", 1, 0, kept_id="b"),
         put("DUPLICATES", 1, 0, similarity=0.69),
         put("DUPLICATES", 1, 0, kept_id="nobody"),
     ],
-    "an exact duplicate has its survivor's text, a near one has not": [
+    "an exact duplicate has the same text as its survivor, a near duplicate another text": [
         put("DUPLICATES", 0, 1, verdict="near"),
         put("DUPLICATES", 1, 0, verdict="exact"),
     ],
-    "BUDGET and the scores have a row for each row of DOCUMENTS, in its order, or there is none of them": [
+    "BUDGET and the tables of scores are empty, or have a row for each row of DOCUMENTS, in the same order": [
         drop("SCORES_CHEAP", 1, 1),
         lambda t: t["BUDGET"][0].reverse(),
         lambda t: t["SCORES_CHUNK_GAIN"][1].append(gain("d", "not_scored", "short")),
         *(lambda t, kind=kind: t[kind][0].reverse() for kind in OTHERS),
         *(drop(kind, 1, 1) for kind in OTHERS),
     ],
-    "score is non-NULL exactly when status = 'scored'; a reason is given exactly when it is not; no value is NaN": [
+    "score is non-NULL exactly when status = 'scored', reason exactly when it is not; no value is NaN": [
         put("SCORES_CHEAP", 0, 0, n_words=None),
         put("SCORES_CHEAP", 0, 0, recurrence=float("nan")),
         put("SCORES_CHEAP", 0, 1, reason=None),
@@ -233,31 +233,31 @@ BREACHES = {
         *(put(kind, 0, 0, **{parts[1]: float("nan")}) for kind, parts in OTHERS.items()),
         *(put(kind, 0, 0, reason="none") for kind in OTHERS),
     ],
-    "a document was measured by as many pairs as its budget gives it, all inside it, each once": [
+    "a document has as many pairs as its n_pairs in BUDGET, all inside the document and distinct": [
         put("BUDGET", 0, 0, n_pairs=3),
         put("SCORES_CHUNK_GAIN", 0, 0, n_near=1),
         lambda t: t["SCORES_CHUNK_GAIN"][0].__setitem__(0, gain("a", "scored", None, (4, 0), (4, 0))),
         lambda t: t["SCORES_CHUNK_GAIN"][0].__setitem__(0, gain("a", "scored", None, (4, 0), (9, 0))),
         lambda t: t["SCORES_CHUNK_GAIN"][0].__setitem__(0, gain("a", "scored", None, (4, 0), (3, 3))),
     ],
-    "a dropped document has no score and no budget": [
+    "a document has the status dropped exactly when dedup dropped it": [
         lambda t: t["SCORES_CHUNK_GAIN"][0].__setitem__(1, gain("b", "not_scored", "short")),
         put("SCORES_CHEAP", 1, 1, status="dropped"),
         *(put(kind, 1, 1, status="dropped") for kind in OTHERS),
         *(lambda t, kind=kind: t[kind][0].__setitem__(1, other(kind, "b", "not_scored", "short")) for kind in OTHERS),
     ],
-    "a draw is of a kept document and lies inside it": [
+    "a draw is a token range of a kept document": [
         put("DRAWS", 0, 2, document_id="c"),
         put("DRAWS", 0, 2, document_stop=4),
         put("DRAWS", 0, 2, document_stop=0),
         put("DRAWS", 0, 2, domain="web"),
         put("DRAWS", 0, 2, n_tokens=4),
     ],
-    "a document is drawn once an epoch, in epochs that follow one another from 0": [
+    "a document is drawn at most once per epoch, in consecutive epochs from 0": [
         put("DRAWS", 0, 1, epoch=0),
         put("DRAWS", 0, 1, epoch=2),
     ],
-    "the mix is never over its budget": [
+    "the mix has at most budget_tokens tokens": [
         lambda t: (t["DRAWS"][0].append(draw("d", "z", 1, epoch=1, n_tokens=3)), t["SEQUENCES"][1].append(sequence(3, segment("d", 0, 1, epoch=1)))),
     ],
     "TARGETS has a row for each domain and kind": [
@@ -266,14 +266,14 @@ BREACHES = {
         lambda t: t["TARGETS"][0].clear(),
         put("TARGETS", 0, 0, kind="medium"),
     ],
-    "the targets sum to the budget": [put("TARGETS", 0, 1, target_tokens=13), lambda t: t["TARGETS"][0].clear()],
-    "available_tokens is max_epochs times the tokens of a cell's kept documents that nothing leaves out": [
+    "target_tokens sum to budget_tokens": [put("TARGETS", 0, 1, target_tokens=13), lambda t: t["TARGETS"][0].clear()],
+    "available_tokens is max_epochs times the tokens of the cell's kept documents that are not excluded": [
         put("TARGETS", 0, 0, available_tokens=3),
         put("TARGETS", 0, 0, over_share_tokens=1),
         put("TARGETS", 0, 0, not_selected_tokens=1),
         lambda t: t["TARGETS"][0].append(target("short", 0, 2, 0, domain="nowhere")),
     ],
-    "a cell draws the smaller of target_tokens and available_tokens, and DRAWS has that many tokens of it": [
+    "drawn_tokens is the smaller of target_tokens and available_tokens, and equals the cell's tokens in DRAWS": [
         put("TARGETS", 0, 0, drawn_tokens=1),
         put("TARGETS", 0, 0, target_tokens=1),
         put("TARGETS", 0, 1, available_tokens=11),
@@ -281,17 +281,17 @@ BREACHES = {
         drop("TARGETS", 0, 0),
         put("DRAWS", 0, 2, n_tokens=4),
     ],
-    "sequence ids count from 0 in the order of the files": [put("SEQUENCES", 1, 0, sequence_id=3), lambda t: t["SEQUENCES"].reverse()],
-    "no sequence is empty or longer than sequence_tokens, and n_tokens is the length of input_ids": [
+    "sequence_id counts from 0 in the order of the files": [put("SEQUENCES", 1, 0, sequence_id=3), lambda t: t["SEQUENCES"].reverse()],
+    "in SEQUENCES, n_tokens is the length of input_ids, from 1 to sequence_tokens": [
         put("SEQUENCES", 0, 0, n_tokens=5),
         put("SEQUENCES", 0, 0, input_ids=[]),
     ],
-    "cu_seqlens runs from 0 to n_tokens, by one more than there are segments": [
+    "cu_seqlens has one element more than segments, the first is 0 and the last n_tokens": [
         put("SEQUENCES", 0, 0, cu_seqlens=[0, 6]),
         put("SEQUENCES", 0, 0, cu_seqlens=[6, 4, 0]),
     ],
-    "each segment has the length between its cu_seqlens, and is not empty": [put("SEQUENCES", 0, 0, cu_seqlens=[0, 3, 6])],
-    "every token drawn is in exactly one segment: no gap, no overlap, nothing else": [
+    "each segment is non-empty, and its length is that given by cu_seqlens": [put("SEQUENCES", 0, 0, cu_seqlens=[0, 3, 6])],
+    "every drawn token is in exactly one segment, and no other token is in any": [
         put_segment(0, 1, 0, document_start=3, document_stop=5),
         put_segment(0, 0, 1, document_start=1, document_stop=3),
         lambda t: t["DRAWS"][0].pop(1),

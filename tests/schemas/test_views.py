@@ -137,7 +137,7 @@ def only_rejected(tables):
 
 
 def test_sources_count_what_was_dropped_and_rejected(tmp_path):
-    assert answers(tmp_path, "dropped", only_rejected) == [("s", 4, 2, 1, 1, 2, 7), ("t", 0, 0, 0, 0, 1, 0)]
+    assert answers(tmp_path, "sources", only_rejected) == [("s", 4, 2, 1, 1, 2, 7), ("t", 0, 0, 0, 0, 1, 0)]
     assert answers(tmp_path, "rejections", only_rejected) == [("not_json", "s", 2), ("not_utf8", "t", 1)]
 
 

@@ -215,7 +215,7 @@ def test_two_chunks_over_the_window_are_refused(models):
     assert Chunks(models("llama"), document(c=32), None).after([(1, 0)]).shape == (1,)
     assert Chunks(models("llama"), document(c=31), 7).after([(1, 0)]).shape == (1,)
     for c, anchor in ((33, None), (32, 7), (32, 0)):
-        with pytest.raises(RecipeError, match=f"two chunks of {c} tokens pass the window of 64"):
+        with pytest.raises(RecipeError, match=f"two chunks of {c} tokens exceed the window of 64"):
             Chunks(models("llama"), document(c=c), anchor)
 
 

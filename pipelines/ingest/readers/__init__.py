@@ -17,6 +17,9 @@ class Reader(Protocol):
     @property
     def suffixes(self) -> tuple[str, ...]: ...  # of its files, without .gz or .zst
 
+    @property
+    def may_be_compressed(self) -> bool: ...  # whether a .gz, .zst or .zstd may follow the suffix
+
     def members(self, folder: str, split: str | None) -> list[str] | None:
         """The files of a dataset, relative to its folder, if the format keeps a list of them; else None."""
         ...

@@ -30,6 +30,7 @@ class Part(NamedTuple):
 
 class Hub:
     suffixes = ()
+    may_be_compressed = False
 
     def members(self, folder: str, split: str | None) -> list[str] | None:  # noqa: ARG002
         return None

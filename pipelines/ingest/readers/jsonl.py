@@ -31,6 +31,7 @@ WHITESPACE = b" \t\r"
 
 class Jsonl:
     suffixes = (".jsonl", ".ndjson", ".json")
+    may_be_compressed = True
 
     def members(self, folder: str, split: str | None) -> list[str] | None:  # noqa: ARG002
         return None

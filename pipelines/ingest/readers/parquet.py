@@ -16,6 +16,7 @@ MAX_ROWS = 4096
 
 class Parquet:
     suffixes = (".parquet", ".pq")
+    may_be_compressed = False
 
     def members(self, folder: str, split: str | None) -> list[str] | None:  # noqa: ARG002
         return None

@@ -20,6 +20,7 @@ END = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow IPC stream
 
 class Saved:
     suffixes = (".arrow",)
+    may_be_compressed = False
 
     def members(self, folder: str, split: str | None) -> list[str] | None:
         """The files listed in state.json, relative to the folder.

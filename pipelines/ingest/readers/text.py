@@ -9,6 +9,7 @@ from pipelines.ingest.readers.streams import blocks
 
 class Text:
     suffixes = (".txt",)  # overridden by a source's text_suffixes
+    may_be_compressed = True
 
     def members(self, folder: str, split: str | None) -> list[str] | None:  # noqa: ARG002
         return None

@@ -28,7 +28,6 @@ from tests.pipelines.inputs import (
     write_packed,
     write_rows,
 )
-from tests.workers import worker_pool
 
 TINY = Sizes(smallest_bytes=2_000, largest_bytes=6_000, small_file_bytes=5_000)
 
@@ -226,10 +225,11 @@ def test_the_same_shards_whatever_the_root_the_workers_and_the_listing(tmp_path,
     assert list(dict.fromkeys(sources)) == ["b", "c", "a"]
 
 
-def test_workers_in_another_process_make_the_same(tmp_path):
+@pytest.mark.xdist_group("cluster")
+def test_workers_in_another_process_make_the_same(tmp_path, cluster):
     here = ingest.run(corpus(tmp_path / "in"), engine_of(rooted(tmp_path / "here")), TINY)
-    with worker_pool() as runner:
-        assert ingest.run(corpus(tmp_path / "in"), Engine(rooted(tmp_path / "there"), runner), TINY) == here
+    there = Engine(rooted(tmp_path / "there"), cluster)
+    assert ingest.run(corpus(tmp_path / "in"), there, TINY) == here
 
 
 def test_a_chunk_where_nothing_can_be_used_is_a_shard_all_the_same(tmp_path, store):
