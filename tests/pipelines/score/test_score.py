@@ -353,7 +353,7 @@ CHANGES = (
 )  # fmt: skip
 
 
-def decided(store, params, n_shards=2):
+def decided(store, params, n_shards=3):
     """The first and the final budget of documents whose scores are made up: rows of both."""
     rng, columns, scores = random.Random(4), [], []
     for _ in range(n_shards):
@@ -415,10 +415,10 @@ def test_a_budget_is_divided_as_the_documents_are(tmp_path):
     """Each shard has its own rows, in their order; a second round gives no pair to a document without a first."""
     store = Store(tmp_path)
     rows = decided(store, SMALL)
-    first, final = rows[:18], rows[18:]
+    first, final = rows[:27], rows[27:]
     names = [row["document_id"] for row in first]
     assert [row["document_id"] for row in final] == names
-    assert len(set(names)) == 18
+    assert len(set(names)) == 27
     assert [bool(row["n_pairs"]) for row in first] == [bool(row["n_pairs"]) for row in final]
     assert {row["why"] for row in final} >= {"more", "dropped", "short", "list"}
     alone = decided(Store(tmp_path / "alone"), SMALL.model_copy(update={"budget_tokens": 10**6}), n_shards=1)
