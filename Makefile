@@ -1,5 +1,5 @@
 # make mix      install, gather the corpus, build mixes/128k.toml (another recipe: make mix MIX=mixes/tiny.toml)
-# make test     install and run the tests, one process a core (another number: make test WORKERS=1)
+# make test     install and run the tests in two processes (another number: make test WORKERS=8)
 # make lint     install, check style and types
 # make server   run Prefect's server and a worker in the foreground
 # make deploy   create the Prefect profile, the work pool and the deployments (make undeploy removes them)
@@ -8,7 +8,7 @@ SHELL := /bin/bash
 MIX ?= mixes/128k.toml
 ROOT ?= data/mixes
 PYTHON ?= python3
-WORKERS ?= auto
+WORKERS ?= 2
 BIN := .venv/bin
 export PYTHONNOUSERSITE := 1
 

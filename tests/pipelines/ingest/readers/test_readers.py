@@ -1,5 +1,7 @@
 """Every format gives the same texts, and each has what a reader needs."""
 
+from pipelines.ingest.listing import has_format
+from pipelines.ingest.readers import READERS
 from pipelines.store import Store
 from tests.pipelines.inputs import (
     good_rows,
@@ -31,3 +33,12 @@ def test_the_text_is_the_same_from_every_format(tmp_path):
         assert {row["content_hash"] for row in found} == {text_hash(text) for text in texts}
         assert rows(store, rejected) == []
         assert {row["origin"] for row in found} == ({None} if folder.name.startswith("t") else {"web"})
+
+
+def test_a_compressed_name_is_of_a_format_that_says_so():
+    one = source("a.jsonl")
+    for kind, reader in READERS.items():
+        for suffix in reader.suffixes:
+            assert has_format(f"a{suffix}", kind, one), kind
+            assert has_format(f"a{suffix}.gz", kind, one) == reader.may_be_compressed, kind
+    assert {kind for kind, reader in READERS.items() if reader.may_be_compressed} == {"jsonl", "text"}

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.ingest.readers import READERS
+from pipelines.ingest.readers import rows as module
 from pipelines.ingest.readers.record import HEAD_BYTES, Fields, hash_of
 from tests.pipelines.inputs import FIELDS, records, text_of, write_rows
 
@@ -30,3 +31,10 @@ def test_a_row_too_large_is_a_head_and_a_hash(tmp_path):
     assert (one.raw, three.raw) == (b"{}\na", b"{}\nc")
     assert (two.fault.reason, two.fault.n_bytes, len(two.raw)) == ("too_large", 200_003, HEAD_BYTES)
     assert two.fault.record_hash == hash_of(b"{}\n" + b"b" * 200_000)
+
+
+def test_which_columns_hold_text():
+    texts = [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view()]
+    assert all(module.is_text(kind) and module.is_text(pa.dictionary(pa.int32(), kind)) for kind in texts)
+    others = [pa.int64(), pa.list_(pa.string()), pa.struct([("a", pa.string())]), pa.dictionary(pa.int32(), pa.int64())]
+    assert not any(module.is_text(kind) for kind in others)

@@ -4,6 +4,7 @@ import pytest
 
 from pipelines.ingest.readers import READERS, streams
 from pipelines.ingest.readers.record import HEAD_BYTES, Fields, Unusable, hash_of
+from pipelines.ingest.readers.text import Text
 from tests.pipelines.inputs import FIELDS, records, text_of, write_packed
 
 BOM = b"\xef\xbb\xbf"
@@ -50,3 +51,10 @@ def test_a_text_that_is_too_large_or_cut_off_is_a_head_and_a_hash(tmp_path):
     packed.write_bytes(packed.read_bytes()[:-8])
     (torn,) = records(packed, "text")
     assert (torn.fault.reason, torn.fault.n_bytes, torn.fault.record_hash) == ("truncated_gzip", None, hash_of(data))
+
+
+def test_the_format_has_no_list_of_files_and_no_schema(tmp_path):
+    reader = READERS["text"]
+    assert isinstance(reader, Text)
+    assert reader.members(str(tmp_path), None) is None
+    assert reader.schema_error(None, FIELDS) is None
