@@ -1,5 +1,5 @@
 # make mix      set up, gather the corpus, build mixes/128k.toml (another: make mix MIX=mixes/tiny.toml)
-# make test     set up and pass the tests, in a process a core (another number: make test WORKERS=1)
+# make test     set up and pass the tests, in two processes (another number: make test WORKERS=4)
 # make server   Prefect's server and a worker, in the foreground
 # make deploy   the profile, the pool and the deployments
 SHELL := /bin/bash
@@ -7,7 +7,7 @@ SHELL := /bin/bash
 MIX ?= mixes/128k.toml
 ROOT ?= data/mixes
 PYTHON ?= python3
-WORKERS ?= auto
+WORKERS ?= 2
 BIN := .venv/bin
 export PYTHONNOUSERSITE := 1
 
