@@ -1,7 +1,8 @@
-# make mix      set up, gather the corpus, build mixes/128k.toml (another: make mix MIX=mixes/tiny.toml)
-# make test     set up and pass the tests, in two processes (another number: make test WORKERS=4)
-# make server   Prefect's server and a worker, in the foreground
-# make deploy   the profile, the pool and the deployments
+# make mix      install, gather the corpus, build mixes/128k.toml (another recipe: make mix MIX=mixes/tiny.toml)
+# make test     install and run the tests in two processes (another number: make test WORKERS=4)
+# make lint     install, check style and types
+# make server   run Prefect's server and a worker in the foreground
+# make deploy   create the Prefect profile, the work pool and the deployments (make undeploy removes them)
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MIX ?= mixes/128k.toml
@@ -27,7 +28,7 @@ lint: .venv/installed-dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-# Made again when the project's own files change; the constraints are what the tests passed with.
+# Runs again when pyproject.toml or constraints.txt changes.
 .venv/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv (once)"

@@ -139,7 +139,7 @@ def cpu_seconds() -> float:
 
 
 def tree_bytes(root: psutil.Process) -> int:
-    """Proportional set size of the whole process tree: shared pages counted once."""
+    """Proportional set size of the process tree, which counts shared pages once."""
     total = 0
     for process in [root, *root.children(recursive=True)]:
         try:

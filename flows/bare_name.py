@@ -96,7 +96,7 @@ async def candidates(name: str) -> list[str]:
             ids = [deployment.flow_id for deployment in deployments]
             flows = await client.read_flows(flow_filter=FlowFilter(id=FlowFilterId(any_=ids))) if ids else []
     names = {flow.id: flow.name for flow in flows}
-    return sorted(f"{names[each.flow_id]}/{each.name}" for each in deployments if each.flow_id in names)
+    return sorted(f"{names[d.flow_id]}/{d.name}" for d in deployments if d.flow_id in names)
 
 
 async def complete(argv: list[str], find: Any = candidates) -> None:

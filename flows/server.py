@@ -96,13 +96,13 @@ def stop(processes: list[subprocess.Popen]) -> None:
             family = [*parent.children(recursive=True), parent]
         except psutil.NoSuchProcess:
             continue
-        for each in family:
+        for member in family:
             with suppress(psutil.NoSuchProcess):
-                each.terminate()
+                member.terminate()
         _, alive = psutil.wait_procs(family, STOP_SECONDS)
-        for each in alive:
+        for member in alive:
             with suppress(psutil.NoSuchProcess):
-                each.kill()
+                member.kill()
         process.wait()
 
 

@@ -16,7 +16,7 @@ from pipelines.stage import Engine
 from pipelines.store import Shard, Store
 from pipelines.store.lock import locked
 from pipelines.versions import Version, tables_of
-from schemas.errors import DamagedError
+from schemas.errors import DamagedError, StageError
 from schemas.manifest import Manifest
 
 Tables = dict[str, list[Shard]]
@@ -50,6 +50,7 @@ def build(
         reader_of(recipe.score, recipe.encode)  # a model that does not fit is refused before the corpus is read
     store = Store(root.absolute(), run=uuid.uuid4().hex, verify=verify)
     engine = Engine(store, recipe.run)
+    discarded: set[str] = set()
     with locked(store.root, f"a build of {recipe.mix!r}", "--root"), store.session():
         while True:
             try:
@@ -58,7 +59,13 @@ def build(
             except DamagedError as error:
                 if len(engine.damaged) >= MAX_DAMAGED:
                     raise
-                store.discard(error)
+                name = store.discard(error)
+                if name in discarded:  # no action of this build makes a shard that the base alone lists
+                    raise StageError(
+                        f"{name}: damaged or missing still: it is of the base version, or the disk is failing; build the "
+                        "mix without a base and with --verify, which makes it again, then refresh it"
+                    ) from error
+                discarded.add(name)
 
 
 def graph(recipe: Recipe, engine: Engine, base: Path | None, stage: Stage = plain) -> Version:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pipelines.dedup import DedupParams
 from pipelines.encode import EncodeParams, eos_id
-from pipelines.ingest.source import Source
+from pipelines.ingest import Source
 from pipelines.pack import PackParams
 from pipelines.plan import PlanParams
 from pipelines.score import ScoreParams

@@ -1,4 +1,4 @@
-"""What can go wrong, by what mends it. Every message names the place, the finding and the remedy, in one line."""
+"""Errors, by how they are repaired. Each message names the place, the finding and the remedy in one line."""
 
 
 class LongmixError(Exception):

@@ -29,7 +29,7 @@ def from_name(resolve: Callable[[Path, str], Any]) -> BeforeValidator:
         if not isinstance(value, str):
             raise PydanticKnownError("string_type")
         if not value or "\0" in value:
-            raise ValueError(f"{value!r} is no path; write one, from the recipe's folder")
+            raise ValueError(f"{value!r} is not a path; write one relative to the recipe's folder")
         try:
             return resolve(folder, value)
         except RecipeError as error:

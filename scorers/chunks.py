@@ -32,7 +32,7 @@ class Chunks:
         """
         if 2 * chunks.shape[1] + (anchor is not None) > lm.window_tokens:
             raise RecipeError(
-                f"score: two chunks of {chunks.shape[1]} tokens pass the window of {lm.window_tokens:,} tokens; "
+                f"score: two chunks of {chunks.shape[1]} tokens exceed the window of {lm.window_tokens:,} tokens; "
                 "lower score.chunk_tokens"
             )
         if lm.sliding_tokens and lm.sliding_tokens <= chunks.shape[1] + (anchor is not None):

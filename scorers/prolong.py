@@ -42,15 +42,15 @@ class ProLongParams(BaseModel):
         return self.window_size // self.chunk_size
 
     def score(self, lm: LM, ids: np.ndarray) -> "Score":
-        """The score of a document as the first of its file: the original's stream of random numbers begins anew."""
-        return score(lm, ids, self, random.Random(self.seed))  # noqa: S311 the original's
+        """The score of a document as the first of its file, with a new random stream."""
+        return score(lm, ids, self, random.Random(self.seed))  # noqa: S311 the generator of the original
 
     def check(self, window_tokens: int, n_anchor: int) -> None:  # noqa: ARG002 the original has no anchor
         """See scorers.Scorer."""
         if 2 * self.chunk_size > window_tokens:
             raise RecipeError(
-                f"prolong: two chunks of chunk_size = {self.chunk_size:,} pass the model's window of {window_tokens:,} "
-                "tokens; lower it"
+                f"prolong: two chunks of chunk_size = {self.chunk_size:,} exceed the model's window of {window_tokens:,} "
+                "tokens; lower chunk_size"
             )
 
 

@@ -106,9 +106,8 @@ INSIDE = {  # modules that import the inside of another stage's folder: this lis
     "pipelines/forecast/__init__.py": {"pipelines.plan.cells", "pipelines.plan.upsample"},
     "pipelines/forecast/estimate.py": {
         "pipelines.ingest.listing", "pipelines.ingest.readers", "pipelines.ingest.readers.record",
-        "pipelines.ingest.source", "pipelines.plan.cells",
+        "pipelines.plan.cells",
     },
-    "pipelines/recipe.py": {"pipelines.ingest.source"},
 }  # fmt: skip
 
 

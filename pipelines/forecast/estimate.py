@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import zstandard
 
 from pipelines.encode import EncodeParams, load
+from pipelines.ingest import Source
 from pipelines.ingest.listing import find_files
 from pipelines.ingest.readers import READERS
 from pipelines.ingest.readers.record import File, Record, Unusable
-from pipelines.ingest.source import Source
 from pipelines.plan.cells import Cells, cells_of
 from schemas.errors import RecipeError
 

@@ -8,9 +8,7 @@ import numpy as np
 from numba import njit
 
 MIN_BLOCKS = 8  # fewer blocks have too few permutations for a test
-RUN = (
-    64  # blocks compared with each other, about 8,000 tokens; the cost is quadratic and longer runs separate no better
-)
+RUN = 64  # blocks compared with each other, about 8,000 tokens; longer runs cost quadratically and separate no better
 MAX_RUNS = 16  # so the longest text costs as much as 1,024 blocks
 MIN_ORDER_Z = 1.645  # 5 % level for a random order: below it are 52 to 97 % of shuffled texts, 4 % of intact ones
 

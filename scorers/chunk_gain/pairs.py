@@ -41,7 +41,7 @@ def n_far(s: int) -> int:
 def price(n_pairs: int, n_read: int, chunk_tokens: int) -> int:
     """Model tokens of measuring pairs: all but the last token of each target, and each chunk read with its anchor.
 
-    n_read: chunks that are read alone: contexts, and targets that are no context.
+    n_read: chunks that are read alone: contexts, and targets that are not contexts.
     """
     return n_pairs * (chunk_tokens - 1) + n_read * (chunk_tokens + 1)
 

@@ -12,7 +12,7 @@ from pipelines.recipe import load
 from pipelines.stage import Engine, Runner
 from pipelines.store import Store
 from pipelines.store.lock import FILE, locked
-from pipelines.versions import tables_of
+from pipelines.versions import latest, tables_of
 from schemas.errors import BusyError, DamagedError, NotMade, RecipeError, StageError
 from schemas.manifest import Manifest
 from tests import micro, scored
@@ -131,6 +131,14 @@ def test_a_shard_that_is_read_is_verified_without_being_asked_for(built, root):
     assert fingerprint(root) == fingerprint(built[1])
 
 
+def test_what_is_published_was_verified(built, root):
+    """A new version of shards that exist already, which no stage had to read."""
+    name = damage(shard_paths(root)["SEQUENCES"])
+    shutil.rmtree(root / "datasets")
+    assert build(built[0], root).mended == (name,)
+    assert fingerprint(root) == fingerprint(built[1])
+
+
 def test_a_missing_shard_is_made_again_and_named(built, root):
     path = shard_paths(root)["TOKENS"]
     path.unlink()
@@ -147,10 +155,29 @@ def test_a_disk_that_loses_everything_is_not_fought(built, root, monkeypatch):
         engine.damaged.append(tries[-1])
         raise DamagedError(f"{tries[-1]}: the file is missing or differs from its seal; run the build again")
 
-    monkeypatch.setattr(module, "graph", lost)
+    engines = []
+    monkeypatch.setattr(module, "graph", lambda _, engine, *__: engines.append(engine) or engine.damaged.append(f"TOKENS/{len(engines):032x}") or lost())  # fmt: skip
     with pytest.raises(DamagedError):
         build(built[0], root)
     assert len(tries) == 3
+
+
+def test_a_damaged_shard_of_the_base_ends_a_refresh_and_names_the_way_out(built, root, monkeypatch):
+    """The refresh reads the base's verdicts and makes its own: discarding the base's brings nothing back."""
+    name, base = damage(shard_paths(root)["DUPLICATES"]), latest(root, "micro")
+    discard, discarded = Store.discard, []
+
+    def counted(store, error):
+        assert len(discarded) < 2, "tried for ever"
+        discarded.append(discard(store, error))
+        return discarded[-1]
+
+    monkeypatch.setattr(Store, "discard", counted)
+    with pytest.raises(StageError, match=f"^{name}: .* without a base and with --verify"):
+        build(built[0], root, base=base)
+    assert discarded == [name, name]
+    assert build(built[0], root, verify=True).mended == (name,)
+    assert build(built[0], root, base=base).version == built[2].version
 
 
 # -- what is refused

@@ -115,7 +115,7 @@ def test_a_file_is_named_by_a_string(key, value, tmp_path):
 def test_a_name_that_is_no_path(key, value, tmp_path):
     path = named(tmp_path, key, f'"{value}"')
     assert fault_of(path).startswith(f"{path}: {key}: ")
-    assert "is no path; write one, from the recipe's folder" in fault_of(path)
+    assert "is not a path; write one relative to the recipe's folder" in fault_of(path)
 
 
 @pytest.mark.parametrize("key", [key for key, (_, said) in NAMES.items() if said])

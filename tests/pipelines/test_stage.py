@@ -87,6 +87,7 @@ def test_only_what_is_missing_is_made(engine):
     store.path(made[1]).unlink()
     again = run(tokens, engine)
     assert again[:3] == made
+    assert engine.damaged == [f"DUPLICATES/{made[1].content_hash}"]
     assert [(e["shards"], e["there"]) for e in events(store, "begun")] == [(3, 0), (3, 2)]
     assert len(events(store, "ended")) == 2
     assert store.is_whole(made[1])
@@ -160,6 +161,14 @@ def test_a_result_may_lie_in_another_place(engine):
     assert [shard.table for shard in found[1]] == ["NEAR"]
     assert [(e["shards"], e["there"]) for e in events(engine.store, "begun")] == [(10, 1)]
     assert engine.store.find("jobs", "aa11") is None
+
+
+def test_what_was_made_is_looked_up_where_it_may_lie(engine):
+    """The stage that is reported need not be the one that commits."""
+    (shards,) = engine.each(
+        "reported", [Job("aa11")], over_each(make, engine.store), find=lambda job: engine.store.find("jobs", job.name)
+    )
+    assert [shard.table for shard in shards] == ["NEAR"]
 
 
 def test_a_pipeline_that_commits_nothing_is_an_error(engine):

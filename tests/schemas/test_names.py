@@ -72,7 +72,7 @@ def test_a_recipe_holds_names_alone(value, folder):
 def test_a_name_that_is_no_path(name, folder):
     assert (
         faults({"one": name}, folder)["one",]
-        == f"Value error, {name!r} is no path; write one, from the recipe's folder"
+        == f"Value error, {name!r} is not a path; write one relative to the recipe's folder"
     )
 
 

@@ -2,13 +2,15 @@
 
 import re
 
+import pyarrow as pa
 import pytest
 
 from pipelines.catalog import connect, rows_of
 from pipelines.store import Store
+from schemas.columns import part
 from schemas.lengths import BUCKETS, bucket_of
 from schemas.tables import TABLES
-from schemas.views import comments, views
+from schemas.views import comments, further_scores, views
 from tests.schemas.test_laws import VARIABLES, document, opened, put, rejected, sound
 
 
@@ -101,6 +103,15 @@ def test_the_columns_of_scores(tmp_path):
         "distance", "entropy_factor", "repeat_share", "recurrence", "order_z", "list_share", "shuffled", "refused",
         "lds", "infogain", "key_share", "ds", "du",
     ]  # fmt: skip
+
+
+def test_equal_parts_of_two_further_scores_are_told_apart(monkeypatch):
+    for kind in ("one", "two"):
+        schema = pa.schema([part("score", "its score"), part("depth", "a part of both", shown=True)])
+        monkeypatch.setitem(TABLES, f"SCORES_{kind.upper()}", schema)
+    columns, _ = further_scores()
+    assert '"one"."depth" AS "depth"' in columns
+    assert '"two"."depth" AS "two_depth"' in columns
 
 
 def test_other_scores_are_spread_by_domain(tmp_path):

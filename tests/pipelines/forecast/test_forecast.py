@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from flows.tables import WIDTH
@@ -14,7 +15,7 @@ from pipelines.forecast.estimate import Sample
 from pipelines.ingest.source import Source
 from pipelines.plan.selection import SelectParams
 from pipelines.recipe import load
-from pipelines.score import Columns, ScoreParams
+from pipelines.score import ScoreParams, reasons
 from pipelines.store import Store
 from pipelines.versions import shards_of
 from schemas.manifest import Manifest
@@ -173,5 +174,5 @@ def test_the_shortest_document_is_the_shortest_that_is_scored(chunk_tokens):
     params = ScoreParams.model_construct(min_tokens=5_000, chunk_tokens=chunk_tokens)
     n = shortest(params)
     assert n == 5_000 or chunk_tokens == 999  # whose fewest chunks are longer
-    columns = SimpleNamespace(n_tokens=np.array([n - 1, n]), refused=np.array(["", ""], object))
-    assert (Columns.reasons(columns, params) == "").tolist() == [False, True]
+    documents, refused = SimpleNamespace(n_tokens=np.array([n - 1, n])), pa.chunked_array([pa.nulls(2, pa.string())])
+    assert (reasons(documents, refused, params) == "").tolist() == [False, True]

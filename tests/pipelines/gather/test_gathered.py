@@ -5,8 +5,9 @@ import json
 import pytest
 
 from pipelines.gather import gathered
+from pipelines.gather.catalogue import DOMAINS
 from pipelines.gather.fetching import CorpusError, Locked
-from pipelines.gather.gathered import current, read_lock
+from pipelines.gather.gathered import Arguments, current, read_lock
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,23 @@ def test_a_manifest_holds_no_time_and_no_place(run):
     assert set(json.loads(text)) == {
         "version", "zstandard", "arguments", "lock", "domains", "packages", "moved", "failures", "left_out",
     }  # fmt: skip
+
+
+def test_the_default_choice_of_documents():
+    assert json.dumps(Arguments().model_dump(mode="json")) == json.dumps(
+        {
+            "domains": list(DOMAINS),
+            "allow": ["pd", "permissive", "sharealike", "copyleft"],
+            "max_mb": 0.0,
+            "min_chars": 200,
+            "seed": 0,
+        }
+    )
+
+
+def test_the_order_of_arguments_cannot_show(run):
+    manifest = run(domains=["github", "c4", "github"], allow=["permissive", "copyleft", "permissive"])
+    assert manifest.arguments.domains == ("c4", "github")
+    assert manifest.arguments.allow == ("copyleft", "permissive")
+    run(domains=["c4", "github"], allow=["copyleft", "permissive"])
+    assert run.reports("nothing to do")

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from dataclasses import replace
 
 import pytest
@@ -115,6 +116,19 @@ def test_a_file_written_just_before_its_hash_is_hashed_again(raw, engine, reads,
         con.execute("UPDATE raw_hashes SET hashed_ns = ?", [raw.stat().st_mtime_ns + age_ns])
     hash_one(raw, engine)
     assert len(reads) == n_reads
+
+
+def test_the_time_of_a_hash_is_taken_before_the_first_byte_is_read(raw, engine, monkeypatch):
+    """A file that changes while it is read was changed after that time, by which it is known to be racy."""
+    opened = []
+    plain_open = open
+    monkeypatch.setattr(
+        raw_hashes, "open", lambda path, mode: opened.append(time.time_ns()) or plain_open(path, mode), raising=False
+    )
+    hash_one(raw, engine)
+    with sqlite3.connect(engine.store.root / raw_hashes.FILE) as con:
+        (hashed_ns,) = con.execute("SELECT hashed_ns FROM raw_hashes").fetchone()
+    assert 0 <= opened[0] - hashed_ns < HOUR_NS
 
 
 def test_verify_takes_every_hash_again(raw, engine, reads):

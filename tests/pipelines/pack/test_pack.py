@@ -5,11 +5,12 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from pipelines import plan
+from pipelines import pack, plan
+from pipelines.pack import PackParams
 from pipelines.pack.packers import PACKERS
 from pipelines.pack.scatter import check_all_written
 from schemas.errors import StageError
-from tests.pipelines.corpora import SEEDS, built
+from tests.pipelines.corpora import ENCODE, SEEDS, built, engine_in
 
 
 @pytest.mark.parametrize("packer", PACKERS)
@@ -50,6 +51,18 @@ def test_several_groups_are_several_shards_with_consecutive_ids(tmp_path, monkey
     sequences = mix.rows(mix.sequences)
     assert [row["sequence_id"] for row in sequences] == list(range(len(sequences)))
     assert sum(row["n_tokens"] for row in sequences) == mix.params.budget_tokens
+
+
+def test_a_group_whose_place_has_changed_gets_other_ids(tmp_path, monkeypatch):
+    """Its draws are the same: the rows before it are one group fewer. In its place it is made again with its ids."""
+    monkeypatch.setattr(plan, "GROUP_TOKENS", 400)
+    mix = built(2, tmp_path)
+    packing = PackParams(packer="best_fit", sequence_tokens=128)
+    mix.store.path(mix.sequences[-1]).unlink()  # it follows groups that are there
+    assert pack.run(mix.corpus.tokens, mix.draws, ENCODE, packing, engine_in(tmp_path, 1)) == mix.sequences
+    later = mix.rows(pack.run(mix.corpus.tokens, mix.draws[1:], ENCODE, packing, engine_in(tmp_path, 1)))
+    assert [row["sequence_id"] for row in later] == list(range(len(later)))
+    assert [row["input_ids"] for row in later] == [row["input_ids"] for row in mix.rows(mix.sequences[1:])]
 
 
 def test_copies_never_share_a_row(tmp_path):

@@ -214,6 +214,8 @@ def test_a_selector_names_columns_of_its_table():
         assert TABLES[table].field(score).type == pa.float64()
         assert TABLES[table].field(reason).type == pa.string()
         assert SelectParams(by=by, top_share=0.5).selector == SELECTORS[by]
+    assert SELECTORS["chunk_gain"] == ("SCORES_CHUNK_GAIN", "score", "reason")
+    assert SELECTORS["recurrence"] == ("SCORES_CHEAP", "recurrence", "refused")  # what is refused is not ranked by it
     assert {SELECTORS[by] for by in CONTROLS} == {SELECTORS["chunk_gain"]}  # of the same documents
 
 

@@ -46,7 +46,7 @@ def shards(seed):
     rng = random.Random(seed)
     work = []
     for k in range(rng.randint(0, 4)):
-        prices = [rng.choice([1, 500, 5_000, 9_000, ITEM_TOKENS, 2 * ITEM_TOKENS]) for _ in range(rng.randint(0, 8))]
+        prices = [rng.choice([1, 500, 7_000, 9_000, ITEM_TOKENS, 2 * ITEM_TOKENS]) for _ in range(rng.randint(0, 8))]
         work.append(
             (
                 Shard("TOKENS", f"{k:032x}", 9, {}),

@@ -143,7 +143,7 @@ def test_sizes_that_just_fit_are_taken(scorer, recipe):
         (LONGATTN | {"window_tokens": 2049}, "at most the model's window of 2,048"),
         (LONGATTN | {"window_tokens": 1023}, "min_tokens = 1,024, window_tokens = 1,023"),
         (LONGATTN | {"window_tokens": None, "min_tokens": 2049}, "min_tokens = 2,049, window_tokens = 2,048"),
-        (PROLONG | {"chunk_size": 1025}, "two chunks of chunk_size = 1,025 pass the model's window of 2,048"),
+        (PROLONG | {"chunk_size": 1025}, "two chunks of chunk_size = 1,025 exceed the model's window of 2,048"),
     ],
 )
 def test_sizes_that_can_not_work_are_refused(scorer, message, recipe):

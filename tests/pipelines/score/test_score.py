@@ -1,6 +1,7 @@
 """Scores in a build: within the budget, the same after a crash, and for new documents alone after a change."""
 
 import json
+import random
 import shutil
 from collections import Counter
 from contextlib import suppress
@@ -18,11 +19,12 @@ from pipelines.recipe import load
 from pipelines.score import measure
 from pipelines.score.kept_pairs import Measured
 from pipelines.score.model import reader_of
-from pipelines.stage import Engine, Runner
+from pipelines.stage import Engine, Read, Runner
 from pipelines.store import Shard, Store
 from pipelines.versions import shards_of
 from schemas.errors import NotMade, RecipeError, StageError
 from schemas.manifest import Manifest
+from schemas.tables import TABLES
 from scorers import SCORERS, lm
 from scorers.chunk_gain import MeasuredPair, chunks_of, parts
 from scorers.chunk_gain.pairs import first_pairs
@@ -337,6 +339,90 @@ def test_a_cut_to_aim_at_moves_the_second_round(made, tmp_path):
     plain = [row["n_pairs"] for row in rows_of(made[1], made[2], "BUDGET")]
     assert aimed != plain
     assert [bool(n) for n in aimed] == [bool(n) for n in plain]
+
+
+# -- both budgets, without a model
+
+C = 16
+SMALL = score.ScoreParams(
+    model=lm.ModelParams(weights=Weights(path="model", hash="h")), budget_tokens=2_000, min_tokens=300, chunk_tokens=C
+)
+CHANGES = (
+    {}, {"min_tokens": 500}, {"budget_tokens": 900}, {"chunk_tokens": 8}, {"most_pairs": 4}, {"aim_share": 0.3},
+    {"aim_share": 0.6}, {"also_tokens": 5},
+)  # fmt: skip
+
+
+def decided(store, params, n_shards=3):
+    """The first and the final budget of documents whose scores are made up: rows of both."""
+    rng, columns, scores = random.Random(4), [], []
+    for _ in range(n_shards):
+        names = [f"{rng.getrandbits(128):032x}" for _ in range(9)]
+        lengths = [rng.choice([None, 250, 400, 600, 900]) for _ in names]
+        own = {
+            "DOCUMENTS": {"content_hash": names, "domain": [rng.choice("ab") for _ in names]},
+            "TOKENS": {"n_tokens": lengths, "input_ids": [n and [1] * n for n in lengths]},
+            "SCORES_CHEAP": {"status": ["scored"] * 9, "refused": [rng.choice([None, None, "list"]) for _ in names]},
+        }
+        shards = {name: written(store, name, {"document_id": names, **values}) for name, values in own.items()}
+        columns.append((
+            Read(shards["DOCUMENTS"], ("content_hash", "domain")), Read(shards["TOKENS"], ("document_id", "n_tokens")),
+            Read(shards["SCORES_CHEAP"], ("refused",)),
+        ))  # fmt: skip
+        scores.append(rng.sample([-0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], 9))
+    engine = Engine(store, ONE)
+    first = score.first_budget(columns, params, engine)
+    read = [store.read(shard) for shard in first]
+    gains = []
+    for budget, values in zip(read, scores, strict=True):
+        score_of = [value if n else None for value, n in zip(values, budget["n_pairs"].to_pylist(), strict=True)]
+        status = ["scored" if value is not None else "not_scored" for value in score_of]
+        rows = {"document_id": budget["document_id"].to_pylist(), "score": score_of, "status": status}
+        gains.append(written(store, "SCORES_CHUNK_GAIN", rows))
+    final = score.final_budget(columns, first, gains, params, engine)
+    return [row for shard in (*first, *final) for row in store.read(shard).to_pylist()]
+
+
+def written(store, name, values):
+    """A shard of a table of which only some columns matter."""
+    n = len(values["document_id"])
+    columns = []
+    for field in TABLES[name]:
+        other = (
+            []
+            if pa.types.is_list(field.type)
+            else "x"
+            if pa.types.is_large_string(field.type) or pa.types.is_string(field.type)
+            else 0
+        )
+        columns.append(pa.array(values.get(field.name, [None if field.nullable else other] * n), field.type))
+    return store.write(name, pa.table(columns, schema=TABLES[name]))
+
+
+def test_what_was_decided_for_other_params_is_not_taken(tmp_path):
+    """On one root, after all the others, as on a root of its own."""
+    fresh = []
+    for k, change in enumerate((*CHANGES, *CHANGES)):
+        params = SMALL.model_copy(update=change)
+        rows = decided(Store(tmp_path / "shared"), params)
+        assert rows == decided(Store(tmp_path / str(k)), params), change
+        fresh.append(rows)
+    assert fresh[0] == fresh[7]  # other scorers change no budget
+    assert all(fresh[0] != rows for rows in fresh[1:7])
+
+
+def test_a_budget_is_divided_as_the_documents_are(tmp_path):
+    """Each shard has its own rows, in their order; a second round gives no pair to a document without a first."""
+    store = Store(tmp_path)
+    rows = decided(store, SMALL)
+    first, final = rows[:27], rows[27:]
+    names = [row["document_id"] for row in first]
+    assert [row["document_id"] for row in final] == names
+    assert len(set(names)) == 27
+    assert [bool(row["n_pairs"]) for row in first] == [bool(row["n_pairs"]) for row in final]
+    assert {row["why"] for row in final} >= {"more", "dropped", "short", "list"}
+    alone = decided(Store(tmp_path / "alone"), SMALL.model_copy(update={"budget_tokens": 10**6}), n_shards=1)
+    assert [row["document_id"] for row in alone] == names[:9] * 2
 
 
 def test_what_the_cheap_tier_refuses_says_so_at_any_length():

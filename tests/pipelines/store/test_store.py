@@ -257,10 +257,14 @@ def test_progress_is_a_line_for_each_action_that_made_something(store):
     store.commit("encode", "abcd", [], n_documents=3, n_bytes=70)
     store.commit("encode", "abce", [], n_documents=2, n_bytes=7)
     store.commit("ingest", "abcf", [])  # it only lists what others made
+    store.commit("ingest", "abd0", [], n_bytes=5)  # every record of a raw file was rejected
+    store.commit("plan", "abd1", [], n_documents=4)
     lines = [json.loads(line) for line in (store.root / "progress.jsonl").read_text().splitlines()]
     assert [(line["stage"], line["documents"], line["bytes"]) for line in lines] == [
         ("encode", 3, 70),
         ("encode", 2, 7),
+        ("ingest", 0, 5),
+        ("plan", 4, 0),
     ]
 
 
