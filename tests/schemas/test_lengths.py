@@ -1,5 +1,7 @@
 """Length buckets: K is 1,024, and a bucket's lower end belongs to it."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -19,5 +21,5 @@ def test_the_bucket_of_a_length(n_tokens, bucket):
 
 def test_buckets_are_named_by_their_ends():
     ends = [0, *(EDGES // 1024).tolist()]
-    assert list(BUCKETS) == [f"{a}-{b}K" for a, b in zip(ends, ends[1:], strict=False)] + [f"{ends[-1]}K+"]
+    assert list(BUCKETS) == [f"{a}-{b}K" for a, b in itertools.pairwise(ends)] + [f"{ends[-1]}K+"]
     assert bucket_of(np.array([], np.int64)).tolist() == []
