@@ -74,7 +74,7 @@ def test_options_are_handed_on(gathered, monkeypatch, tmp_path):
     [
         (CorpusError("domains: none is named"), 2, "python -m pipelines.gather: domains: none is named"),
         (BusyError("c: locked"), 2, "python -m pipelines.gather: c: locked"),
-        (KeyboardInterrupt(), 130, "python -m pipelines.gather: interrupted"),
+        (KeyboardInterrupt(), 130, "python -m pipelines.gather: interrupted; run the same command to resume"),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -39,11 +39,17 @@ MADE_HERE = ("actions/first_budget", "actions/score", "actions/budget")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A scored mix: its recipe, root and version."""
+def made(tmp_path_factory, tiny):
+    """A scored mix: its recipe, root and version. What it has in common with the small mix is taken from there."""
     folder = tmp_path_factory.mktemp("scored")
     recipe = scored.recipe(folder)
+    shutil.copytree(tiny.folder.parents[2], folder / "root", ignore=shutil.ignore_patterns("datasets"))
     return recipe, folder / "root", build(recipe, folder / "root")
+
+
+def root_in(folder, made):
+    """A copy of the root of the scored mix."""
+    return shutil.copytree(made[1], folder / "root", symlinks=True)
 
 
 def rows_of(root, version, name):
@@ -258,11 +264,11 @@ def test_a_budget_that_is_too_small_for_all_says_who_went_without(made, tmp_path
     assert sum(row["n_pairs"] for row in rows) in (2, 4)
 
 
-def test_a_refresh_runs_the_model_on_new_documents_alone(tmp_path, monkeypatch):
-    examples = tmp_path / "examples"
+def test_a_refresh_runs_the_model_on_new_documents_alone(made, tmp_path, monkeypatch):
+    examples, root = tmp_path / "examples", root_in(tmp_path, made)
     shutil.copytree(scored.ROOT / "examples", examples)
     recipe = scored.recipe(tmp_path, examples, budget_tokens=300_000, most_pairs=4)
-    first = build(recipe, tmp_path / "root")
+    first = build(recipe, root)
     before = rows_of(tmp_path / "root", first, "SCORES_CHUNK_GAIN")
     text = max((path.read_text() for path in (examples / "corpus" / "book").rglob("*.txt")), key=len)
     (examples / "corpus" / "book" / "new.txt").write_text(" ".join(reversed(text.split())))
@@ -282,9 +288,9 @@ def test_a_refresh_runs_the_model_on_new_documents_alone(tmp_path, monkeypatch):
     assert of_cheap[0] == of_cheap[1]
 
 
-def test_after_gc_a_refresh_finds_the_verdicts_and_the_first_round_of_what_stayed(tmp_path):
+def test_after_gc_a_refresh_finds_the_verdicts_and_the_first_round_of_what_stayed(made, tmp_path):
     """One short document is new: no pair is compared or measured again, and only its own shard is scored."""
-    examples, root = tmp_path / "examples", tmp_path / "root"
+    examples, root = tmp_path / "examples", root_in(tmp_path, made)
     shutil.copytree(scored.ROOT / "examples", examples)
     recipe = scored.recipe(tmp_path, examples)
     first = build(recipe, root)
