@@ -21,7 +21,7 @@ mix: .venv/installed
 
 test: .venv/installed-dev
 	@$(BIN)/longmix model
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: .venv/installed-dev
 	@$(BIN)/ruff check .

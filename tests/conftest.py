@@ -18,16 +18,6 @@ TINY = Path(__file__).parents[1] / "mixes" / "tiny.toml"
 BUILD = [sys.executable, "-m", "flows.cli", "build", str(TINY), "--workers", "2", "--root"]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Tests that share a fixture of their module run in one process, so that it is made once."""
-    for item in items:
-        fixtures = item._fixtureinfo.name2fixturedefs.values()
-        shared = any(each[-1].scope == "module" for each in fixtures)
-        if shared and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
-
-
 @pytest.fixture(scope="session")
 def tiny_build(tmp_path_factory) -> dict:
     """`longmix build mixes/tiny.toml --workers 2`: its root, its output, and the sockets that it opened.
@@ -59,6 +49,6 @@ def tiny(tiny_build) -> Version:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Runner]:
-    """A runner whose workers live in another process. For tests of the group "cluster", which share it."""
+    """A runner whose workers live in another process."""
     with worker_pool() as runner:
         yield runner

@@ -68,7 +68,6 @@ def test_commands_that_look_open_no_socket(tiny_build, tmp_path):
         assert word in output.lower(), word
 
 
-@pytest.mark.xdist_group("cluster")
 def test_the_runner_of_our_tests_listens_on_loopback_alone(cluster, tmp_path):
     """On a cluster the ports are the runner's; here nobody from outside reaches them."""
     engine = Engine(Store(tmp_path), cluster)

@@ -20,8 +20,6 @@ from schemas.manifest import Manifest
 from tests import micro
 from tests.kills import KINDS, fingerprint, run, run_killed_at, run_killed_when
 
-pytestmark = pytest.mark.xdist_group("cluster")  # all compare with one build
-
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):

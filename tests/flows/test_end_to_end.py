@@ -31,7 +31,7 @@ from tests import micro
 from tests.conftest import TINY
 from tests.sockets import open_to_others
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("end to end")]  # all use one server
+pytestmark = pytest.mark.slow
 REPOSITORY = TINY.parents[1]
 PREFECT = str(Path(sys.executable).parent / "prefect")
 START_SECONDS = 300

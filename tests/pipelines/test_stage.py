@@ -266,7 +266,6 @@ def test_two_workers_work_at_the_same_time(tmp_path):
     assert len(events(engine.store, "made")) == 2
 
 
-@pytest.mark.xdist_group("cluster")
 def test_workers_in_another_process_make_the_same(tmp_path, cluster):
     there = Engine(Store(tmp_path / "there"), cluster)
     made = run(token_shards(there.store), there)

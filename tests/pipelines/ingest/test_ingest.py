@@ -225,7 +225,6 @@ def test_the_same_shards_whatever_the_root_the_workers_and_the_listing(tmp_path,
     assert list(dict.fromkeys(sources)) == ["b", "c", "a"]
 
 
-@pytest.mark.xdist_group("cluster")
 def test_workers_in_another_process_make_the_same(tmp_path, cluster):
     here = ingest.run(corpus(tmp_path / "in"), engine_of(rooted(tmp_path / "here")), TINY)
     there = Engine(rooted(tmp_path / "there"), cluster)
