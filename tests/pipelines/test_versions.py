@@ -85,8 +85,9 @@ def test_a_changed_byte_is_seen_with_verify_and_a_missing_one_always(tiny, root)
     path.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
     assert is_whole(folder, verify=False)
     assert not is_whole(folder, verify=True)
-    path.write_bytes(raw[:-1])
-    assert not is_whole(folder, verify=False)
+    for other_length in (raw[:-1], raw + b"x"):
+        path.write_bytes(other_length)
+        assert not is_whole(folder, verify=False)
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", '{"mix": "tiny"}'])
