@@ -12,7 +12,7 @@ from typing import Any, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.dedup import DedupParams
-from pipelines.encode import EncodeParams, eos_id
+from pipelines.encode import EncodeParams, bos_id, eos_id
 from pipelines.ingest import Source
 from pipelines.pack import PackParams
 from pipelines.plan import PlanParams
@@ -103,6 +103,7 @@ def load(path: Path | str) -> Recipe:
     try:
         recipe = Recipe.model_validate(raw, context={"folder": path.absolute().parent})
         eos_id(recipe.encode)
+        bos_id(recipe.encode)
     except ValidationError as error:
         raise RecipeError(f"{path}: {'; '.join(complaints(error))}") from error
     return recipe

@@ -78,8 +78,12 @@ DUPLICATES = pa.schema(
 TOKENS = pa.schema(
     [
         column("document_id", pa.string(), "as in DOCUMENTS"),
-        column("n_tokens", pa.int32(), "length of input_ids, NULL if the document was dropped", nullable=True),
-        column("input_ids", many(pa.int32()), "token ids of the text, EOS last; NULL if it was dropped", nullable=True),
+        column("status", pa.string(), "encoded, dropped (by dedup) or refused (the tokenizer cannot take the text)"),
+        column("reason", pa.string(), "why it was refused, NULL otherwise", nullable=True),
+        column("fell_back", pa.string(), "which check", nullable=True),
+        column("decodes", pa.bool_(), "whether", nullable=True),
+        column("n_tokens", pa.int32(), "length of input_ids, NULL unless encoded", nullable=True),
+        column("input_ids", many(pa.int32()), "token ids of the text, EOS last; NULL unless encoded", nullable=True),
     ]
 )
 

@@ -11,10 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from pipelines.encode import EncodeParams, load
+from pipelines.encode import EncodeParams, n_tokens
 from pipelines.ingest import Source
 from pipelines.ingest.listing import find_files
 from pipelines.ingest.readers import READERS
@@ -33,7 +34,7 @@ class Sample:
 
     source: str
     domain: str
-    n_tokens: np.ndarray  # [n] of each document that was read, estimated, EOS included
+    n_tokens: np.ndarray  # [n] of each document that was read, estimated, marks included
     part: float
 
 
@@ -64,8 +65,8 @@ def sample(source: Source, encode: EncodeParams) -> Sample:
         else:
             seen += file.n_bytes
     per_token = bytes_per_token(texts, encode)
-    n_tokens = (np.array(lengths, np.float64) / per_token).astype(np.int64) + 1
-    return Sample(source.name, source.domain, n_tokens, min(1.0, seen / of) if of else 1.0)
+    estimates = (np.array(lengths, np.float64) / per_token).astype(np.int64) + encode.n_marks
+    return Sample(source.name, source.domain, estimates, min(1.0, seen / of) if of else 1.0)
 
 
 def usable(kind: str, file: File, source: Source) -> Iterator[tuple[Record, bytes]]:
@@ -116,8 +117,8 @@ def gunzip_members() -> Callable[[bytes], bytes]:
 
 
 def bytes_per_token(texts: list[str], encode: EncodeParams) -> float:
-    encoded = load(encode.tokenizer).encode_batch_fast(texts, add_special_tokens=False)
-    n = sum(len(e.ids) for e in encoded)
+    lengths = n_tokens(pa.array(texts, pa.large_string()), encode)
+    n = int(lengths.sum()) - encode.n_marks * len(texts)
     return sum(len(t.encode()) for t in texts) / n if n else 4.0
 
 

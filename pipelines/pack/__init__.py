@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, PositiveInt, field_validator
 
 from pipelines import encode
-from pipelines.encode import EncodeParams
+from pipelines.encode import EncodeParams, Encoding
 from pipelines.keys import contents, keyed, mixed, salt
 from pipelines.pack.balance import balanced
 from pipelines.pack.packers import PACKERS, Rows
@@ -214,7 +214,7 @@ def run(
     with engine.scratch("pack") as scratch:
         for number, shard in enumerate(draws):
             columns = Read(shard, tuple(DRAWS.names)).key()
-            name = name_of("pack", VERSION, params, encode.VERSION, encoding, columns, first)
+            name = name_of("pack", VERSION, params, encode.VERSION, Encoding.of(encoding), columns, first)
             shards, n_tokens = engine.find("pack", name), 0
             if shards is None:
                 rows = arrange(store.read(shard), params)

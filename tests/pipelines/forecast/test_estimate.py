@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import zstandard
 
-from pipelines.encode import encode_texts
+from pipelines.encode import n_tokens
 from pipelines.forecast.estimate import READ_BYTES, Sample, estimated, sample
 from pipelines.ingest.source import Source
 from pipelines.recipe import load
@@ -35,8 +35,8 @@ def source_rows():
     rng = np.random.default_rng(0)
     words = np.array(["whale", "sea", "ship", "the", "of", "harpoon", "1,024"])
     texts = [" ".join(rng.choice(words, int(n))) for n in rng.integers(50, 1_500, 800)]
-    n_tokens = sum(len(ids) for ids in encode_texts(pa.array(texts, pa.large_string()), load(TINY).encode))
-    return [{"text": text} for text in texts], n_tokens
+    total = int(n_tokens(pa.array(texts, pa.large_string()), load(TINY).encode).sum())
+    return [{"text": text} for text in texts], total
 
 
 @pytest.mark.parametrize(("suffix", "n_members"), [("", 1), (".gz", 1), (".gz", 90), (".zst", 1)])

@@ -1,0 +1,157 @@
+"""DOCUMENTS, DUPLICATES -> TOKENS: the input_ids of every document that dedup kept.
+
+fastokens encodes (fast.py) where its ids are those of tokenizers, the reference (reference.py, pieces.py). Documents of
+each shard are encoded by both (sample.py); any difference sends all documents of the shard through the reference. EOS
+ends a document, BOS begins it if the recipe has one, and neither is anywhere else (marks.py).
+
+Memory: the text of a shard, its ids twice, and in the reference about 150 bytes for each token of one batch.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.encode import fast, reference
+from pipelines.encode.batches import batches
+from pipelines.encode.ids import Ids
+from pipelines.encode.marks import respell
+from pipelines.encode.params import EncodeParams, Encoding
+from pipelines.encode.sample import decodes, sampled
+from pipelines.encode.tokenizer import NEVER_IN_UTF8, bos_id, eos_id, load, lost_bytes
+from pipelines.stage import Engine, Read, ShardStage
+from pipelines.store import Shard
+from schemas.tables import TOKENS
+
+Library = Callable[[pa.Array, EncodeParams], Ids]  # from texts of about batch_bytes
+
+REASON = "U16"  # numpy type of a reason
+
+VERSION = 2  # raise when the same params would give other rows
+
+
+def encode_shard(documents: pa.Table, duplicates: pa.Table, encoding: Encoding) -> pa.Table:
+    """TOKENS: a row for each row of `documents`, NULL where it was dropped or refused."""
+    return checked(encode_rows(documents, duplicates, encoding), documents, duplicates, encoding)
+
+
+def encode_rows(
+    documents: pa.Table, duplicates: pa.Table, encoding: Encoding, library: Library | None = None
+) -> pa.Table:
+    """The columns of TOKENS that depend on one document each: all but fell_back and decodes.
+
+    library: `either` unless named.
+    """
+    kept = pc.equal(duplicates["verdict"], "kept").to_numpy()
+    texts = documents["text"].filter(kept).combine_chunks()
+    encoded_batches = [
+        encode_batch(batch, encoding.params, library or either) for batch in batches(texts, encoding.params.batch_bytes)
+    ]
+    ids = Ids.joined([batch for batch, _ in encoded_batches])
+    reasons = np.concatenate([np.empty(0, REASON), *(batch for _, batch in encoded_batches)])
+    n_tokens, encoded = np.zeros(len(kept), np.int32), np.zeros(len(kept), bool)
+    n_tokens[kept], encoded[kept] = ids.lengths, reasons == ""
+    rows = pa.array(np.cumsum(kept) - 1, mask=~kept)
+    return pa.table(
+        {
+            "document_id": duplicates["document_id"],
+            "status": np.select([encoded, kept], ["encoded", "refused"], "dropped"),
+            "reason": pa.array(reasons, pa.string(), mask=reasons == "").take(rows),
+            "n_tokens": pa.array(n_tokens, mask=~encoded),
+            "input_ids": pa.ListArray.from_arrays(
+                np.concatenate([[0], n_tokens.cumsum()]).astype(np.int32), ids.values, mask=pa.array(~encoded)
+            ),
+        }
+    )
+
+
+def encode_batch(texts: pa.Array, params: EncodeParams, library: Library) -> tuple[Ids, np.ndarray]:
+    """The ids of each text with its marks, and why a text was refused; an empty string where it was not."""
+    ids = library(texts, params)
+    reasons = np.where(ids.failed, "tokenizer_error", "").astype(REASON)
+    reasons[(ids.lengths == 0) & ~ids.failed & (pc.binary_length(texts).to_numpy() > 0)] = "no_token"
+    ids, unspelled = respell(texts, ids, params)
+    for row, reason in unspelled.items():
+        reasons[row] = reason
+    return ids.marked(bos_id(params), eos_id(params), reasons == ""), reasons
+
+
+def checked(tokens: pa.Table, documents: pa.Table, duplicates: pa.Table, encoding: Encoding) -> pa.Table:
+    """TOKENS from the rows of a complete shard: sampled documents compared with the reference, and decoded."""
+    kept = np.flatnonzero(pc.equal(duplicates["verdict"], "kept"))
+    n_bytes = pc.binary_length(documents["text"]).to_numpy()[kept]
+    in_sample = pa.array(kept[sampled(n_bytes, documents["content_hash"].take(kept))])
+    texts, fell_back = documents.take(in_sample), None
+    if fast.loaded(encoding.params.tokenizer)[0] is not None:
+        if not fast.proven(encoding.params.tokenizer):
+            fell_back = "hostile"
+        elif encode_rows(texts, duplicates.take(in_sample), encoding, by_reference) != tokens.take(in_sample):
+            tokens, fell_back = encode_rows(documents, duplicates, encoding, by_reference), "document"
+    encoded = pc.equal(tokens["status"], "encoded")
+    columns = {
+        "fell_back": pc.if_else(encoded, pa.scalar(fell_back, pa.string()), None),
+        "decodes": decoded_rows(tokens, texts["text"], in_sample, encoding.params),
+    }
+    return pa.table({**dict(zip(tokens.column_names, tokens.columns, strict=True)), **columns}).select(TOKENS.names)
+
+
+def decoded_rows(tokens: pa.Table, texts: pa.ChunkedArray, rows: pa.Array, params: EncodeParams) -> pa.Array:
+    """[n] bool: whether the ids of some rows decode to their text; NULL for other rows, and where there are no ids."""
+    decoded = np.full(len(tokens), None)
+    first = 0 if params.bos_token is None else 1
+    for text, row in zip(texts, rows.to_pylist(), strict=True):
+        ids = tokens["input_ids"][row]
+        if ids.is_valid:
+            decoded[row] = decodes(load(params.tokenizer), text.as_py(), ids.values.to_numpy()[first:-1])
+    return pa.array(decoded, pa.bool_())
+
+
+def either(texts: pa.Array, params: EncodeParams) -> Ids:
+    """The ids of each text: by fastokens, and by the reference where that raises an error or may not be used."""
+    if fast.loaded(params.tokenizer)[0] is None or not fast.proven(params.tokenizer):
+        return by_reference(texts, params)
+    ids = fast.encode(params.tokenizer, texts)
+    failed = np.flatnonzero(ids.failed)
+    return ids.replaced(failed, by_reference(texts.take(pa.array(failed)), params)) if len(failed) else ids
+
+
+def by_reference(texts: pa.Array, params: EncodeParams) -> Ids:
+    return reference.encode(load(params.tokenizer), texts, params)
+
+
+def n_tokens(texts: pa.Array, params: EncodeParams) -> np.ndarray:
+    """[n] int64: the tokens of each text, marks included."""
+    lengths = [encode_batch(batch, params, either)[0].lengths for batch in batches(texts, params.batch_bytes)]
+    return np.concatenate([np.empty(0, np.int64), *lengths])
+
+
+ENCODE = ShardStage("encode", VERSION, "TOKENS", encode_shard)
+
+
+def run(documents: list[Shard], duplicates: list[Shard], params: EncodeParams, engine: Engine) -> list[Shard]:
+    """TOKENS, a shard beside each shard of DOCUMENTS."""
+    eos_id(params), bos_id(params)
+    reads = (
+        (Read(text, ("text", "content_hash")), Read(verdict, ("document_id", "verdict")))
+        for text, verdict in zip(documents, duplicates, strict=True)
+    )
+    return engine.shards(ENCODE, Encoding.of(params), reads)
+
+
+def notes(params: EncodeParams) -> list[str]:
+    """What a user should know of the tokenizer before a build: the slow path, and text that it leaves out."""
+    name = Path(params.tokenizer.path).name
+    tokenizer, reason = fast.loaded(params.tokenizer)
+    lines = []
+    if tokenizer is None:
+        lines.append(f"encode: {name} is read by tokenizers alone, about 1 MB of text a CPU second ({reason})")
+    lost = sorted({*lost_bytes(params.tokenizer)} - NEVER_IN_UTF8)
+    if lost:
+        listing = " ".join(f"{byte:02X}" for byte in lost)
+        lines.append(
+            f"encode: {name} has no token for {len(lost)} byte values and drops them without a trace: {listing}; "
+            "TOKENS.decodes and the report count sampled documents that lose text"
+        )
+    return lines

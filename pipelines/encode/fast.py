@@ -1,0 +1,67 @@
+"""Encoding by fastokens, where it gives the ids that tokenizers gives: about 150 MB of text a CPU second.
+
+fastokens refuses a tokenizer.json with parts that it does not know, and raises an error for a text with a byte that the
+vocabulary lacks. A process uses it for a tokenizer only after both libraries gave equal ids for the texts of hostile.py;
+the stage compares documents of each shard besides (sample.py).
+"""
+
+from functools import cache
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.encode.attempt import attempted
+from pipelines.encode.hostile import hostile
+from pipelines.encode.ids import Ids
+from pipelines.encode.tokenizer import load, specification
+from pipelines.store.files import HashedFile
+
+try:
+    import fastokens
+except ImportError:  # no wheel for this machine
+    fastokens = None
+
+LOCK = Lock()  # one call at a time: it has threads of its own, and a release of it shared state between calls
+
+
+@cache
+def loaded(file: HashedFile) -> tuple[Any, str]:
+    """(tokenizer, ""), or (None, the reason why fastokens does not read this file)."""
+    if fastokens is None:
+        return None, "fastokens is not installed; it has no wheel for every system"
+    if specification(file)["model"].get("dropout"):
+        return None, "the tokenizer drops merges at random"
+    try:
+        return fastokens.Tokenizer.from_file(file.path), ""
+    except Exception as error:  # noqa: BLE001 whatever it raises, the reference encodes
+        return None, " ".join(str(error).split())
+
+
+@cache  # once a process
+def proven(file: HashedFile) -> bool:
+    """Whether fastokens gives the reference's ids for every hostile text."""
+    return not differences(file)
+
+
+def differences(file: HashedFile) -> list[str]:
+    """The hostile texts for which fastokens gives other ids than the reference. An error is no difference."""
+    texts = hostile(load(file))
+    ids = encode(file, pa.array(texts, pa.large_string()))
+    expected = load(file).encode_batch_fast(texts, add_special_tokens=False)
+    return [text for i, text in enumerate(texts) if not ids.failed[i] and ids.row(i).tolist() != expected[i].ids]
+
+
+def encode(file: HashedFile, texts: pa.Array) -> Ids:
+    """The ids of each text, by one call. A text that fastokens raises an error for fails alone."""
+    tokenizer, _ = loaded(file)
+    with LOCK:
+        flat = attempted(lambda: tokenizer.encode_batch_flat(texts.to_pylist(), split_special_tokens=True))
+    if flat is not None:
+        ids, offsets = flat
+        return Ids(np.frombuffer(ids, np.int32), np.frombuffer(offsets, np.int64), np.zeros(len(texts), bool))
+    if len(texts) == 1:
+        return Ids.of([None])
+    half = len(texts) // 2
+    return Ids.joined([encode(file, texts[:half]), encode(file, texts[half:])])

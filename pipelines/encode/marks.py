@@ -1,0 +1,87 @@
+"""Texts that spell EOS or BOS: encoded without that piece, so that a mark is only where the stage puts it.
+
+Special tokens are taken as text anyway. What is left are added tokens that are not special, and pieces of the vocabulary
+itself: a Unigram or WordLevel model with "</s>" in its vocabulary gives its id for "</s>" in a text. Such a text is
+encoded by the same tokenizer in which that piece is renamed, which splits the text inside the piece and changes nothing
+else. A text that cannot be spelled so is refused.
+"""
+
+import json
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from tokenizers import Tokenizer
+
+from pipelines.encode import reference
+from pipelines.encode.attempt import attempted
+from pipelines.encode.ids import Ids
+from pipelines.encode.params import EncodeParams
+from pipelines.encode.tokenizer import bos_id, eos_id, for_documents, load, specification
+from pipelines.store.files import HashedFile
+
+UNREACHABLE = "\U0010fffe{}\U0010fffe"  # noncharacters; a text that has them is compared like any other
+
+
+def respell(texts: pa.Array, ids: Ids, params: EncodeParams) -> tuple[Ids, dict[int, str]]:
+    """The ids with those texts encoded again that contain the id of EOS or BOS, and why some of them can't be."""
+    reasons: dict[int, str] = {}
+    marks = {"eos_in_text": eos_id(params)}
+    if (bos := bos_id(params)) is not None:
+        marks["bos_in_text"] = bos
+    rows = {reason: ids.rows_with(mark) for reason, mark in marks.items()}
+    affected = np.unique(np.concatenate([*rows.values()]))
+    if not len(affected):
+        return ids, reasons
+    tokens = tuple(token for token in (params.eos_token, params.bos_token) if token is not None)
+    without = without_pieces(params.tokenizer, tokens)
+    texts = texts.take(pa.array(affected))
+    again = Ids.of([None] * len(affected)) if without is None else reference.encode(without, texts, params)
+    for place, row in enumerate(affected.tolist()):
+        spelled = again.row(place)
+        if (
+            again.failed[place]
+            or np.isin(spelled, [*marks.values()]).any()
+            or not same_text(load(params.tokenizer), texts[place].as_py(), spelled, ids.row(row))
+        ):
+            reasons[row] = next(reason for reason, found in rows.items() if row in found)
+    return ids.replaced(affected, again), reasons
+
+
+def same_text(tokenizer: Tokenizer, text: str, spelled: np.ndarray, with_mark: np.ndarray) -> bool:
+    """Whether ids decode to the text, or to what the ids with the mark decode to where a normalizer changed the text."""
+    decoded = tokenizer.decode(spelled.tolist(), skip_special_tokens=False)
+    return decoded == text or decoded == tokenizer.decode(with_mark.tolist(), skip_special_tokens=False)
+
+
+@cache
+def without_pieces(file: HashedFile, tokens: tuple[str, ...]) -> Tokenizer | None:
+    """The tokenizer of a file with some pieces renamed, each id as before; None where tokenizers refuses the result."""
+    spec = deepcopy(specification(file))
+    names = {token: UNREACHABLE.format(k) for k, token in enumerate(tokens)}
+    spec["post_processor"] = None  # it adds tokens by their names, and documents get none
+    for added in spec["added_tokens"]:
+        added["content"] = names.get(added["content"], added["content"])
+    rename(spec["model"], names)
+    tokenizer = attempted(lambda: for_documents(Tokenizer.from_str(json.dumps(spec))))
+    before = load(file)
+    if tokenizer is None or any(tokenizer.token_to_id(new) != before.token_to_id(old) for old, new in names.items()):
+        return None
+    return tokenizer
+
+
+def rename(model: dict[str, Any], names: dict[str, str]) -> None:
+    """Rename pieces of a model of tokenizer.json. No merge makes a renamed piece, and it stands for no unknown text."""
+    if isinstance(model["vocab"], list):  # Unigram: [piece, score] by id
+        model["vocab"] = [[names.get(piece, piece), score] for piece, score in model["vocab"]]
+        if model.get("unk_id") is not None and model["vocab"][model["unk_id"]][0] in names.values():
+            model["unk_id"] = None
+        return
+    model["vocab"] = {names.get(piece, piece): token_id for piece, token_id in model["vocab"].items()}
+    if model.get("unk_token") in names:
+        model["unk_token"] = None if "merges" in model else ""
+    if "merges" in model:
+        pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
+        model["merges"] = [(a, b) for a, b in pairs if not {a, b, a + b} & names.keys()]

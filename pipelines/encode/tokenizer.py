@@ -1,0 +1,103 @@
+"""A tokenizer.json as the reference library reads it: its ids for EOS and BOS, and which bytes it cannot spell."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from pipelines.encode.params import EncodeParams
+from pipelines.store.files import HashedFile
+from schemas.errors import RecipeError
+
+NEVER_IN_UTF8 = {0xC0, 0xC1, *range(0xF5, 0x100)}
+
+
+@cache  # once a process
+def load(file: HashedFile) -> Tokenizer:
+    """The tokenizer of a tokenizer.json, with text that looks like a special token taken as text.
+
+    Raises:
+        RecipeError: the file is not a tokenizer.
+    """
+    try:
+        tokenizer = Tokenizer.from_file(file.path)
+    except Exception as error:
+        raise RecipeError(f"{file.path}: not a tokenizer.json ({error}); name one that tokenizers can load") from error
+    return for_documents(tokenizer)
+
+
+def for_documents(tokenizer: Tokenizer) -> Tokenizer:
+    """The same tokenizer: complete documents, special tokens taken as text, the same ids each time."""
+    tokenizer.encode_special_tokens = True  # "</s>" in a document is text
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    if getattr(tokenizer.model, "dropout", None):
+        tokenizer.model.dropout = None  # random merges, meant for training
+    return tokenizer
+
+
+@cache
+def specification(file: HashedFile) -> dict[str, Any]:
+    return json.loads(Path(file.path).read_bytes())
+
+
+def eos_id(params: EncodeParams) -> int:
+    """The id of the recipe's EOS.
+
+    Raises:
+        RecipeError: the tokenizer has no such token.
+    """
+    return id_of(params, "eos_token", params.eos_token)
+
+
+def bos_id(params: EncodeParams) -> int | None:
+    """The id of the recipe's BOS; None where it has none.
+
+    Raises:
+        RecipeError: the tokenizer has no such token, or it is the EOS.
+    """
+    if params.bos_token is None:
+        return None
+    if params.bos_token == params.eos_token:
+        raise RecipeError(
+            f"encode.bos_token and encode.eos_token are both {params.eos_token!r}, so that no reader could tell the "
+            "beginning of a document from its end; name two tokens, or no bos_token"
+        )
+    return id_of(params, "bos_token", params.bos_token)
+
+
+def id_of(params: EncodeParams, key: str, token: str) -> int:
+    token_id = load(params.tokenizer).token_to_id(token)
+    if token_id is None:
+        raise RecipeError(f"{params.tokenizer.path}: encode.{key} {token!r} is not in its vocabulary")
+    return token_id
+
+
+def lost_bytes(file: HashedFile) -> list[int]:
+    """The bytes that a byte-level BPE leaves out without a trace, ascending; none for other tokenizers.
+
+    It has no token for them, no token for unknown text, and no fall-back to tokens of bytes.
+    """
+    spec = specification(file)
+    model = spec["model"]
+    spells_the_rest = model.get("unk_token") is not None or model.get("byte_fallback")
+    if model.get("type", "BPE") != "BPE" or spells_the_rest or not is_byte_level(spec.get("pre_tokenizer")):
+        return []
+    return [byte for byte, character in enumerate(byte_characters()) if character not in model["vocab"]]
+
+
+def is_byte_level(pre_tokenizer: dict[str, Any] | None) -> bool:
+    parts = [pre_tokenizer, *(pre_tokenizer or {}).get("pretokenizers", [])]
+    return any(part and part["type"] == "ByteLevel" for part in parts)
+
+
+def byte_characters() -> list[str]:
+    """[256] the character by which a byte-level BPE writes each byte: its own where it is printable in Latin-1.
+
+    Source: bytes_to_unicode of openai/gpt-2, encoder.py.
+    """
+    own = {*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = iter(range(0x100, 0x200))
+    return [chr(byte if byte in own else next(others)) for byte in range(256)]

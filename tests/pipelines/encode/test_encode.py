@@ -1,0 +1,142 @@
+"""A row of TOKENS for each document; differences between the libraries are detected."""
+
+import hashlib
+
+import pyarrow as pa
+import pytest
+
+from pipelines.encode import checked, encode_rows, encode_shard, fast, n_tokens, notes
+from pipelines.encode.params import Encoding
+from pipelines.encode.tokenizer import load
+from schemas.tables import TOKENS
+from tests.pipelines.encode.families import params_of, saved, trained
+from tests.pipelines.encode.standins import StandIn
+from tests.pipelines.encode.test_pieces import DEFAULT, random_text
+
+needs_wheel = pytest.mark.skipif(fast.fastokens is None, reason="no wheel of fastokens for this machine")
+
+
+def documents(*texts):
+    hashes = [hashlib.blake2b(text.encode(), digest_size=16).hexdigest() for text in texts]
+    return pa.table({"text": pa.array(texts, pa.large_string()), "content_hash": pa.array(hashes, pa.string())})
+
+
+def verdicts(*kept):
+    ids = [f"d{i}" for i in range(len(kept))]
+    return pa.table({"document_id": pa.array(ids, pa.string()), "verdict": ["kept" if k else "near" for k in kept]})
+
+
+def shard(texts, kept=None, params=DEFAULT):
+    return encode_shard(documents(*texts), verdicts(*(kept or [True] * len(texts))), Encoding.of(params))
+
+
+def at_once(text):
+    return load(DEFAULT.tokenizer).encode(text, add_special_tokens=False).ids
+
+
+def test_a_row_for_each_row_and_null_where_dropped():
+    table = shard(["a whale", "gone", "", "b", "\x04"], [True, False, True, True, True])
+    assert table.schema.names == TOKENS.names
+    rows = table.to_pylist()
+    assert [row["document_id"] for row in rows] == ["d0", "d1", "d2", "d3", "d4"]
+    assert [row["input_ids"] for row in rows] == [[*at_once("a whale"), 0], None, [0], [*at_once("b"), 0], None]
+    assert [row["n_tokens"] for row in rows] == [len(at_once("a whale")) + 1, None, 1, 2, None]
+    assert [row["status"] for row in rows] == ["encoded", "dropped", "encoded", "encoded", "refused"]
+    assert [row["reason"] for row in rows] == [None, None, None, None, "no_token"]
+    assert [row["fell_back"] for row in rows] == [None] * 5
+
+
+def test_all_dropped_and_none():
+    assert shard(["gone"], [False])["n_tokens"].to_pylist() == [None]
+    assert shard(["gone"], [False])["status"].to_pylist() == ["dropped"]
+    assert len(shard([])) == 0
+
+
+def test_bos_and_eos(tmp_path):
+    params = params_of(saved(tmp_path, trained("llama3")), bos_token="<s>")
+    table = shard(["a whale", "", "<s>"], params=params)
+    for row, text in zip(table["input_ids"].to_pylist(), ["a whale", "", "<s>"], strict=True):
+        assert (row[0], row[-1]) == (0, 1)
+        assert not {0, 1} & {*row[1:-1]}
+        assert load(params.tokenizer).decode(row[1:-1], skip_special_tokens=False) == text
+    assert table["decodes"].drop_null().to_pylist() == [True]
+    assert n_tokens(pa.array(["a whale", ""], pa.large_string()), params).tolist() == table["n_tokens"].to_pylist()[:2]
+
+
+def test_batches_do_not_matter():
+    texts = [random_text(seed, n) for seed, n in enumerate([0, 1, 40, 900, 3])]
+    sizes = [{"batch_bytes": 10, "piece_chars": 3_000}, {"batch_bytes": 1_000_000, "piece_chars": 10**9}]
+    tables = [shard(texts, params=DEFAULT.model_copy(update=size)) for size in sizes]
+    assert tables[0] == tables[1]
+
+
+def test_sampled_documents_that_lose_text_are_marked(tmp_path):
+    texts = [f"{k} \x04 whales" for k in range(30)]
+    decodes = shard(texts)["decodes"].to_pylist()
+    assert decodes.count(False) == 1
+    assert decodes.count(None) == 29
+    lowest = min(range(30), key=lambda i: documents(*texts)["content_hash"][i].as_py())
+    assert decodes[lowest] is False
+    texts = [f"{k} whales" for k in range(30)]
+    assert shard(texts)["decodes"].drop_null().to_pylist() == [True]
+    assert set(shard(["x"], params=params_of(saved(tmp_path, trained("wordpiece"))))["decodes"].to_pylist()) == {True}
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    real, _ = fast.loaded(DEFAULT.tokenizer)
+    monkeypatch.setattr(fast, "proven", lambda _: True)
+
+    def put(**behaviour):
+        monkeypatch.setattr(fast, "loaded", lambda _: (StandIn(real, **behaviour), ""))
+
+    return put
+
+
+TEXTS = [random_text(seed, 40) for seed in range(400)]
+
+
+@needs_wheel
+def test_one_wrong_token_in_each_document_is_detected(stand_in):
+    expected = shard(TEXTS)
+    stand_in(errs=bool)
+    table = shard(TEXTS)
+    assert set(table["fell_back"].to_pylist()) == {"document"}
+    assert table.drop_columns("fell_back") == expected.drop_columns("fell_back")
+
+
+@needs_wheel
+def test_a_wrong_document_is_detected_exactly_when_it_is_sampled(stand_in):
+    expected = shard(TEXTS)
+    in_sample = [i for i, decodes in enumerate(expected["decodes"].to_pylist()) if decodes is not None]
+    assert len(in_sample) in (1, 2, 3)
+    for row in [*in_sample, *range(0, 400, 57)]:
+        stand_in(errs=TEXTS[row].__eq__)
+        table = shard(TEXTS)
+        assert set(table["fell_back"].to_pylist()) == ({"document"} if row in in_sample else {None})
+        assert (table["input_ids"] == expected["input_ids"]) is (row in in_sample)
+
+
+@needs_wheel
+def test_a_process_that_is_not_proven_says_so(monkeypatch):
+    monkeypatch.setattr(fast, "proven", lambda _: False)
+    assert shard(["a", "b"], [True, False])["fell_back"].to_pylist() == ["hostile", None]
+
+
+@needs_wheel
+def test_a_document_that_only_one_library_takes_is_a_difference(stand_in):
+    stand_in()
+    rows = encode_rows(documents(*TEXTS), verdicts(*[True] * 400), Encoding.of(DEFAULT))
+    refused = rows.set_column(1, "status", pa.array(["refused"] * 400))
+    table = checked(refused, documents(*TEXTS), verdicts(*[True] * 400), Encoding.of(DEFAULT))
+    assert set(table["fell_back"].to_pylist()) == {"document"}
+    assert set(table["status"].to_pylist()) == {"encoded"}
+
+
+def test_notes(tmp_path):
+    (lost,) = notes(DEFAULT) if fast.fastokens else notes(DEFAULT)[1:]
+    assert "no token for 8 byte values" in lost
+    assert "04 06 13 14 16 1D F1 F2" in lost
+    assert notes(params_of(saved(tmp_path, trained("llama3")))) == [] or fast.fastokens is None
+    (slow,) = notes(params_of(saved(tmp_path, trained("wordpiece"))))
+    assert "tokenizers alone" in slow
