@@ -21,6 +21,7 @@ from flows.progress import Follower, StageProgress, polling
 from flows.summary import catalog
 from pipelines.build import build
 from pipelines.catalog import by_length, rows_of
+from pipelines.encode import notes
 from pipelines.recipe import load
 from pipelines.supply import sentences
 from pipelines.versions import Version
@@ -53,6 +54,8 @@ def retried(run: Callable) -> Callable:
 def build_mix(mix: str, root: str) -> str:
     """Build a mix. `mix` is a recipe's path and `root` the store's; both absolute, filled in at the deployment."""
     recipe = load(mix)
+    for note in notes(recipe.encode):
+        get_run_logger().info("%s", note)
     with reported(Path(root)):
         version = build(recipe, Path(root), stage=retried)
     announce(version)

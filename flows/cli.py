@@ -43,12 +43,15 @@ def build(
     """Build a recipe's mix, making only what is missing."""
     from flows.progress import following
     from flows.summary import summary
+    from flows.text import encoding_notes
     from pipelines.build import build as build_mix
     from pipelines.recipe import load
 
     loaded = load(recipe)
     if workers:
         loaded = loaded.model_copy(update={"run": loaded.run.model_copy(update={"workers": workers})})
+    for line in encoding_notes(loaded):
+        typer.echo(line)
     began = time.monotonic()
     with following(root.absolute()):
         version = build_mix(loaded, root, verify=verify)
@@ -60,7 +63,7 @@ def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify 
     """Build on the newest version as base: compute what is new, drop what is gone, report the difference."""
     from flows.progress import following
     from flows.summary import summary
-    from flows.text import difference
+    from flows.text import difference, encoding_notes
     from pipelines.build import build as build_mix
     from pipelines.diff import changes
     from pipelines.recipe import load
@@ -68,6 +71,8 @@ def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify 
 
     loaded = load(recipe)
     base = latest(root, loaded.mix)
+    for line in encoding_notes(loaded):
+        typer.echo(line)
     began = time.monotonic()
     with following(root.absolute()):
         version = build_mix(loaded, root, base=base, verify=verify)

@@ -9,6 +9,7 @@ import numpy as np
 
 from flows.tables import WIDTH, aligned, compact
 from pipelines.check import Checked
+from pipelines.encode import notes
 from pipelines.forecast import Forecast, ScoringForecast, shortest
 from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams
@@ -54,7 +55,14 @@ def forecast_text(forecast: Forecast, recipe: Recipe) -> str:
             f"plan.select: the scores of {params.select.by} do not exist yet, so this forecast selects every document."
         )
         lines += filled(reason)
+    if recipe_notes := encoding_notes(recipe):
+        lines += ["", *recipe_notes]
     return "\n".join(lines)
+
+
+def encoding_notes(recipe: Recipe) -> list[str]:
+    """What the recipe's tokenizer loses or does slowly, known before any text is read."""
+    return [line for note in notes(recipe.encode) for line in filled(note)]
 
 
 def scoring(forecast: ScoringForecast, params: ScoreParams) -> str:

@@ -8,7 +8,6 @@ Memory: the text of a shard, its ids twice, and in the reference about 150 bytes
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -80,31 +79,41 @@ def encode_batch(texts: pa.Array, params: EncodeParams, library: Library) -> tup
 
 def checked(tokens: pa.Table, documents: pa.Table, duplicates: pa.Table, encoding: Encoding) -> pa.Table:
     """TOKENS from the rows of a complete shard: sampled documents compared with the reference, and decoded."""
-    kept = np.flatnonzero(pc.equal(duplicates["verdict"], "kept"))
-    n_bytes = pc.binary_length(documents["text"]).to_numpy()[kept]
-    in_sample = pa.array(kept[sampled(n_bytes, documents["content_hash"].take(kept))])
-    texts, fell_back = documents.take(in_sample), None
+    sample = sample_of(documents, duplicates)
+    fell_back = None
     if fast.loaded(encoding.params.tokenizer)[0] is not None:
         if not fast.proven(encoding.params.tokenizer):
             fell_back = "hostile"
-        elif encode_rows(texts, duplicates.take(in_sample), encoding, by_reference) != tokens.take(in_sample):
+        elif differ(sample, tokens, documents, duplicates, encoding):
             tokens, fell_back = encode_rows(documents, duplicates, encoding, by_reference), "document"
-    encoded = pc.equal(tokens["status"], "encoded")
     columns = {
-        "fell_back": pc.if_else(encoded, pa.scalar(fell_back, pa.string()), None),
-        "decodes": decoded_rows(tokens, texts["text"], in_sample, encoding.params),
+        "fell_back": pc.if_else(pc.equal(tokens["status"], "encoded"), pa.scalar(fell_back, pa.string()), None),
+        "decodes": decoded_rows(sample, tokens, documents["text"], encoding.params),
     }
     return pa.table({**dict(zip(tokens.column_names, tokens.columns, strict=True)), **columns}).select(TOKENS.names)
 
 
-def decoded_rows(tokens: pa.Table, texts: pa.ChunkedArray, rows: pa.Array, params: EncodeParams) -> pa.Array:
+def sample_of(documents: pa.Table, duplicates: pa.Table) -> pa.Array:
+    """The rows that are checked, ascending."""
+    kept = np.flatnonzero(pc.equal(duplicates["verdict"], "kept"))
+    n_bytes = pc.binary_length(documents["text"]).to_numpy()[kept]
+    return pa.array(kept[sampled(n_bytes, documents["content_hash"].take(kept))])
+
+
+def differ(rows: pa.Array, tokens: pa.Table, documents: pa.Table, duplicates: pa.Table, encoding: Encoding) -> bool:
+    """Whether the reference gives other tokens for some rows."""
+    expected = encode_rows(documents.take(rows), duplicates.take(rows), encoding, by_reference)
+    return expected != tokens.take(rows)
+
+
+def decoded_rows(rows: pa.Array, tokens: pa.Table, texts: pa.ChunkedArray, params: EncodeParams) -> pa.Array:
     """[n] bool: whether the ids of some rows decode to their text; NULL for other rows, and where there are no ids."""
     decoded = np.full(len(tokens), None)
-    first = 0 if params.bos_token is None else 1
-    for text, row in zip(texts, rows.to_pylist(), strict=True):
+    first = params.n_marks - 1
+    for row in rows.to_pylist():
         ids = tokens["input_ids"][row]
         if ids.is_valid:
-            decoded[row] = decodes(load(params.tokenizer), text.as_py(), ids.values.to_numpy()[first:-1])
+            decoded[row] = decodes(load(params.tokenizer), texts[row].as_py(), ids.values.to_numpy()[first:-1])
     return pa.array(decoded, pa.bool_())
 
 
@@ -141,17 +150,18 @@ def run(documents: list[Shard], duplicates: list[Shard], params: EncodeParams, e
 
 
 def notes(params: EncodeParams) -> list[str]:
-    """What a user should know of the tokenizer before a build: the slow path, and text that it leaves out."""
-    name = Path(params.tokenizer.path).name
+    """What a user should know of the tokenizer before a build: the slow path, and bytes that it leaves out."""
     tokenizer, reason = fast.loaded(params.tokenizer)
     lines = []
     if tokenizer is None:
-        lines.append(f"encode: {name} is read by tokenizers alone, about 1 MB of text a CPU second ({reason})")
+        lines.append(
+            f"encode.tokenizer is run by tokenizers, about 1 MB of text per CPU second, and not by fastokens: {reason}"
+        )
     lost = sorted({*lost_bytes(params.tokenizer)} - NEVER_IN_UTF8)
     if lost:
-        listing = " ".join(f"{byte:02X}" for byte in lost)
+        values = " ".join(f"{byte:02X}" for byte in lost)
         lines.append(
-            f"encode: {name} has no token for {len(lost)} byte values and drops them without a trace: {listing}; "
-            "TOKENS.decodes and the report count sampled documents that lose text"
+            f"encode.tokenizer has no token for {len(lost)} byte values ({values}) and drops them from texts; "
+            "the report counts the sampled documents that lose text"
         )
     return lines

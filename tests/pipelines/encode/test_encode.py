@@ -135,8 +135,7 @@ def test_a_document_that_only_one_library_takes_is_a_difference(stand_in):
 
 def test_notes(tmp_path):
     (lost,) = notes(DEFAULT) if fast.fastokens else notes(DEFAULT)[1:]
-    assert "no token for 8 byte values" in lost
-    assert "04 06 13 14 16 1D F1 F2" in lost
+    assert "no token for 8 byte values (04 06 13 14 16 1D F1 F2)" in lost
     assert notes(params_of(saved(tmp_path, trained("llama3")))) == [] or fast.fastokens is None
     (slow,) = notes(params_of(saved(tmp_path, trained("wordpiece"))))
-    assert "tokenizers alone" in slow
+    assert "1 MB of text per CPU second" in slow
