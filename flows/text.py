@@ -9,7 +9,7 @@ import numpy as np
 
 from flows.tables import WIDTH, aligned, compact
 from pipelines.check import Checked
-from pipelines.forecast import Forecast, ScoringForecast, shortest
+from pipelines.forecast import Forecast, ScoringForecast
 from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams
 from pipelines.score.budget import FIRST
@@ -68,7 +68,7 @@ def scoring(forecast: ScoringForecast, params: ScoreParams) -> str:
         else "where that is not enough, the longest documents come first"
     )
     return (
-        f"Scoring: {about}{forecast.n_documents:,} documents of at least {shortest(params):,} tokens "
+        f"Scoring: {about}{forecast.n_documents:,} documents of at least {forecast.min_tokens:,} tokens "
         f"({forecast.n_tokens:,} tokens){before}. A near and a far pair of each take at most {first:,} model tokens; "
         f"the budget is {params.budget_tokens:,}; {enough}."
     )

@@ -98,12 +98,12 @@ def scores(
     """The tables that score documents: those of the cheap tier, then those of the model, as the recipe asks for them."""
     judged: Tables = {}
     if recipe.screen:
-        judged |= stage(screen.run)(tables["DOCUMENTS"], tables["DUPLICATES"], recipe.screen, base, engine)
+        judged |= stage(screen.run)(tables["DOCUMENTS"], tables["TOKENS"], recipe.screen, base, engine)
     if recipe.score:
         tokens = model_tokens(recipe, tables, engine, stage)
-        tokenizer = reader_of(recipe.score, recipe.encode).tokenizer
+        reader = reader_of(recipe.score, recipe.encode)
         cheap = judged["SCORES_CHEAP"]
-        judged |= stage(score.run)(tables["DOCUMENTS"], tokens, cheap, tokenizer, recipe.score, engine)
+        judged |= stage(score.run)(tables["DOCUMENTS"], tokens, cheap, reader, recipe.score, engine)
     return judged
 
 

@@ -19,6 +19,7 @@ from schemas.views import comments, views
 Tables = Mapping[str, Sequence[Shard]]
 
 NOT_MATERIALISED = {"judged", "score_values"}  # many rows for each document, half of the catalog; scores has most of it
+TEXT = "head"  # the one column of views that holds text; the catalog has none
 STORAGE = "v1.0.0"  # the oldest DuckDB that can open a catalog
 SETTINGS = {
     "autoinstall_known_extensions": "false",
@@ -137,7 +138,7 @@ def write_catalog(con: duckdb.DuckDBPyConnection, path: Path, facts: Mapping[str
     con.execute(f"ATTACH {literal(str(path))} AS catalog (STORAGE_VERSION '{STORAGE}')")
     for view, comment in comments().items():
         if view not in NOT_MATERIALISED:
-            con.execute(f"CREATE TABLE catalog.{view} AS FROM {view}")
+            con.execute(f"CREATE TABLE catalog.{view} AS SELECT COLUMNS(name -> name <> '{TEXT}') FROM {view}")
             con.execute(f"COMMENT ON TABLE catalog.{view} IS {literal(comment)}")
     con.execute("CREATE TABLE catalog.build (key VARCHAR, value VARCHAR)")
     con.executemany(

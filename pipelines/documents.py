@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.encode import EncodeParams
 from pipelines.keys import contents
 from pipelines.stage import Read
 from pipelines.store import Store
@@ -25,17 +26,31 @@ def columns_of(read: Read, store: Store) -> dict[str, pa.ChunkedArray]:
     return dict(zip(table.column_names, table.columns, strict=True))
 
 
-def n_chunks(n_tokens: np.ndarray, chunk_tokens: int) -> np.ndarray:
-    """[n] whole chunks of each document. n_tokens: [n] as in TOKENS, which counts the EOS; 0 where it was dropped."""
-    return np.maximum(n_tokens - 1, 0) // chunk_tokens
+def n_marks(params: EncodeParams) -> int:
+    """Tokens of a row of TOKENS that are not of its text: EOS at its end, and BOS at its start where the recipe has one."""
+    return 1 if params.bos_token is None else 2
 
 
-def without_eos(input_ids: pa.ChunkedArray, row: int) -> np.ndarray:
-    """[n_tokens - 1] int32: the tokens of a document's text, copied, so that the shard need not stay in memory.
+def text_tokens(input_ids: pa.ChunkedArray, row: int, marks: int) -> np.ndarray:
+    """[n_tokens - marks] int32: the tokens of a document's text, copied, so that the shard need not stay in memory.
 
-    input_ids: of TOKENS, where EOS ends every row.
+    Args:
+        input_ids: of TOKENS.
+        marks: of each row, see n_marks.
     """
-    return np.array(input_ids[row].values.to_numpy()[:-1])
+    return np.array(input_ids[row].values.to_numpy()[marks - 1 : -1])
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """How the rows of TOKENS are cut into chunks of the text, without marks. marks: of each row, see n_marks."""
+
+    chunk_tokens: int
+    marks: int
+
+    def n_chunks(self, n_tokens: np.ndarray) -> np.ndarray:
+        """[n] whole chunks of each document. n_tokens: [n] as in TOKENS, marks included; 0 where it is NULL."""
+        return np.maximum(n_tokens - self.marks, 0) // self.chunk_tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +60,7 @@ class Documents:
     Attributes:
         document_id, content_hash: [n] strings.
         domains: ascending; `domain` [n] int64 is a place among them.
-        n_tokens: [n] int64, EOS included; 0 where the document was dropped.
+        n_tokens: [n] int64, EOS and BOS included; 0 where the document was dropped or refused.
     """
 
     document_id: pa.ChunkedArray

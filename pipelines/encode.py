@@ -22,7 +22,7 @@ from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError
 from schemas.names import from_name, path_named
 
-VERSION = 1  # raise when the same params would give other rows
+VERSION = 2  # raise when the same params would give other rows
 
 OVERLAP = 2_000  # characters that neighbouring pieces share
 AGREE = 8  # tokens that must be equal on either side of a seam
@@ -58,6 +58,7 @@ class EncodeParams(BaseModel):
 
     tokenizer: TokenizerFile  # a path and the hash of what it holds
     eos_token: str
+    bos_token: str | None = None  # None: a document begins with its text
     batch_bytes: PositiveInt = 1_000_000
     piece_chars: PositiveInt = 250_000  # a longer text is encoded in pieces
 
@@ -85,39 +86,62 @@ def eos_id(params: EncodeParams) -> int:
     Raises:
         RecipeError: the tokenizer has no such token.
     """
-    found = load(params.tokenizer).token_to_id(params.eos_token)
-    if found is None:
-        raise RecipeError(f"{params.tokenizer.path}: encode.eos_token {params.eos_token!r} is not in its vocabulary")
-    return found
+    return id_of(params.eos_token, "eos_token", params)
+
+
+def bos_id(params: EncodeParams) -> int | None:
+    """The id of the recipe's BOS; None where it has none.
+
+    Raises:
+        RecipeError: the tokenizer has no such token.
+    """
+    return None if params.bos_token is None else id_of(params.bos_token, "bos_token", params)
+
+
+def id_of(token: str, key: str, params: EncodeParams) -> int:
+    number = load(params.tokenizer).token_to_id(token)
+    if number is None:
+        raise RecipeError(f"{params.tokenizer.path}: encode.{key} {token!r} is not in its vocabulary")
+    return number
 
 
 def encode_shard(documents: pa.Table, duplicates: pa.Table, params: EncodeParams) -> pa.Table:
-    """TOKENS: a row for each row of `documents`, NULL where it was dropped."""
+    """TOKENS: a row for each row of `documents`, NULL where it was dropped or of which no token was made."""
     kept = pc.equal(duplicates["verdict"], "kept").to_numpy(zero_copy_only=False)
     texts = documents["text"].filter(kept).combine_chunks()
-    encoded = list(encode_texts(texts, params))
+    of_kept = list(encode_texts(texts, params))
+    has_token = np.array([len(ids) > 0 for ids in of_kept], bool) | (pc.binary_length(texts).to_numpy() == 0)
+    encoded = kept.copy()
+    encoded[kept] = has_token
+    before, after = ([] if token is None else [token] for token in (bos_id(params), eos_id(params)))
+    rows = [np.array([*before, *ids, *after], np.int32) for ids, has in zip(of_kept, has_token, strict=True) if has]
     n_tokens = np.zeros(len(kept), np.int64)
-    n_tokens[kept] = [len(ids) for ids in encoded]
+    n_tokens[encoded] = [len(ids) for ids in rows]
     offsets = np.concatenate([[0], np.cumsum(n_tokens)]).astype(np.int32)
-    values = np.concatenate(encoded) if encoded else np.empty(0, np.int32)
+    values = np.concatenate(rows) if rows else np.empty(0, np.int32)
+    refused = kept & ~encoded
     return pa.table(
         {
             "document_id": duplicates["document_id"],
-            "n_tokens": pa.array(n_tokens.astype(np.int32), mask=~kept),
-            "input_ids": pa.ListArray.from_arrays(offsets, values, mask=pa.array(~kept)),
+            "status": pa.array(np.where(encoded, "encoded", np.where(refused, "refused", "dropped"))),
+            "reason": pa.array(["no_token"] * len(kept), pa.string(), mask=~refused),
+            "fell_back": pa.nulls(len(kept), pa.string()),
+            "decodes": pa.nulls(len(kept), pa.bool_()),
+            "n_tokens": pa.array(n_tokens.astype(np.int32), mask=~encoded),
+            "input_ids": pa.ListArray.from_arrays(offsets, values, mask=pa.array(~encoded)),
         }
     )
 
 
 def encode_texts(texts: pa.Array, params: EncodeParams) -> Iterator[np.ndarray]:
-    """int32 ids of each text, EOS last; one after another, in the order of the texts."""
-    tokenizer, eos = load(params.tokenizer), np.array([eos_id(params)], np.int32)
+    """int32 ids of each text, without EOS and BOS; one after another, in the order of the texts."""
+    tokenizer = load(params.tokenizer)
     for batch in batches(texts, params):
         if len(batch) == 1 and len(batch[0]) > params.piece_chars:
-            yield np.concatenate([encode_pieces(tokenizer, batch[0], params), eos])
+            yield encode_pieces(tokenizer, batch[0], params)
         else:
             for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
-                yield np.array([*encoding.ids, eos[0]], np.int32)
+                yield np.array(encoding.ids, np.int32)
 
 
 def batches(texts: pa.Array, params: EncodeParams) -> Iterator[list[str]]:
@@ -206,6 +230,7 @@ ENCODE = ShardStage("encode", VERSION, "TOKENS", encode_shard)
 def run(documents: list[Shard], duplicates: list[Shard], params: EncodeParams, engine: Engine) -> list[Shard]:
     """TOKENS, a shard beside each shard of DOCUMENTS."""
     eos_id(params)
+    bos_id(params)
     reads = (
         (Read(text, ("text",)), Read(verdict, ("document_id", "verdict")))
         for text, verdict in zip(documents, duplicates, strict=True)

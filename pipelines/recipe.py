@@ -12,7 +12,7 @@ from typing import Any, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.dedup import DedupParams
-from pipelines.encode import EncodeParams, eos_id
+from pipelines.encode import EncodeParams, bos_id, eos_id
 from pipelines.ingest import Source
 from pipelines.pack import PackParams
 from pipelines.plan import PlanParams
@@ -51,6 +51,15 @@ class Recipe(BaseModel):
             for domain in sorted(shares):
                 if domain not in domains:
                     raise ValueError(f"plan.{key}.{domain}: no source has this domain{meant(domain, domains)}")
+        return self
+
+    @model_validator(mode="after")
+    def marks_differ(self) -> Self:
+        if self.encode.bos_token == self.encode.eos_token:
+            raise ValueError(
+                f"encode.bos_token: {self.encode.bos_token!r} is eos_token too, which ends a document and may not begin "
+                "one; name another token, or remove the key"
+            )
         return self
 
     @model_validator(mode="after")
@@ -103,6 +112,7 @@ def load(path: Path | str) -> Recipe:
     try:
         recipe = Recipe.model_validate(raw, context={"folder": path.absolute().parent})
         eos_id(recipe.encode)
+        bos_id(recipe.encode)
     except ValidationError as error:
         raise RecipeError(f"{path}: {'; '.join(complaints(error))}") from error
     return recipe

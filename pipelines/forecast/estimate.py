@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import zstandard
 
+from pipelines.documents import n_marks
 from pipelines.encode import EncodeParams, load
 from pipelines.ingest import Source
 from pipelines.ingest.listing import find_files
@@ -33,7 +34,7 @@ class Sample:
 
     source: str
     domain: str
-    n_tokens: np.ndarray  # [n] of each document that was read, estimated, EOS included
+    n_tokens: np.ndarray  # [n] of each document that was read, estimated, EOS and BOS included
     part: float
 
 
@@ -64,7 +65,7 @@ def sample(source: Source, encode: EncodeParams) -> Sample:
         else:
             seen += file.n_bytes
     per_token = bytes_per_token(texts, encode)
-    n_tokens = (np.array(lengths, np.float64) / per_token).astype(np.int64) + 1
+    n_tokens = (np.array(lengths, np.float64) / per_token).astype(np.int64) + n_marks(encode)
     return Sample(source.name, source.domain, n_tokens, min(1.0, seen / of) if of else 1.0)
 
 

@@ -70,7 +70,7 @@ def reads_of(
 
 
 def read_kept(reads: Sequence[tuple[Read, ...]], params: PlanParams, store: Store) -> tuple[Documents, Judged | None]:
-    """The documents that dedup kept and that have a token, and the scores that the plan selects by."""
+    """The encoded documents and the scores that the plan selects by."""
     table = side_by_side(reads, store)
     table = table.filter(pc.greater(table["n_tokens"], 0))
     documents = Documents.of(table, sorted(params.shares or {}))
