@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from flows.tables import WIDTH, aligned, compact
+from pipelines import findings
 from pipelines.check import Checked
 from pipelines.forecast import Forecast, ScoringForecast
 from pipelines.recipe import Recipe
@@ -118,9 +119,9 @@ def absent_lengths(domains: Sequence[str], tokens: np.ndarray, targets: Rows) ->
 # -- a build
 
 
-def headline(version: Version, totals: Mapping[str, Any], seconds: float) -> list[str]:
+def headline(version: Version, totals: Mapping[str, Any], rejections: Rows, seconds: float) -> list[str]:
     state = f"made in {seconds:,.0f} s" if version.is_new else f"nothing to make ({seconds:,.0f} s)"
-    rejected = f"; rejected records: {totals['rejected']:,}" if totals["rejected"] else ""
+    rejected = filled(f"rejected: {findings.rejected(rejections)}", indent=2) if rejections else []
     repaired = [f"  damaged shards that were made again: {len(version.mended):,}"] if version.mended else []
     rows = f"{totals['sequences']:,} sequences of {totals['sequence_tokens']:,}"
     return [
@@ -128,8 +129,14 @@ def headline(version: Version, totals: Mapping[str, Any], seconds: float) -> lis
         f"  {version.folder}",
         *repaired,
         f"  {totals['tokens']:,} tokens in {rows}, {totals['fill_share'] or 0:.2%} filled",
-        f"  {totals['documents']:,} documents read, {totals['kept']:,} kept{rejected}",
+        f"  {totals['documents']:,} documents read, {totals['kept']:,} kept",
+        *rejected,
     ]
+
+
+def encoding(rows: Rows) -> list[str]:
+    """Rows of the view `encoding`."""
+    return [line for sentence in findings.encoding(rows) for line in filled(sentence)]
 
 
 def shares(rows: Rows) -> list[str]:

@@ -138,7 +138,7 @@ def write_catalog(con: duckdb.DuckDBPyConnection, path: Path, facts: Mapping[str
     con.execute(f"ATTACH {literal(str(path))} AS catalog (STORAGE_VERSION '{STORAGE}')")
     for view, comment in comments().items():
         if view not in NOT_MATERIALISED:
-            con.execute(f"CREATE TABLE catalog.{view} AS SELECT COLUMNS(name -> name <> '{TEXT}') FROM {view}")
+            con.execute(f"CREATE TABLE catalog.{view} AS SELECT COLUMNS(lambda name: name <> '{TEXT}') FROM {view}")
             con.execute(f"COMMENT ON TABLE catalog.{view} IS {literal(comment)}")
     con.execute("CREATE TABLE catalog.build (key VARCHAR, value VARCHAR)")
     con.executemany(

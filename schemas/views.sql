@@ -18,6 +18,9 @@ CREATE MACRO bucket_of(n) AS (
 -- The kind of a document in the plan, by its length.
 CREATE MACRO kind_of(n) AS CASE WHEN n >= getvariable('long_tokens') THEN 'long' ELSE 'short' END;
 
+-- The first 60 characters of a text, in one line.
+CREATE MACRO head_of(text) AS left(regexp_replace(left(text, 240), '\s+', ' ', 'g'), 60);
+
 -- A row is a document of a source, with its verdict: kept, exact or near. token_status is encoded, dropped (by dedup) or
 -- refused (the tokenizer cannot encode the text, for token_reason); n_tokens is NULL unless it is encoded.
 CREATE VIEW documents AS
@@ -33,7 +36,9 @@ JOIN tables.tokens t ON t.shard = d.shard AND t.row = d.row;
 -- A row is a record that ingest rejected or a document that encode refused, with the stage and the reason. head is how it
 -- begins; catalog.duckdb lacks that column.
 CREATE VIEW rejected AS
-SELECT 'ingest' AS stage, source, file, record, reason, detail, n_bytes, record_hash, head FROM tables.rejected
+SELECT 'ingest' AS stage, source, file, record, reason, detail, n_bytes, record_hash,
+    head_of(coalesce(try(decode(head)), head::VARCHAR)) AS head
+FROM tables.rejected
 UNION ALL
 SELECT 'encode', d.source, d.file, d.record, t.reason,
     CASE t.reason
@@ -44,7 +49,7 @@ SELECT 'encode', d.source, d.file, d.record, t.reason,
             'use another tokenizer or bos_token'
         ELSE 'the tokenizer raised an error on the text; use another tokenizer, or remove the document'
     END,
-    d.n_bytes, d.content_hash, encode(left(d.text, 16384))
+    d.n_bytes, d.content_hash, head_of(d.text)
 FROM tables.documents d JOIN tables.tokens t ON t.shard = d.shard AND t.row = d.row
 WHERE t.status = 'refused';
 

@@ -4,7 +4,9 @@ import json
 
 import duckdb
 
+from pipelines import findings
 from pipelines.catalog import rows_of
+from pipelines.encode import EncodeParams, bos_id, eos_id
 from pipelines.publish.figures import SHARES, Answer, answer, lengths, of_rows
 from pipelines.recipe import Recipe
 from pipelines.supply import sentences, short_cells
@@ -21,6 +23,24 @@ def supply(con: duckdb.DuckDBPyConnection) -> str:
     targets = rows_of(con, "FROM targets")
     short = short_cells(targets)
     return "\n\n".join([*sentences(targets), *([table(of_rows(short))] if short else [])])
+
+
+def marks(encode: EncodeParams) -> str:
+    """How a document begins and ends in `input_ids`."""
+    end = f"`eos_token` {json.dumps(encode.eos_token, ensure_ascii=False)} (id {eos_id(encode)})"
+    if encode.bos_token is None:
+        return f"The last token of a document is {end}; a segment has it if it reaches the end. There is no BOS."
+    start = f"`bos_token` {json.dumps(encode.bos_token, ensure_ascii=False)} (id {bos_id(encode)})"
+    return (
+        f"The first token of a document is {start}, the last is {end}; a segment has the first if it begins at the start "
+        "of the document, the last if it reaches the end. Both count as tokens."
+    )
+
+
+def rejected(con: duckdb.DuckDBPyConnection) -> str:
+    """What was rejected, and what the tokenizer refused or lost."""
+    rejections, encoding = rows_of(con, "FROM rejections"), findings.encoding(rows_of(con, "FROM encoding"))
+    return "\n\n".join([f"Rejected: {findings.rejected(rejections)}." if rejections else "Rejected: none.", *encoding])
 
 
 def card(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
@@ -42,6 +62,8 @@ tags: [long-context, pretraining]
 
 {size}. A row of `sequences-*.parquet` holds `input_ids`, `cu_seqlens` (where each segment begins, for attention that
 stays inside a document) and `segments` (the document and the range of tokens of each segment).
+
+{marks(recipe.encode)}
 
 ```python
 from datasets import load_dataset
@@ -70,6 +92,8 @@ rows = load_dataset("parquet", data_files="sequences-*.parquet", split="train")
 ## Deduplication and rejected records
 
 {table(answer(con, "SELECT * EXCLUDE (n_bytes) FROM sources"))}
+
+{rejected(con)}
 
 ## Licenses of the documents in the mix
 

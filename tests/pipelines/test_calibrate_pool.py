@@ -11,6 +11,7 @@ from pipelines.store import Store
 from schemas.errors import RecipeError
 from schemas.tables import DOCUMENTS, TOKENS
 from scorers.chunk_gain.pairs import n_far, n_near
+from tests.tokens import token_row
 
 CHUNKS, C = 6, 4
 
@@ -28,7 +29,7 @@ def corpus(seed, store):
                 "document_id": name, "content_hash": name, "source": "s", "origin": None, "domain": domain,
                 "license": None, "file": "f", "record": row, "n_bytes": 1, "text": "x",
             })  # fmt: skip
-            ids.append({"document_id": name, "n_tokens": n, "input_ids": None if n is None else [1] * n})
+            ids.append(token_row(name, None if n is None else [1] * n))
             if n and n > CHUNKS * C:
                 long.append((domain, name, shard, row))
         documents.append(store.write("DOCUMENTS", pa.Table.from_pylist(texts, schema=DOCUMENTS)))

@@ -11,6 +11,7 @@ from pipelines.keys import contents
 from pipelines.stage import Read
 from pipelines.store import Store
 from schemas.tables import DUPLICATES, TOKENS
+from tests.tokens import token_row
 
 SEEDS = range(60)
 
@@ -92,7 +93,7 @@ def store(tmp_path):
 
 def test_columns_stand_beside_one_another_shard_after_shard(store):
     names = [[f"{k:032x}" for k in some] for some in ((1, 2), (3,), ())]
-    tokens = [[{"document_id": name, "n_tokens": 1, "input_ids": [0]} for name in some] for some in names]
+    tokens = [[token_row(name, [0]) for name in some] for some in names]
     verdicts = [
         [{"document_id": "x", "verdict": f"{name[-1]}", "kept_id": None, "similarity": None} for name in some]
         for some in names

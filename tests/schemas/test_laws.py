@@ -9,6 +9,7 @@ from pipelines.catalog import check_laws, connect, laws
 from pipelines.store import Store
 from schemas.errors import LawError
 from schemas.tables import TABLES
+from tests import tokens
 
 
 def segment(document: str, start: int, stop: int, epoch: int = 0, domain: str = "book") -> dict:
@@ -100,12 +101,12 @@ def sound() -> dict[str, list[list[dict]]]:
         ],
         "TOKENS": [
             [
-                {"document_id": "a", "n_tokens": 6, "input_ids": [1, 2, 3, 4, 5, 0]},
-                {"document_id": "b", "n_tokens": None, "input_ids": None},
+                tokens.token_row("a", [1, 2, 3, 4, 5, 0]),
+                tokens.token_row("b", None),
             ],
             [
-                {"document_id": "c", "n_tokens": None, "input_ids": None},
-                {"document_id": "d", "n_tokens": 3, "input_ids": [7, 7, 0]},
+                tokens.token_row("c", None),
+                tokens.token_row("d", [7, 7, 0]),
             ],
         ],
         "SCORES_CHEAP": [[cheap("a"), cheap("b", "dropped")], [cheap("c", "dropped"), cheap("d")]],

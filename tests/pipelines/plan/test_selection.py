@@ -16,6 +16,7 @@ from pipelines.store import Store
 from schemas.lengths import bucket_of
 from schemas.tables import DOCUMENTS, TABLES
 from tests.pipelines.plan.test_upsample import slow_key
+from tests.tokens import token_row
 
 SEEDS = range(200)
 DOMAINS = ("a", "b", "c", "empty")
@@ -235,9 +236,9 @@ def test_a_plan_reads_the_columns_of_its_selector_and_of_kept_documents_alone(by
     rows = dict.fromkeys(DOCUMENTS.names, "x") | {"record": 0, "n_bytes": 1}
     texts = [rows | {"document_id": n, "content_hash": n, "domain": d} for n, d in zip(names, "bab", strict=True)]
     tokens = [
-        {"document_id": names[0], "n_tokens": 5, "input_ids": [1, 2, 3, 4, 0]},
-        {"document_id": names[1], "n_tokens": None, "input_ids": None},
-        {"document_id": names[2], "n_tokens": 2, "input_ids": [1, 0]},
+        token_row(names[0], [1, 2, 3, 4, 0]),
+        token_row(names[1], None),
+        token_row(names[2], [1, 0]),
     ]
     table, score, reason = SELECTORS[by or "recurrence"]
     own = [

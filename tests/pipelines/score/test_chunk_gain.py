@@ -18,6 +18,7 @@ from schemas.scores import BUDGET, SCORES_CHUNK_GAIN
 from schemas.tables import DOCUMENTS, TOKENS
 from scorers.chunk_gain import MeasuredPair, Parts, chunks_of, parts
 from scorers.chunk_gain.pairs import first_pairs
+from tests.tokens import token_row
 
 SEEDS = range(25)
 C, S = 4, 12  # tokens of a chunk, chunks of a document
@@ -107,7 +108,7 @@ def test_a_worker_that_misses_a_pair_stops_the_build_with_the_same_error(tmp_pat
     ids = tokens["input_ids"].to_pylist()
     shards = [
         store.write("DOCUMENTS", pa.table(own, schema=DOCUMENTS)),
-        store.write("TOKENS", pa.table([rows["document_id"], [len(each) for each in ids], ids], schema=TOKENS)),
+        store.write("TOKENS", pa.Table.from_pylist(list(map(token_row, rows["document_id"], ids)), schema=TOKENS)),
         store.write("BUDGET", budget),
     ]
     columns = ("content_hash",), ("input_ids",), ("document_id", "n_pairs", "why")

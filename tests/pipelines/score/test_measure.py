@@ -20,6 +20,7 @@ from scorers.chunk_gain.pairs import first_pairs
 from scorers.chunks import Chunks
 from scorers.weights import Weights
 from tests import scored
+from tests.tokens import token_row
 
 C = 8
 MODEL = lm.ModelParams(weights=Weights.of(scored.MODEL / "model_opt_trained"))
@@ -78,7 +79,7 @@ def work(tmp_path):
     pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     ids = [[*rng.integers(3, 500, n).tolist(), 2] for n in (90, 100, 70)]
-    rows = [{"document_id": str(k), "n_tokens": len(each), "input_ids": each} for k, each in enumerate(ids)]
+    rows = [token_row(str(k), each) for k, each in enumerate(ids)]
     store = Store(tmp_path)
     return store, store.write("TOKENS", pa.Table.from_pylist(rows, schema=TOKENS)), ids, Measured(tmp_path / "values")
 

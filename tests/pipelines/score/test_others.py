@@ -19,6 +19,7 @@ from scorers.lm import ModelParams
 from scorers.longattn import LongAttnParams, Score
 from scorers.prolong import ProLongParams
 from scorers.weights import Weights
+from tests.tokens import token_row
 
 MODEL = ModelParams(weights=Weights(path="model", hash="h"))
 NOTHING = np.empty(0)
@@ -65,10 +66,10 @@ def case(seed):
     names, n_pairs, why, ids = ([row[k] for row in rows] for k in range(4))
     own = {"document_id": [name[::-1] for name in names], "content_hash": names}
     documents = [own.get(field.name, [0 if field.type == pa.int64() else "x"] * len(names)) for field in DOCUMENTS]
-    tokens = [own["document_id"], [each and len(each) for each in ids], ids]
+    tokens = [token_row(name, each) for name, each in zip(own["document_id"], ids, strict=True)]
     return (
         pa.table([pa.array(c, f.type) for c, f in zip(documents, DOCUMENTS, strict=True)], schema=DOCUMENTS),
-        pa.table([pa.array(c, f.type) for c, f in zip(tokens, TOKENS, strict=True)], schema=TOKENS),
+        pa.Table.from_pylist(tokens, schema=TOKENS),
         pa.table(
             [pa.array(c, f.type) for c, f in zip((own["document_id"], n_pairs, why), BUDGET, strict=True)],
             schema=BUDGET,

@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.store.content_hash import TableHash, values_buffer
 from schemas.tables import TABLES
+from tests.tokens import token_row
 
 SEEDS = range(30)
 PACK = {pa.int32(): "<i", pa.int64(): "<q", pa.uint32(): "<I", pa.uint64(): "<Q", pa.float64(): "<d", pa.bool_(): "<?"}
@@ -28,9 +29,7 @@ SCHEMA = pa.schema(
 
 
 def tokens(rows):
-    return pa.Table.from_pylist(
-        [{"document_id": d, "n_tokens": None if i is None else len(i), "input_ids": i} for d, i in rows], schema=TOKENS
-    )
+    return pa.Table.from_pylist([token_row(document_id, ids) for document_id, ids in rows], schema=TOKENS)
 
 
 def content(table, cuts=(), name="TOKENS"):
