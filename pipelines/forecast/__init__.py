@@ -18,7 +18,6 @@ from pipelines.plan.cells import Cells
 from pipelines.plan.upsample import Targets, solve
 from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams
-from pipelines.score.model import reader_of
 from pipelines.stage import Engine
 from pipelines.store import Shard, Store
 from pipelines.versions import possible_bases, tables_of
@@ -131,7 +130,7 @@ def scoring_of_tables(
     min_tokens = shortest(params, recipe.encode)
     with suppress(NotMade):
         tokens, is_exact = build.model_tokens(recipe, tables, engine), True
-        min_tokens = shortest(params, reader_of(params, recipe.encode))
+        min_tokens = shortest(params, build.reader(recipe))
     with suppress(NotMade):
         cheap = build.scores(recipe.model_copy(update={"score": None}), tables, engine, base).get("SCORES_CHEAP", [])
     lengths = [store.read(s, ("n_tokens",))["n_tokens"].fill_null(0).to_numpy() for s in tokens]

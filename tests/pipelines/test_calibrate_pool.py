@@ -7,6 +7,7 @@ import pytest
 
 from pipelines import calibrate as module
 from pipelines.calibrate import pool
+from pipelines.documents import Chunking
 from pipelines.store import Store
 from schemas.errors import RecipeError
 from schemas.tables import DOCUMENTS, TOKENS
@@ -55,7 +56,7 @@ def test_the_pool_is_the_slow_one(tmp_path, monkeypatch):
         store = Store(tmp_path / str(seed))
         documents, tokens, long = corpus(seed, store)
         for n in sorted({0, min(1, len(long)), len(long) // 2, len(long)}):
-            readings = pool(documents, tokens, n, C, store)
+            readings = pool(documents, tokens, n, Chunking(C, 1), store)
             assert [shard for shard, _ in readings] == tokens
             found = [[(r.content_hash, r.row) for r in each] for _, each in readings]
             expected = [[one[1], one[3], one[2]] for one in slow_pool(long, n)]
@@ -67,5 +68,5 @@ def test_the_pool_is_the_slow_one(tmp_path, monkeypatch):
             assert all((r.n_chunks, r.n_pairs, r.price) == (CHUNKS, many, price) for _, each in readings for r in each)
         several += len({one[0] for one in long}) == 3 and len({one[2] for one in long}) == 3
         with pytest.raises(RecipeError, match=rf"{len(long)} documents have 6 chunks of 4 tokens; ask for fewer"):
-            pool(documents, tokens, len(long) + 1, C, store)
+            pool(documents, tokens, len(long) + 1, Chunking(C, 1), store)
     assert several > 5

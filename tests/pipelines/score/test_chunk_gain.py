@@ -45,8 +45,9 @@ def case(seed, folder, n_pairs=None):
         ]
         measured.add(name, more)
     params = Assembly(
-        fingerprint=("f",), chunk_tokens=C, tokenizer=HashedFile(path="t", hash="t"), calibration=None, measured=folder
-    )
+        fingerprint=("f",), chunk_tokens=C, tokenizer=HashedFile(path="t", hash="t"), calibration=None, measured=folder,
+        marks=1,
+    )  # fmt: skip
     return documents, tokens, pa.table(given, schema=BUDGET), params
 
 

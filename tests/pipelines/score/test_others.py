@@ -27,7 +27,9 @@ NOTHING = np.empty(0)
 
 def params_of(scorer=None, most_tokens=1_000):
     scorer = scorer or LongAttnParams(window_tokens=512)
-    return OtherParams(scorer=scorer, model=MODEL, fingerprint=("f", "g"), tokenizer="t", most_tokens=most_tokens)
+    return OtherParams(
+        scorer=scorer, model=MODEL, fingerprint=("f", "g"), tokenizer="t", most_tokens=most_tokens, marks=1
+    )
 
 
 @pytest.fixture
