@@ -29,7 +29,7 @@ def encoding(rows: Rows) -> list[str]:
     if lossy := total(rows, "lossy"):
         lines.append(
             f"Lossy tokenizer: {lossy:,} of {counted(total(rows, 'sampled'), 'sampled document')} cannot be decoded to "
-            f"the same text ({sources(rows, 'lossy')}). Use a tokenizer with byte_fallback or all 256 bytes."
+            f"the same text ({sources(rows, 'lossy')}). Use a tokenizer with byte_fallback or with all 256 bytes."
         )
     if shards := total(rows, "fell_back_shards"):
         lines.append(

@@ -22,6 +22,8 @@ def test_the_catalog_answers_alone(tmp_path):
         columns = con.execute("SELECT column_name FROM information_schema.columns").fetchall()
         assert ("text",) not in columns
         assert ("input_ids",) not in columns
+        assert ("head",) not in columns
+        assert con.execute("SELECT stage, reason FROM rejected").fetchall() == [("ingest", "not_json")]
         assert con.execute("FROM build ORDER BY key").fetchall() == [("mix", "m"), ("recipe", '{"a": 1}')]
 
 

@@ -84,6 +84,24 @@ def test_a_row_for_each_row_and_null_where_dropped():
     assert [row["n_tokens"] for row in made] == [len(whole("a whale")) + 1, None, 1, 2]
 
 
+def test_a_bos_is_first_and_counted():
+    own = params(bos_token="<|im_start|>")
+    assert (encode.bos_id(params()), encode.bos_id(own)) == (None, 1)
+    made = encode_shard(documents("a whale", "gone", ""), verdicts(True, False, True), own).to_pylist()
+    assert [row["input_ids"] for row in made] == [[1, *whole("a whale"), 0], None, [1, 0]]
+    assert [row["n_tokens"] for row in made] == [len(whole("a whale")) + 2, None, 2]
+
+
+def test_a_text_of_which_no_token_is_made_is_refused(tmp_path):
+    tokenizer = Tokenizer(models.BPE({"a": 0, "</s>": 1}, []))
+    tokenizer.save(str(tmp_path / "t.json"))
+    own = EncodeParams(tokenizer=HashedFile.of(tmp_path / "t.json"), eos_token="</s>")
+    made = encode_shard(documents("a", "中文", "gone", ""), verdicts(True, True, False, True), own).to_pylist()
+    assert [row["status"] for row in made] == ["encoded", "refused", "dropped", "encoded"]
+    assert [row["reason"] for row in made] == [None, "no_token", None, None]
+    assert [row["input_ids"] for row in made] == [[0, 1], None, None, [1]]
+
+
 def test_all_dropped_and_none():
     assert encode_shard(documents("gone"), verdicts(False), params())["n_tokens"].to_pylist() == [None]
     assert len(encode_shard(documents(), verdicts(), params())) == 0
