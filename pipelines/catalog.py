@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 
 from pipelines.store import Shard, Store
-from schemas.errors import LawError
+from schemas.errors import LawError, SchemaError
 from schemas.lengths import BUCKETS
 from schemas.tables import TABLES
 from schemas.views import comments, views
@@ -38,7 +38,16 @@ def connect(
         published: the names of the version's Parquet files, in order.
         spill: a folder for what does not fit into memory.
         variables: those that views.sql and laws.sql name, see `variables_of`.
+
+    Raises:
+        SchemaError: the tables lack a column, because another release of longmix made them.
     """
+    for shard in (shard for shards in tables.values() for shard in shards):
+        if missing := [column for column in TABLES[shard.table].names if column not in shard.columns]:
+            raise SchemaError(
+                f"{store.root}: {shard.table} lacks {', '.join(missing)}: another release of longmix made this version; "
+                "build the mix again"
+            )
     con = duckdb.connect(config={**SETTINGS, "temp_directory": str(spill)})
     try:
         con.execute("CREATE TABLE shards (name VARCHAR, shard BIGINT, path VARCHAR, file VARCHAR, first_byte BIGINT)")

@@ -49,6 +49,24 @@ def slow_pool(long, n):
     return chosen[:n]
 
 
+def test_a_bos_is_no_token_of_a_chunk(tmp_path, monkeypatch):
+    """With two marks, CHUNKS * C + 1 tokens are one too few."""
+    monkeypatch.setattr(module, "CHUNKS", CHUNKS)
+    store = Store(tmp_path)
+    name = "0" * 32
+    text = {
+        "document_id": name, "content_hash": name, "source": "s", "origin": None, "domain": "a",
+        "license": None, "file": "f", "record": 0, "n_bytes": 1, "text": "x",
+    }  # fmt: skip
+    documents = [store.write("DOCUMENTS", pa.Table.from_pylist([text], schema=DOCUMENTS))]
+    for n, marks, n_long in ((CHUNKS * C + 1, 1, 1), (CHUNKS * C + 1, 2, 0), (CHUNKS * C + 2, 2, 1)):
+        tokens = [store.write("TOKENS", pa.Table.from_pylist([token_row(name, [1] * n)], schema=TOKENS))]
+        ((_, readings),) = pool(documents, tokens, n_long, Chunking(C, marks), store)
+        assert len(readings) == n_long
+        with pytest.raises(RecipeError, match=f"{n_long} documents have"):
+            pool(documents, tokens, n_long + 1, Chunking(C, marks), store)
+
+
 def test_the_pool_is_the_slow_one(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CHUNKS", CHUNKS)
     several = 0

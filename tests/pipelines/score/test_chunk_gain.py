@@ -73,6 +73,15 @@ def test_a_shard_is_the_slow_one(tmp_path):
     assert n_read > 20
 
 
+def test_a_bos_is_no_token_of_a_chunk(tmp_path):
+    documents, tokens, budget, params = case(2, tmp_path, [0, 2, 6])
+    rows = [None if ids is None else [99, *ids] for ids in tokens["input_ids"].to_pylist()]
+    bos = pa.table({"input_ids": pa.array(rows, pa.list_(pa.int32()))})
+    two = params.model_copy(update={"marks": 2})
+    assert score_shard(documents, bos, budget, two).equals(score_shard(documents, tokens, budget, params))
+    assert two.model_dump() == params.model_dump()
+
+
 def test_the_budget_says_how_many_pairs_count(tmp_path):
     documents, tokens, budget, params = case(2, tmp_path, [0, 2, 6, 7, 2, 0])
     rows = score_shard(documents, tokens, budget, params).to_pylist()

@@ -21,7 +21,7 @@ from scorers.chunk_gain.pairs import first_pairs
 from scorers.chunks import Chunks
 from scorers.weights import Weights
 from tests import scored
-from tests.tokens import token_row
+from tests.tokens import token_row, with_bos
 
 C = 8
 CHUNKING = Chunking(C, marks=1)
@@ -104,6 +104,19 @@ def test_a_document_is_read_without_its_eos_and_by_itself(work):
         assert [p.after for p in pairs] == pytest.approx(one.after([(p.target, p.context) for p in pairs]).tolist())
         assert [p.alone for p in pairs] == pytest.approx(one.alone([p.target for p in pairs]).tolist())
     assert measured.of(f"{2:032x}") == []
+
+
+def test_a_document_is_read_without_its_bos(work):
+    store, shard, _, measured = work
+    other = store.write("TOKENS", with_bos(store.read(shard), bos=3))
+    store.parts()
+    values = []
+    for number, (tokens, marks) in enumerate(((shard, 1), (other, 2))):
+        own = Measured(measured.folder / str(number))
+        measure_item(Item(tokens, (reading(0, 6, 11),)), MODEL, Chunking(C, marks), own, store)
+        values.append(own.of(f"{0:032x}"))
+    assert values[0] == values[1]
+    assert len(values[0]) == 6
 
 
 def test_the_price_of_a_reading_is_what_is_forwarded(work):

@@ -19,7 +19,7 @@ from scorers.lm import ModelParams
 from scorers.longattn import LongAttnParams, Score
 from scorers.prolong import ProLongParams
 from scorers.weights import Weights
-from tests.tokens import token_row
+from tests.tokens import token_row, with_bos
 
 MODEL = ModelParams(weights=Weights(path="model", hash="h"))
 NOTHING = np.empty(0)
@@ -114,6 +114,17 @@ def test_a_shard_is_the_slow_one_and_each_document_is_read_once(tmp_path, texts)
         assert score_shard(*shard, params_of(most_tokens=10), store).equals(table)
         assert texts == before  # kept
     assert seen >= {("scored", True), ("too_short", False), ("not_scored", False), ("dropped", False), 10, 9, 2}
+
+
+def test_a_bos_is_not_read(tmp_path, texts):
+    documents, tokens, budget = case(7)
+    plain = score_shard(documents, tokens, budget, params_of(), Store(tmp_path / "plain"))
+    read, _ = list(texts), texts.clear()
+    params = params_of().model_copy(update={"marks": 2})
+    assert score_shard(documents, with_bos(tokens, 95), budget, params, Store(tmp_path / "bos")).equals(plain)
+    assert texts == read
+    assert read
+    assert params.model_dump() == params_of().model_dump()  # what was scored before is not scored again
 
 
 def read_again(tmp_path, texts, spoil):
