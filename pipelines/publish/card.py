@@ -27,10 +27,10 @@ def supply(con: duckdb.DuckDBPyConnection) -> str:
 
 def marks(encode: EncodeParams) -> str:
     """How a document begins and ends in `input_ids`."""
-    end = f"`eos_token` {json.dumps(encode.eos_token, ensure_ascii=False)} (id {eos_id(encode)})"
+    end = f"`eos_token` = `{encode.eos_token}` (id {eos_id(encode)})"
     if encode.bos_token is None:
         return f"The last token of a document is {end}; a segment has it if it reaches the end. There is no BOS."
-    start = f"`bos_token` {json.dumps(encode.bos_token, ensure_ascii=False)} (id {bos_id(encode)})"
+    start = f"`bos_token` = `{encode.bos_token}` (id {bos_id(encode)})"
     return (
         f"The first token of a document is {start}, the last is {end}; a segment has the first if it begins at the start "
         "of the document, the last if it reaches the end. Both count as tokens."

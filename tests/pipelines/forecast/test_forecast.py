@@ -11,7 +11,7 @@ import pytest
 from flows.tables import WIDTH
 from flows.text import forecast_text, scoring
 from pipelines.documents import Chunking, n_marks
-from pipelines.forecast import forecast, scoring_of_samples, shortest
+from pipelines.forecast import forecast, is_accepted, scoring_of_samples, shortest
 from pipelines.forecast.estimate import Sample
 from pipelines.ingest.source import Source
 from pipelines.plan.selection import SelectParams
@@ -168,6 +168,12 @@ def test_a_forecast_without_tables_counts_in_the_sample(tmp_path):
     estimate = forecast(scoring, tmp_path / "root")
     assert estimate.sampled
     assert "Scoring: about 10 documents of at least 5,000 tokens" in forecast_text(estimate, scoring)
+
+
+def test_the_model_reads_what_the_cheap_tier_scored_and_did_not_refuse():
+    status = ["scored", "scored", "not_scored", "dropped"]
+    cheap = pa.table({"status": status, "refused": pa.array([None, "list", None, None], pa.string())})
+    assert is_accepted(cheap).tolist() == [True, False, False, False]
 
 
 @pytest.mark.parametrize("bos_token", [None, "<s>"])

@@ -59,10 +59,12 @@ def test_nothing_rejected(tmp_path):
 def test_the_marks_of_a_document_are_named_with_their_ids(tmp_path):
     encode = load(TINY).encode
     assert encode.eos_token == "<|endoftext|>"
-    end = 'The last token of a document is `eos_token` "<|endoftext|>" (id 0); a segment has it if it reaches the end.'
+    end = (
+        "The last token of a document is `eos_token` = `<|endoftext|>` (id 0); a segment has it if it reaches the end."
+    )
     assert f"{end} There is no BOS." in written(tmp_path)
     both = marks(encode.model_copy(update={"bos_token": "<|im_start|>"}))
     assert both.startswith(
-        'The first token of a document is `bos_token` "<|im_start|>" (id 1), the last is `eos_token` '
+        "The first token of a document is `bos_token` = `<|im_start|>` (id 1), the last is `eos_token` "
     )
     assert both.endswith("Both count as tokens.")
