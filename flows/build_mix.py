@@ -19,6 +19,7 @@ from prefect.cache_policies import NO_CACHE
 from flows import text
 from flows.progress import Follower, StageProgress, polling
 from flows.summary import catalog
+from pipelines import findings
 from pipelines.build import build
 from pipelines.catalog import by_length, rows_of
 from pipelines.encode import notes
@@ -101,6 +102,7 @@ def announce(version: Version) -> None:
         domains, tokens = by_length(con, "drawn_tokens")
         rate = "CASE WHEN rate IS NULL THEN '-' ELSE printf('%.3f', rate) END"
         targets = rows_of(con, f"SELECT * REPLACE ({rate} AS rate) FROM targets")
+        rejections, encoding = rows_of(con, "FROM rejections"), rows_of(con, "FROM encoding")
     rows = [
         {"domain": d, **dict(zip(BUCKETS, row, strict=True))} for d, row in zip(domains, tokens.tolist(), strict=True)
     ]
@@ -110,6 +112,7 @@ def announce(version: Version) -> None:
     card = (version.folder / "README.md").read_text().split("---\n", 2)[2]
     create_markdown_artifact(f"{text.location(version)}\n\n{card}", key="mix", description=f"The card of {name}")
     log = get_run_logger()
-    for line in sentences(targets):
+    rejected = [f"Rejected: {findings.rejected(rejections)}"] if rejections else []
+    for line in (*sentences(targets), *rejected, *findings.encoding(encoding)):
         log.info("%s", line)
     log.info("%s: %s", name, version.folder)

@@ -18,7 +18,8 @@ def summary(version: Version, root: Path, seconds: float) -> str:
     with catalog(version) as con:
         (totals,) = rows_of(con, "FROM totals")
         parts = [
-            text.headline(version, totals, seconds),
+            text.headline(version, totals, rows_of(con, "FROM rejections"), seconds),
+            text.encoding(rows_of(con, "FROM encoding")),
             text.supply(rows_of(con, "FROM targets")),
             [
                 "Tokens in the mix, by domain and length of the document",

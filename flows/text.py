@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from flows.tables import WIDTH, aligned, compact
+from pipelines import findings
 from pipelines.check import Checked
 from pipelines.encode import notes
-from pipelines.forecast import Forecast, ScoringForecast, shortest
+from pipelines.forecast import Forecast, ScoringForecast
 from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams
 from pipelines.score.budget import FIRST
@@ -76,7 +77,7 @@ def scoring(forecast: ScoringForecast, params: ScoreParams) -> str:
         else "where that is not enough, the longest documents come first"
     )
     return (
-        f"Scoring: {about}{forecast.n_documents:,} documents of at least {shortest(params):,} tokens "
+        f"Scoring: {about}{forecast.n_documents:,} documents of at least {forecast.min_tokens:,} tokens "
         f"({forecast.n_tokens:,} tokens){before}. A near and a far pair of each take at most {first:,} model tokens; "
         f"the budget is {params.budget_tokens:,}; {enough}."
     )
@@ -126,9 +127,9 @@ def absent_lengths(domains: Sequence[str], tokens: np.ndarray, targets: Rows) ->
 # -- a build
 
 
-def headline(version: Version, totals: Mapping[str, Any], seconds: float) -> list[str]:
+def headline(version: Version, totals: Mapping[str, Any], rejections: Rows, seconds: float) -> list[str]:
     state = f"made in {seconds:,.0f} s" if version.is_new else f"nothing to make ({seconds:,.0f} s)"
-    rejected = f"; rejected records: {totals['rejected']:,}" if totals["rejected"] else ""
+    rejected = filled(f"rejected: {findings.rejected(rejections)}", indent=2) if rejections else []
     repaired = [f"  damaged shards that were made again: {len(version.mended):,}"] if version.mended else []
     rows = f"{totals['sequences']:,} sequences of {totals['sequence_tokens']:,}"
     return [
@@ -136,8 +137,14 @@ def headline(version: Version, totals: Mapping[str, Any], seconds: float) -> lis
         f"  {version.folder}",
         *repaired,
         f"  {totals['tokens']:,} tokens in {rows}, {totals['fill_share'] or 0:.2%} filled",
-        f"  {totals['documents']:,} documents read, {totals['kept']:,} kept{rejected}",
+        f"  {totals['documents']:,} documents read, {totals['kept']:,} kept",
+        *rejected,
     ]
+
+
+def encoding(rows: Rows) -> list[str]:
+    """Rows of the view `encoding`."""
+    return [line for sentence in findings.encoding(rows) for line in filled(sentence)]
 
 
 def shares(rows: Rows) -> list[str]:

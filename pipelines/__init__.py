@@ -6,7 +6,7 @@
         |
       dedup -----> SIGNATURES, DUPLICATES, NEAR     which documents are kept
         |
-      encode ----> TOKENS                           input_ids of the kept documents
+      encode ----> TOKENS                           input_ids of the kept documents, or why there are none
         |
       screen ----> BACKGROUND, SCORES_CHEAP         scores without a model, computed in scorers/cheap/
         |
@@ -25,7 +25,8 @@
     store/           shards, actions, scratch folders, the lock; files.py alone renames, syncs, maps and locks files
     catalog.py       DuckDB over the tables of a version
     versions.py      published versions
-    documents.py, keys.py, shares.py, supply.py    shared by stages: small columns, keyed order, exact shares, shortfalls
+    documents.py, keys.py, shares.py    shared by stages: small columns, keyed order, exact shares
+    supply.py, findings.py    sentences on shortfalls, on rejected records and on the encoding
     check.py, garbage.py, diff.py                  commands on a built root: longmix check, gc, diff
     gather/          step zero: packages -> raw files of the default corpus, and the default model
 

@@ -98,21 +98,25 @@ def scores(
     """The tables that score documents: those of the cheap tier, then those of the model, as the recipe asks for them."""
     judged: Tables = {}
     if recipe.screen:
-        judged |= stage(screen.run)(tables["DOCUMENTS"], tables["DUPLICATES"], recipe.screen, base, engine)
+        judged |= stage(screen.run)(tables["DOCUMENTS"], tables["TOKENS"], recipe.screen, base, engine)
     if recipe.score:
         tokens = model_tokens(recipe, tables, engine, stage)
-        tokenizer = reader_of(recipe.score, recipe.encode).tokenizer
         cheap = judged["SCORES_CHEAP"]
-        judged |= stage(score.run)(tables["DOCUMENTS"], tokens, cheap, tokenizer, recipe.score, engine)
+        judged |= stage(score.run)(tables["DOCUMENTS"], tokens, cheap, reader(recipe), recipe.score, engine)
     return judged
 
 
 def model_tokens(recipe: Recipe, tables: Tables, engine: Engine, stage: Stage = plain) -> list[Shard]:
     """TOKENS of the scoring model's own tokenizer: the recipe's where both have the same vocabulary."""
-    reader = reader_of(recipe.score, recipe.encode) if recipe.score else recipe.encode
-    if reader == recipe.encode:
+    params = reader(recipe)
+    if params == recipe.encode:
         return tables["TOKENS"]
-    return stage(encode.run)(tables["DOCUMENTS"], tables["DUPLICATES"], reader, engine)
+    return stage(encode.run)(tables["DOCUMENTS"], tables["DUPLICATES"], params, engine)
+
+
+def reader(recipe: Recipe) -> encode.EncodeParams:
+    """How texts become the scoring model's tokens; the recipe's own tokens where it has no model."""
+    return reader_of(recipe.score, recipe.encode) if recipe.score else recipe.encode
 
 
 def mix(recipe: Recipe, tables: Tables, engine: Engine, stage: Stage = plain) -> Tables:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines import build
-from pipelines.documents import Documents, n_chunks, side_by_side, without_eos
+from pipelines.documents import Chunking, Documents, side_by_side, text_tokens
 from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams, measure
 from pipelines.score.model import reader_of
@@ -77,17 +77,18 @@ def measured_pool(
     """All pairs of each document of the pool, and its chunks."""
     store, reader = engine.store, reader_of(params, recipe.encode)
     documents, tokens = tables(recipe.model_copy(update={"score": params}), engine)
-    chosen = pool(documents, tokens, n_documents, params.chunk_tokens, store)
+    chunking = Chunking(params.chunk_tokens, reader.n_marks)
+    chosen = pool(documents, tokens, n_documents, chunking, store)
     n_pairs = sum(reading.n_pairs for _, readings in chosen for reading in readings)
     report(f"{n_documents} documents, {n_pairs:,} pairs, resumed where it was stopped")
     measured = measure.folder_of(store, params.model, params.chunk_tokens, reader.tokenizer.hash, use="calibration")
-    measure.run(chosen, params.model, params.chunk_tokens, measured, engine)
+    measure.run(chosen, params.model, chunking, measured, engine)
     pairs: list[tuple[Sequence[MeasuredPair], np.ndarray]] = []
     for shard, readings in chosen:
         ids = store.read(shard, ["input_ids"])["input_ids"]
         for reading in readings:
-            chunks = chunks_of(without_eos(ids, reading.row), params.chunk_tokens)[: reading.n_chunks]
-            pairs.append((measured.of(reading.content_hash), chunks))
+            chunks = chunks_of(text_tokens(ids, reading.row, chunking.marks), chunking.chunk_tokens)
+            pairs.append((measured.of(reading.content_hash), chunks[: reading.n_chunks]))
     return pairs
 
 
@@ -128,7 +129,7 @@ def tables(recipe: Recipe, engine: Engine) -> tuple[list[Shard], list[Shard]]:
 
 
 def pool(
-    documents: Sequence[Shard], tokens: Sequence[Shard], n_documents: int, chunk_tokens: int, store: Store
+    documents: Sequence[Shard], tokens: Sequence[Shard], n_documents: int, chunking: Chunking, store: Store
 ) -> list[tuple[Shard, list[measure.Reading]]]:
     """The documents to measure, by shard of TOKENS: from each domain in turn the one of lowest content hash.
 
@@ -138,7 +139,7 @@ def pool(
     columns = ("content_hash", "domain"), ("document_id", "n_tokens")
     reads = [(Read(s, columns[0]), Read(t, columns[1])) for s, t in zip(documents, tokens, strict=True)]
     every = Documents.of(side_by_side(reads, store))
-    is_long = n_chunks(every.n_tokens, chunk_tokens) >= CHUNKS
+    is_long = chunking.n_chunks(every.n_tokens) >= CHUNKS
     places, long = np.flatnonzero(is_long), every.take(is_long)
     by_hash = np.lexsort((long.content[:, 1], long.content[:, 0], long.domain))
     turn = np.empty(len(long), np.int64)
@@ -146,7 +147,7 @@ def pool(
     chosen = np.lexsort((long.domain, turn))[:n_documents]
     if len(chosen) < n_documents:
         raise RecipeError(
-            f"calibrate: {len(chosen)} documents have {CHUNKS} chunks of {chunk_tokens} tokens; ask for fewer"
+            f"calibrate: {len(chosen)} documents have {CHUNKS} chunks of {chunking.chunk_tokens} tokens; ask for fewer"
         )
     many = n_near(CHUNKS) + n_far(CHUNKS)
     content_hash, stops = long.content_hash.take(pa.array(chosen)).to_pylist(), np.cumsum([s.n_rows for s in tokens])
@@ -154,5 +155,5 @@ def pool(
     for place, text in zip(places[chosen].tolist(), content_hash, strict=True):
         k = int(np.searchsorted(stops, place, side="right"))
         row = place - int(stops[k]) + tokens[k].n_rows
-        readings[k].append(measure.Reading(row, text, CHUNKS, many, price(many, CHUNKS, chunk_tokens)))
+        readings[k].append(measure.Reading(row, text, CHUNKS, many, price(many, CHUNKS, chunking.chunk_tokens)))
     return list(zip(tokens, readings, strict=True))

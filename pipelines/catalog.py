@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 
 from pipelines.store import Shard, Store
-from schemas.errors import LawError
+from schemas.errors import LawError, SchemaError
 from schemas.lengths import BUCKETS
 from schemas.tables import TABLES
 from schemas.views import comments, views
@@ -19,6 +19,7 @@ from schemas.views import comments, views
 Tables = Mapping[str, Sequence[Shard]]
 
 NOT_MATERIALISED = {"judged", "score_values"}  # many rows for each document, half of the catalog; scores has most of it
+TEXT = "head"  # the one column of views that holds text; the catalog has none
 STORAGE = "v1.0.0"  # the oldest DuckDB that can open a catalog
 SETTINGS = {
     "autoinstall_known_extensions": "false",
@@ -37,7 +38,16 @@ def connect(
         published: the names of the version's Parquet files, in order.
         spill: a folder for what does not fit into memory.
         variables: those that views.sql and laws.sql name, see `variables_of`.
+
+    Raises:
+        SchemaError: the tables lack a column, because another release of longmix made them.
     """
+    for shard in (shard for shards in tables.values() for shard in shards):
+        if missing := [column for column in TABLES[shard.table].names if column not in shard.columns]:
+            raise SchemaError(
+                f"{store.root}: {shard.table} lacks {', '.join(missing)}: another release of longmix made this version; "
+                "build the mix again"
+            )
     con = duckdb.connect(config={**SETTINGS, "temp_directory": str(spill)})
     try:
         con.execute("CREATE TABLE shards (name VARCHAR, shard BIGINT, path VARCHAR, file VARCHAR, first_byte BIGINT)")
@@ -137,7 +147,7 @@ def write_catalog(con: duckdb.DuckDBPyConnection, path: Path, facts: Mapping[str
     con.execute(f"ATTACH {literal(str(path))} AS catalog (STORAGE_VERSION '{STORAGE}')")
     for view, comment in comments().items():
         if view not in NOT_MATERIALISED:
-            con.execute(f"CREATE TABLE catalog.{view} AS FROM {view}")
+            con.execute(f"CREATE TABLE catalog.{view} AS SELECT COLUMNS(lambda name: name <> '{TEXT}') FROM {view}")
             con.execute(f"COMMENT ON TABLE catalog.{view} IS {literal(comment)}")
     con.execute("CREATE TABLE catalog.build (key VARCHAR, value VARCHAR)")
     con.executemany(

@@ -13,8 +13,8 @@ from schemas.manifest import Manifest
 QUERY = """
 WITH copies AS (
     SELECT domain, 'corpus' AS what, document_id, 0 AS epoch, n_tokens AS tokens, -1 AS side FROM before.documents
-    WHERE verdict = 'kept'
-    UNION ALL SELECT domain, 'corpus', document_id, 0, n_tokens, 1 FROM after.documents WHERE verdict = 'kept'
+    WHERE n_tokens IS NOT NULL
+    UNION ALL SELECT domain, 'corpus', document_id, 0, n_tokens, 1 FROM after.documents WHERE n_tokens IS NOT NULL
     UNION ALL SELECT domain, 'mix', document_id, epoch, drawn_tokens, -1 FROM before.draws
     UNION ALL SELECT domain, 'mix', document_id, epoch, drawn_tokens, 1 FROM after.draws
 ), net AS (
@@ -30,7 +30,7 @@ FROM net GROUP BY ALL ORDER BY what, domain
 
 
 def changes(before: Path, after: Path) -> list[dict[str, Any]]:
-    """A row for each domain of the corpus (documents that dedup kept) and of the mix (copies that were drawn).
+    """A row for each domain of the corpus (documents that were encoded) and of the mix (copies that were drawn).
 
     Args:
         before, after: folders of versions.

@@ -25,17 +25,26 @@ def columns_of(read: Read, store: Store) -> dict[str, pa.ChunkedArray]:
     return dict(zip(table.column_names, table.columns, strict=True))
 
 
-def n_chunks(n_tokens: np.ndarray, chunk_tokens: int) -> np.ndarray:
-    """[n] whole chunks of each document. n_tokens: [n] as in TOKENS, which counts the EOS; 0 where it was dropped."""
-    return np.maximum(n_tokens - 1, 0) // chunk_tokens
+def text_tokens(input_ids: pa.ChunkedArray, row: int, marks: int) -> np.ndarray:
+    """[n_tokens - marks] int32: the tokens of a document's text, copied, so that the shard need not stay in memory.
 
-
-def without_eos(input_ids: pa.ChunkedArray, row: int) -> np.ndarray:
-    """[n_tokens - 1] int32: the tokens of a document's text, copied, so that the shard need not stay in memory.
-
-    input_ids: of TOKENS, where EOS ends every row.
+    Args:
+        input_ids: of TOKENS.
+        marks: of each row, see EncodeParams.n_marks.
     """
-    return np.array(input_ids[row].values.to_numpy()[:-1])
+    return np.array(input_ids[row].values.to_numpy()[marks - 1 : -1])
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """How the rows of TOKENS are cut into chunks of the text, without marks. marks: of each row, see EncodeParams.n_marks."""
+
+    chunk_tokens: int
+    marks: int
+
+    def n_chunks(self, n_tokens: np.ndarray) -> np.ndarray:
+        """[n] whole chunks of each document. n_tokens: [n] as in TOKENS, marks included; 0 where it is NULL."""
+        return np.maximum(n_tokens - self.marks, 0) // self.chunk_tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +54,7 @@ class Documents:
     Attributes:
         document_id, content_hash: [n] strings.
         domains: ascending; `domain` [n] int64 is a place among them.
-        n_tokens: [n] int64, EOS included; 0 where the document was dropped.
+        n_tokens: [n] int64, EOS and BOS included; 0 where the document was dropped or refused.
     """
 
     document_id: pa.ChunkedArray

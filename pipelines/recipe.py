@@ -54,6 +54,15 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def marks_differ(self) -> Self:
+        if self.encode.bos_token == self.encode.eos_token:
+            raise ValueError(
+                f"encode.bos_token: {self.encode.bos_token!r} is eos_token too, which ends a document and may not begin "
+                "one; name another token, or remove the key"
+            )
+        return self
+
+    @model_validator(mode="after")
     def scores_are_made(self) -> Self:
         """A plan selects by a table that the recipe has made, and no two scorers write one table."""
         kinds = [scorer.kind for scorer in self.score.also] if self.score else []

@@ -1,4 +1,4 @@
-"""DOCUMENTS, DUPLICATES -> BACKGROUND, SCORES_CHEAP: scores of every document without a model.
+"""DOCUMENTS, TOKENS -> BACKGROUND, SCORES_CHEAP: scores of every encoded document without a model.
 
 BACKGROUND, which documents are compared with, is a declared input: the build without a base makes it from its
 documents, every refresh keeps it, and another `background_seed` makes it anew. So a document that stays keeps its
@@ -38,18 +38,19 @@ class ScreenParams(BaseModel):
     background_seed: int = 0  # another one: other documents to compare with
 
 
-def screen_shard(documents: pa.Table, duplicates: pa.Table, words: pa.Table, params: ScreenParams) -> pa.Table:
-    """SCORES_CHEAP: a row for each row of `documents`, without scores where it was dropped."""
-    kept, by_domain = pc.equal(duplicates["verdict"], "kept"), Background.of(words)
-    texts, domains = (documents[name].filter(kept) for name in ("text", "domain"))
+def screen_shard(documents: pa.Table, tokens: pa.Table, words: pa.Table, params: ScreenParams) -> pa.Table:
+    """SCORES_CHEAP: a row for each row of `documents`, without scores where it was dropped or refused."""
+    status, by_domain = tokens["status"], Background.of(words)
+    encoded = pc.equal(status, "encoded")
+    texts, domains = (documents[name].filter(encoded) for name in ("text", "domain"))
     scores = cheap(texts.combine_chunks(), domains.to_pylist(), by_domain)
     scores = scores.append_column("shuffled", pc.less(scores["order_z"], MIN_ORDER_Z))
     scores = scores.append_column("refused", refusals(scores, domains, by_domain, params))
-    rows = pa.array(np.cumsum(kept.to_numpy()) - 1, mask=~kept.to_numpy())
+    rows = pa.array(np.cumsum(encoded.to_numpy()) - 1, mask=~encoded.to_numpy())
     columns = {
-        "document_id": duplicates["document_id"],
-        "status": pc.if_else(kept, "scored", "dropped"),
-        "reason": pc.if_else(kept, None, "dropped"),
+        "document_id": tokens["document_id"],
+        "status": pc.if_else(encoded, "scored", pc.if_else(pc.equal(status, "dropped"), "dropped", "not_scored")),
+        "reason": pc.if_else(encoded, None, status),
     }
     columns |= {name: scores[name].take(rows) for name in scores.column_names}
     return pa.table(columns).select(SCORES_CHEAP.names)
@@ -75,7 +76,7 @@ SCREEN = ShardStage("screen", VERSION, "SCORES_CHEAP", screen_shard)
 
 def run(
     documents: list[Shard],
-    duplicates: list[Shard],
+    tokens: list[Shard],
     params: ScreenParams,
     base: Mapping[str, list[Shard]],
     engine: Engine,
@@ -84,23 +85,23 @@ def run(
 
     base: the tables of the base version, whose background is kept.
     """
-    background = background_of(documents, duplicates, params, base.get("BACKGROUND", []), engine)
+    background = background_of(documents, tokens, params, base.get("BACKGROUND", []), engine)
     words = Read(background[0], tuple(BACKGROUND.names))
     reads = (
-        (Read(text, ("text", "domain")), Read(verdict, ("document_id", "verdict")), words)
-        for text, verdict in zip(documents, duplicates, strict=True)
+        (Read(text, ("text", "domain")), Read(ids, ("document_id", "status")), words)
+        for text, ids in zip(documents, tokens, strict=True)
     )
     return {"BACKGROUND": background, "SCORES_CHEAP": engine.shards(SCREEN, params, reads)}
 
 
 def background_of(
-    documents: Sequence[Shard], duplicates: Sequence[Shard], params: ScreenParams, before: Sequence[Shard],
+    documents: Sequence[Shard], tokens: Sequence[Shard], params: ScreenParams, before: Sequence[Shard],
     engine: Engine,
 ) -> list[Shard]:  # fmt: skip
     """The base's background with the domains that it lacks; all domains anew where the base chose by another seed."""
     own = [Read(shard, ("content_hash", "n_bytes", "domain")) for shard in documents]
-    verdicts = [Read(shard, ("verdict",)) for shard in duplicates]
-    keys = [read.key() for read in (*own, *verdicts)]
+    statuses = [Read(shard, ("status",)) for shard in tokens]
+    keys = [read.key() for read in (*own, *statuses)]
     name = name_of("background", VERSION, params.background_seed, [shard.content_hash for shard in before], keys)
     store = engine.store
 
@@ -110,7 +111,7 @@ def background_of(
         if before:
             table = store.read(before[0])
             base = {**Background.of(table.filter(pc.equal(table["made_by"], made_by))).domains}
-        chosen = choice(list(zip(own, verdicts, strict=True)), params, store)
+        chosen = choice(list(zip(own, statuses, strict=True)), params, store)
         chosen = {domain: rows for domain, rows in chosen.items() if domain not in base}
         texts = texts_of(documents, chosen, store)
         described = {
@@ -141,11 +142,11 @@ def choice(reads: Sequence[tuple[Read, Read]], params: ScreenParams, store: Stor
         places = {"shard": np.full(table.num_rows, k), "row": np.arange(table.num_rows)}
         for name, values in places.items():
             table = table.append_column(name, pa.array(values, pa.int64()))
-        pieces.append(table.filter(pc.equal(table["verdict"], "kept")))
-    kept = pa.concat_tables(pieces)
+        pieces.append(table.filter(pc.equal(table["status"], "encoded")))
+    encoded = pa.concat_tables(pieces)
     chosen = {}
-    for domain in sorted(kept["domain"].unique().to_pylist()):
-        mine = kept.filter(pc.equal(kept["domain"], domain))
+    for domain in sorted(encoded["domain"].unique().to_pylist()):
+        mine = encoded.filter(pc.equal(encoded["domain"], domain))
         best = choose(mine["content_hash"].to_pylist(), mine["n_bytes"].to_numpy(), salt_of(params), MAX_DOCUMENTS)
         columns = (mine[name].take(pa.array(best, pa.int64())) for name in ("content_hash", "shard", "row"))
         chosen[domain] = list(zip(*(column.to_pylist() for column in columns), strict=True))

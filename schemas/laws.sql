@@ -1,5 +1,6 @@
 -- The laws of the tables. Each query returns the rows that violate its law; a build with any such row fails.
--- Variables: threshold (of dedup), sequence_tokens (of pack), budget_tokens, long_tokens and max_epochs (of plan).
+-- Variables: threshold (of dedup), sequence_tokens (of pack), budget_tokens, long_tokens and max_epochs (of plan), eos_id
+-- and bos_id (of encode; bos_id is NULL if the recipe has no BOS).
 
 -- law: DUPLICATES and TOKENS have a row for each row of DOCUMENTS
 SELECT d.shard, count(*) AS documents, any_value(u.n) AS duplicates, any_value(t.n) AS tokens
@@ -19,13 +20,24 @@ SELECT d.shard, d.row, d.document_id, u.document_id AS of_duplicates, t.document
 FROM tables.documents d JOIN tables.duplicates u USING (shard, row) JOIN tables.tokens t USING (shard, row)
 WHERE d.document_id <> u.document_id OR d.document_id <> t.document_id;
 
--- law: a document has tokens exactly when it is kept
-SELECT u.shard, u.row, u.document_id, u.verdict, t.n_tokens
-FROM tables.duplicates u JOIN tables.tokens t USING (shard, row)
-WHERE (u.verdict = 'kept') <> (t.n_tokens IS NOT NULL) OR (t.n_tokens IS NULL) <> (t.input_ids IS NULL);
+-- law: a document has the status dropped in TOKENS exactly when dedup dropped it
+SELECT u.shard, u.row, u.document_id, u.verdict, t.status
+FROM tables.duplicates u JOIN tables.tokens t USING (shard, row) WHERE (u.verdict = 'kept') = (t.status = 'dropped');
 
--- law: in TOKENS, n_tokens is the length of input_ids
-SELECT shard, row, document_id, n_tokens FROM tables.tokens WHERE n_tokens <> len(input_ids);
+-- law: in TOKENS, reason is non-NULL exactly when status = 'refused', n_tokens exactly when status = 'encoded'
+SELECT shard, row, document_id, status, reason, fell_back, decodes, n_tokens FROM tables.tokens
+WHERE status NOT IN ('encoded', 'dropped', 'refused')
+    OR reason NOT IN ('no_token', 'eos_in_text', 'bos_in_text', 'tokenizer_error')
+    OR fell_back NOT IN ('hostile', 'document')
+    OR (status = 'refused') <> (reason IS NOT NULL) OR (status = 'encoded') <> (n_tokens IS NOT NULL)
+    OR (status <> 'encoded' AND decodes IS NOT NULL);
+
+-- law: input_ids has n_tokens elements: EOS once and last; BOS, if the recipe has one, once and first
+SELECT shard, row, document_id, n_tokens, len(input_ids) AS length FROM tables.tokens
+WHERE (n_tokens IS NULL) <> (input_ids IS NULL) OR n_tokens <> len(input_ids)
+    OR coalesce(list_position(input_ids, getvariable('eos_id')), 0) <> n_tokens
+    OR (n_tokens IS NOT NULL AND coalesce(input_ids[1], -1) <> getvariable('bos_id'))
+    OR (getvariable('bos_id') IS NOT NULL AND list_contains(input_ids[2:], getvariable('bos_id')));
 
 -- law: ids and texts of kept documents are unique
 SELECT document_id, content_hash, count(*) AS n FROM documents WHERE verdict = 'kept'
@@ -70,9 +82,18 @@ WHERE b.n_pairs <> len(g.pairs) OR g.n_near + g.n_far <> len(g.pairs)
 SELECT u.shard, u.row, j.kind, j.status FROM tables.duplicates u JOIN judged j USING (shard, row)
 WHERE (u.verdict = 'kept') = (j.status = 'dropped');
 
--- law: a draw is a token range of a kept document
+-- law: a refused document has no scores and no pairs, for that reason
+SELECT t.shard, t.row, t.document_id, v.kind, v.status, v.reason, v.value
+FROM tables.tokens t JOIN score_values v USING (shard, row)
+WHERE t.status = 'refused' AND (v.value IS NOT NULL OR v.status <> 'not_scored' OR v.reason <> 'refused')
+UNION ALL
+SELECT t.shard, t.row, t.document_id, 'budget', NULL, b.why, b.n_pairs
+FROM tables.tokens t JOIN tables.budget b USING (shard, row)
+WHERE t.status = 'refused' AND (b.n_pairs <> 0 OR b.why <> 'refused');
+
+-- law: a draw is a token range of an encoded document
 SELECT w.document_id, w.document_start, w.document_stop, d.n_tokens
-FROM draws w LEFT JOIN documents d ON d.document_id = w.document_id AND d.verdict = 'kept'
+FROM draws w LEFT JOIN documents d ON d.document_id = w.document_id AND d.token_status = 'encoded'
 WHERE d.document_id IS NULL OR d.n_tokens <> w.n_tokens OR d.domain <> w.domain OR d.content_hash <> w.content_hash
     OR w.document_start < 0 OR w.document_stop > w.n_tokens OR w.document_stop <= w.document_start;
 
@@ -89,17 +110,17 @@ HAVING sum(drawn_tokens) > getvariable('budget_tokens');
 SELECT domain, list(kind ORDER BY kind) AS kinds FROM tables.targets GROUP BY domain HAVING kinds <> ['long', 'short']
 UNION ALL
 SELECT DISTINCT domain, [] FROM documents ANTI JOIN tables.targets USING (domain)
-WHERE verdict = 'kept' AND n_tokens > 0;
+WHERE token_status = 'encoded' AND n_tokens > 0;
 
 -- law: target_tokens sum to budget_tokens
 SELECT sum(target_tokens) AS target_tokens, getvariable('budget_tokens') AS budget_tokens FROM tables.targets
 HAVING sum(target_tokens) IS DISTINCT FROM getvariable('budget_tokens');
 
--- law: available_tokens is max_epochs times the tokens of the cell's kept documents that are not excluded
+-- law: available_tokens is max_epochs times the tokens of the cell's encoded documents that are not excluded
 SELECT domain, kind, available_tokens, over_share_tokens, not_selected_tokens, kept.tokens
 FROM tables.targets LEFT JOIN (
     SELECT domain, kind_of(n_tokens) AS kind, sum(n_tokens) AS tokens
-    FROM documents WHERE verdict = 'kept' GROUP BY ALL
+    FROM documents WHERE token_status = 'encoded' GROUP BY ALL
 ) kept USING (domain, kind)
 WHERE available_tokens
     <> getvariable('max_epochs') * (coalesce(kept.tokens, 0) - over_share_tokens - not_selected_tokens);

@@ -78,12 +78,33 @@ DUPLICATES = pa.schema(
 TOKENS = pa.schema(
     [
         column("document_id", pa.string(), "as in DOCUMENTS"),
-        column("status", pa.string(), "encoded, dropped (by dedup) or refused (the tokenizer cannot take the text)"),
-        column("reason", pa.string(), "why it was refused, NULL otherwise", nullable=True),
-        column("fell_back", pa.string(), "which check", nullable=True),
-        column("decodes", pa.bool_(), "whether", nullable=True),
+        column("status", pa.string(), "encoded, dropped (by dedup) or refused (the tokenizer cannot encode the text)"),
+        column(
+            "reason",
+            pa.string(),
+            "no_token, eos_in_text, bos_in_text or tokenizer_error; NULL unless refused",
+            nullable=True,
+        ),
+        column(
+            "fell_back",
+            pa.string(),
+            "hostile or document: strings whose ids by fastokens and tokenizers differ, so that tokenizers encoded the "
+            "shard; else NULL",
+            nullable=True,
+        ),
+        column(
+            "decodes",
+            pa.bool_(),
+            "input_ids decode to the text, as the tokenizer normalizes it; NULL if not sampled",
+            nullable=True,
+        ),
         column("n_tokens", pa.int32(), "length of input_ids, NULL unless encoded", nullable=True),
-        column("input_ids", many(pa.int32()), "token ids of the text, EOS last; NULL unless encoded", nullable=True),
+        column(
+            "input_ids",
+            many(pa.int32()),
+            "BOS if the recipe has one, token ids of the text, EOS; NULL unless encoded",
+            nullable=True,
+        ),
     ]
 )
 
@@ -174,7 +195,7 @@ TABLES = {
 BESIDE_DOCUMENTS = ("SIGNATURES", "DUPLICATES", "TOKENS")  # the same rows as DOCUMENTS, in the same order
 
 # Columns with few distinct values, which are dictionary-encoded.
-FEW_VALUES = {"source", "origin", "domain", "license", "file", "reason", "status", "verdict", "why"}
+FEW_VALUES = {"source", "origin", "domain", "license", "file", "reason", "status", "fell_back", "verdict", "why"}
 
 
 def holds(schema: pa.Schema) -> dict[str, str]:

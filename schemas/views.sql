@@ -18,25 +18,60 @@ CREATE MACRO bucket_of(n) AS (
 -- The kind of a document in the plan, by its length.
 CREATE MACRO kind_of(n) AS CASE WHEN n >= getvariable('long_tokens') THEN 'long' ELSE 'short' END;
 
--- A row is a document of a source, with its verdict: kept, exact or near. n_tokens is NULL where it was dropped.
+-- The first 60 characters of a text, in one line.
+CREATE MACRO head_of(text) AS left(regexp_replace(left(text, 240), '\s+', ' ', 'g'), 60);
+
+-- A row is a document of a source, with its verdict: kept, exact or near. token_status is encoded, dropped (by dedup) or
+-- refused (the tokenizer cannot encode the text, for token_reason); n_tokens is NULL unless it is encoded.
 CREATE VIEW documents AS
 SELECT
     d.document_id, d.content_hash, d.source, d.origin, d.domain, d.license, d.file, d.record, d.n_bytes,
-    u.verdict, u.kept_id, u.similarity, t.n_tokens,
+    u.verdict, u.kept_id, u.similarity, t.status AS token_status, t.reason AS token_reason, t.n_tokens,
     CASE WHEN t.n_tokens IS NOT NULL THEN bucket_of(t.n_tokens) END AS length_bucket,
     d.shard, d.row
 FROM tables.documents d
 JOIN tables.duplicates u ON u.shard = d.shard AND u.row = d.row
 JOIN tables.tokens t ON t.shard = d.shard AND t.row = d.row;
 
--- A row is an input record that could not be used, with the reason.
-CREATE VIEW rejected AS SELECT source, file, record, reason, detail, n_bytes, record_hash FROM tables.rejected;
+-- A row is a record that ingest rejected or a document that encode refused, with the stage and the reason. head is how it
+-- begins; catalog.duckdb lacks that column.
+CREATE VIEW rejected AS
+SELECT 'ingest' AS stage, source, file, record, reason, detail, n_bytes, record_hash,
+    head_of(coalesce(try(decode(head)), head::VARCHAR)) AS head
+FROM tables.rejected
+UNION ALL
+SELECT 'encode', d.source, d.file, d.record, t.reason,
+    CASE t.reason
+        WHEN 'no_token' THEN 'the tokenizer makes no token of the text; use one with an unk_token or with byte_fallback'
+        WHEN 'eos_in_text' THEN 'the text contains eos_token, and the tokenizer cannot spell it with other tokens; '
+            'use another tokenizer or eos_token'
+        WHEN 'bos_in_text' THEN 'the text contains bos_token, and the tokenizer cannot spell it with other tokens; '
+            'use another tokenizer or bos_token'
+        ELSE 'the tokenizer raised an error on the text; use another tokenizer, or remove the document'
+    END,
+    d.n_bytes, d.content_hash, head_of(d.text)
+FROM tables.documents d JOIN tables.tokens t ON t.shard = d.shard AND t.row = d.row
+WHERE t.status = 'refused';
 
--- A row is a reason and a source: how many records were rejected.
+-- A row is a stage (ingest, encode), a reason and a source: how many records were rejected or refused.
 CREATE VIEW rejections AS
-SELECT reason, source, count(*) AS records FROM rejected GROUP BY ALL ORDER BY records DESC, reason, source;
+SELECT stage, reason, source, count(*) AS records FROM rejected GROUP BY ALL ORDER BY records DESC, stage, reason, source;
 
--- A row is a source: numbers of its documents, of those that dedup kept and dropped, and of its rejected records.
+-- A row is a source: its encoded documents, their bytes and tokens (EOS and BOS included), and its refused documents.
+-- sampled documents were decoded; a lossy one does not decode to its text. fell_back_shards were encoded by tokenizers,
+-- because fastokens gave other ids.
+CREATE VIEW encoding AS
+SELECT d.source, count(*) FILTER (t.status = 'encoded') AS documents,
+    coalesce(sum(d.n_bytes) FILTER (t.status = 'encoded'), 0)::BIGINT AS n_bytes,
+    coalesce(sum(t.n_tokens), 0)::BIGINT AS tokens,
+    sum(d.n_bytes) FILTER (t.status = 'encoded') / nullif(sum(t.n_tokens), 0) AS bytes_per_token,
+    count(*) FILTER (t.status = 'refused') AS refused, count(t.decodes) AS sampled,
+    count(*) FILTER (NOT t.decodes) AS lossy,
+    count(DISTINCT d.shard) FILTER (t.fell_back IS NOT NULL) AS fell_back_shards
+FROM tables.documents d JOIN tables.tokens t ON t.shard = d.shard AND t.row = d.row
+GROUP BY d.source ORDER BY d.source;
+
+-- A row is a source: numbers of its documents, of those that dedup kept and dropped, and of its rows of `rejected`.
 CREATE VIEW sources AS
 SELECT source, coalesce(documents, 0) AS documents, coalesce(kept, 0) AS kept,
     coalesce(exact_copies, 0) AS exact_copies, coalesce(near_copies, 0) AS near_copies,
@@ -79,11 +114,11 @@ SELECT domain, length_bucket, count(*) AS documents, count(score) AS scored, sum
     round(quantile_cont(score, 0.1), 4) AS low, round(median(score), 4) AS median,
     round(quantile_cont(score, 0.9), 4) AS high, round(sqrt(avg(error * error)), 4) AS error,
     round(median(near), 4) AS near, count(refused) AS refused
-FROM scores GROUP BY domain, length_bucket ORDER BY domain, length_bucket;
+FROM scores WHERE n_tokens IS NOT NULL GROUP BY domain, length_bucket ORDER BY domain, length_bucket;
 
 -- A row is a domain, a status and a reason: how many documents have no chunk_gain score.
 CREATE VIEW not_scored AS
-SELECT domain, status, reason, count(*) AS documents, sum(n_tokens)::BIGINT AS tokens
+SELECT domain, status, reason, count(*) AS documents, coalesce(sum(n_tokens), 0)::BIGINT AS tokens
 FROM scores WHERE status IS DISTINCT FROM 'scored' AND status IS NOT NULL GROUP BY ALL ORDER BY domain, tokens DESC;
 
 -- A row is a reason for which documents have no chunk_gain score, over all domains.
@@ -128,14 +163,14 @@ FROM (
     FROM tables.sequences
 );
 
--- A row is a domain and a length bucket: documents and tokens that dedup kept, copies and tokens in the mix. The length
--- is that of the document, also for a copy that was cut.
+-- A row is a domain and a length bucket: encoded documents and their tokens, copies and tokens in the mix. The length is
+-- that of the document, also for a copy that was cut.
 CREATE VIEW lengths AS
 SELECT domain, length_bucket, coalesce(documents, 0) AS documents, coalesce(tokens, 0) AS tokens,
     coalesce(drawn_copies, 0) AS drawn_copies, coalesce(drawn_tokens, 0) AS drawn_tokens
 FROM (
     SELECT domain, length_bucket, count(*) AS documents, sum(n_tokens)::BIGINT AS tokens
-    FROM documents WHERE verdict = 'kept' GROUP BY ALL
+    FROM documents WHERE token_status = 'encoded' GROUP BY ALL
 )
 FULL JOIN (
     SELECT domain, length_bucket, count(*) AS drawn_copies, sum(drawn_tokens)::BIGINT AS drawn_tokens
@@ -155,9 +190,10 @@ CREATE VIEW targets AS
 SELECT * EXCLUDE (shard, row), target_tokens - drawn_tokens AS shortfall_tokens FROM tables.targets ORDER BY shard, row;
 
 -- A row is the version: numbers of tokens, sequences, segments and documents, and the share of the sequences that is
--- filled. screened and scored count documents with cheap and chunk_gain scores, NULL if the recipe has no such scores.
+-- filled. rejected counts the rows of `rejected`, refused those whose stage is encode. screened and scored count documents
+-- with cheap and chunk_gain scores, NULL if the recipe has no such scores.
 CREATE VIEW totals AS
-SELECT tokens, sequences, segments, documents, kept, rejected, screened, scored,
+SELECT tokens, sequences, segments, documents, kept, rejected, refused, screened, scored,
     getvariable('sequence_tokens') AS sequence_tokens,
     tokens / nullif(sequences * getvariable('sequence_tokens'), 0) AS fill_share
 FROM (
@@ -167,7 +203,7 @@ FROM (
 ), (
     SELECT count(*) AS documents, count(*) FILTER (verdict = 'kept') AS kept FROM documents
 ), (
-    SELECT count(*) AS rejected FROM rejected
+    SELECT count(*) AS rejected, count(*) FILTER (stage = 'encode') AS refused FROM rejected
 ), (
     SELECT nullif(count(*), 0) AS screened, CASE WHEN count(status) > 0 THEN count(score) END AS scored FROM scores
 );
@@ -181,7 +217,7 @@ GROUP BY license ORDER BY drawn_tokens DESC, license;
 -- A row is the largest kept document of a domain, and its share of the tokens that dedup kept there.
 CREATE VIEW largest AS
 SELECT domain, n_tokens / sum(n_tokens) OVER (PARTITION BY domain) AS domain_share, n_tokens, source, file, document_id
-FROM documents WHERE verdict = 'kept'
+FROM documents WHERE token_status = 'encoded'
 QUALIFY row_number() OVER (PARTITION BY domain ORDER BY n_tokens DESC, document_id) = 1
 ORDER BY domain_share DESC, domain;
 

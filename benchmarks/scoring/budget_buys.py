@@ -21,7 +21,7 @@ from junk import OUT as JUNK
 from junk import POOL
 from separation import background_of, cheap_scores
 
-from pipelines.documents import Documents
+from pipelines.documents import Chunking, Documents
 from pipelines.score.budget import Limits, cost, cuts, first_round, second_round
 from pipelines.score.kept_pairs import Measured
 from pipelines.shares import MICRO
@@ -73,7 +73,7 @@ def budgeted(pool: list[Text], n_pairs: int, budget_share: float) -> np.ndarray:
     names = pa.chunked_array([pa.array([t.name for t in pool], pa.string())])
     documents = Documents(names, names, ("all",), np.zeros(len(pool), np.int64), np.full(len(pool), 34 * 128 + 1))
     full_budget = sum(cost(34, t.name, n_pairs, 128) for t in pool)
-    limits = Limits(int(budget_share * full_budget), 128, n_pairs)
+    limits = Limits(int(budget_share * full_budget), Chunking(128, marks=1), n_pairs)
     first = first_round(documents, np.array([t.refused for t in pool], object), limits)
     read = first.n_pairs > 0
     gap = np.zeros(len(pool), np.int64)

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from scipy.stats import spearmanr
 from strict import lds
 
-from pipelines.documents import Documents
+from pipelines.documents import Chunking, Documents
 from pipelines.score.budget import Limits, cuts, first_round, second_round
 from pipelines.shares import MICRO
 from scorers.chunk_gain import corrected
@@ -169,11 +169,11 @@ def budgeted(
             for d in documents
         ]
         columns = Documents.of(pa.Table.from_pylist(rows))
-        first = first_round(columns, not_refused, Limits(10**9, 128, 64))
+        first = first_round(columns, not_refused, Limits(10**9, Chunking(128, marks=1), 64))
         score = [d.estimate("far", d.pairs("far", seed, 2), fitted[d.name, "far"])[0] for d in documents]
         micro = np.rint(np.array(score) * MICRO).astype(np.int64)
         gap = micro - cuts(columns, micro, lambda _: share)
-        limits = Limits(tokens_each * len(documents), 128, 64)
+        limits = Limits(tokens_each * len(documents), Chunking(128, marks=1), 64)
         n_pairs[seed] = second_round(columns, first, gap, np.array(variance), limits).n_pairs
         for k, d in enumerate(documents):
             value, error = d.estimate("far", d.pairs("far", seed, int(n_pairs[seed, k])), fitted[d.name, "far"])

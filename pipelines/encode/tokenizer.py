@@ -56,15 +56,10 @@ def bos_id(params: EncodeParams) -> int | None:
     """The id of the recipe's BOS; None where it has none.
 
     Raises:
-        RecipeError: the tokenizer has no such token, or it is the EOS.
+        RecipeError: the tokenizer has no such token.
     """
     if params.bos_token is None:
         return None
-    if params.bos_token == params.eos_token:
-        raise RecipeError(
-            f"encode.bos_token and encode.eos_token are both {params.eos_token!r}, so that no reader could tell the "
-            "beginning of a document from its end; name two tokens, or no bos_token"
-        )
     return id_of(params, "bos_token", params.bos_token)
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines import build
+from pipelines.encode import EncodeParams
 from pipelines.forecast.estimate import Sample, estimated, sample
 from pipelines.plan import PlanParams, plan, read_kept, reads_of, targets_table
 from pipelines.plan.cells import Cells
@@ -28,12 +30,14 @@ class ScoringForecast:
 
     Attributes:
         n_documents, n_tokens: of all of them.
+        min_tokens: of the shortest of them, marks included.
         is_exact: counted in the model's own tokens; else estimated.
         is_screened: without those that the cheap tier refuses.
     """
 
     n_documents: int
     n_tokens: int
+    min_tokens: int
     is_exact: bool
     is_screened: bool
 
@@ -113,7 +117,7 @@ def from_samples(recipe: Recipe, samples: Sequence[Sample]) -> Forecast:
         targets=targets_table(targets, over_share=nothing, not_selected=nothing),
         sampled={s.source: s.part for s in samples},
         is_selected=params.select is None,
-        scoring=scoring_of_samples(samples, recipe.score) if recipe.score else None,
+        scoring=scoring_of_samples(samples, recipe.score, recipe.encode) if recipe.score else None,
     )
 
 
@@ -122,28 +126,36 @@ def scoring_of_tables(
 ) -> ScoringForecast:
     """Counted in the tables; where those of the model's own tokens are missing, in the recipe's."""
     tokens, cheap, is_exact, store = tables["TOKENS"], [], False, engine.store
+    min_tokens = shortest(params, recipe.encode)
     with suppress(NotMade):
         tokens, is_exact = build.model_tokens(recipe, tables, engine), True
+        min_tokens = shortest(params, build.reader(recipe))
     with suppress(NotMade):
         cheap = build.scores(recipe.model_copy(update={"score": None}), tables, engine, base).get("SCORES_CHEAP", [])
     lengths = [store.read(s, ("n_tokens",))["n_tokens"].fill_null(0).to_numpy() for s in tokens]
     if cheap:
-        stay = [store.read(s, ("refused",))["refused"].is_null().to_numpy() for s in cheap]
-        lengths = [n[stays] for n, stays in zip(lengths, stay, strict=True)]
-    long = [n[n >= shortest(params)] for n in lengths]
-    return ScoringForecast(sum(map(len, long)), sum(int(n.sum()) for n in long), is_exact, bool(cheap))
+        lengths = [n[is_accepted(store.read(s, ("status", "refused")))] for n, s in zip(lengths, cheap, strict=True)]
+    long = [n[n >= min_tokens] for n in lengths]
+    n_documents, n_tokens = sum(map(len, long)), sum(int(n.sum()) for n in long)
+    return ScoringForecast(n_documents, n_tokens, min_tokens, is_exact, bool(cheap))
 
 
-def scoring_of_samples(samples: Sequence[Sample], params: ScoreParams) -> ScoringForecast:
+def is_accepted(cheap: pa.Table) -> np.ndarray:
+    """[n] whether the model may read a document. cheap: its status and refused of SCORES_CHEAP."""
+    return pc.and_(pc.equal(cheap["status"], "scored"), pc.is_null(cheap["refused"])).to_numpy()
+
+
+def scoring_of_samples(samples: Sequence[Sample], params: ScoreParams, encode: EncodeParams) -> ScoringForecast:
     """As if each source were its sample, repeated up to the size of the source."""
-    long = [(s.n_tokens[s.n_tokens >= shortest(params)], s.part or 1.0) for s in samples]
+    min_tokens = shortest(params, encode)
+    long = [(s.n_tokens[s.n_tokens >= min_tokens], s.part or 1.0) for s in samples]
     n_documents, n_tokens = (sum(round(count(n) / part) for n, part in long) for count in (len, np.sum))
-    return ScoringForecast(n_documents, n_tokens, is_exact=False, is_screened=False)
+    return ScoringForecast(n_documents, n_tokens, min_tokens, is_exact=False, is_screened=False)
 
 
-def shortest(params: ScoreParams) -> int:
-    """Tokens, EOS included, of the shortest document that the model scores."""
-    return max(params.min_tokens, MIN_CHUNKS * params.chunk_tokens + 1)
+def shortest(params: ScoreParams, reader: EncodeParams) -> int:
+    """Tokens, EOS and BOS included, of the shortest document that the model scores."""
+    return max(params.min_tokens, MIN_CHUNKS * params.chunk_tokens + reader.n_marks)
 
 
 def spread(cells: Cells, targets: Targets) -> np.ndarray:

@@ -70,14 +70,31 @@ def reads_of(
 
 
 def read_kept(reads: Sequence[tuple[Read, ...]], params: PlanParams, store: Store) -> tuple[Documents, Judged | None]:
-    """The documents that dedup kept and that have a token, and the scores that the plan selects by."""
+    """The encoded documents and the scores that the plan selects by.
+
+    Raises:
+        RecipeError: the tokenizer refuses all of them.
+    """
     table = side_by_side(reads, store)
     table = table.filter(pc.greater(table["n_tokens"], 0))
+    if not len(table):
+        check_refusals(reads, store)
     documents = Documents.of(table, sorted(params.shares or {}))
     if not params.select:
         return documents, None
     _, score, reason = params.select.selector
     return documents, Judged.of(table[score], table[reason])
+
+
+def check_refusals(reads: Sequence[tuple[Read, ...]], store: Store) -> None:
+    """
+    Raises:
+        RecipeError: the tokenizer refused a document. reads: see reads_of.
+    """
+    reasons = [r for _, ids, *_ in reads for r in store.read(ids.shard, ("reason",))["reason"].to_pylist() if r]
+    if reasons:
+        each = ", ".join(f"{reasons.count(reason):,} {reason}" for reason in sorted(set(reasons)))
+        raise RecipeError(f"encode.tokenizer: it refuses all documents that dedup kept ({each}); use another tokenizer")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pipelines.keys import ascending, keyed, salt
 from pipelines.shares import MICRO, Top, share_of
 from schemas.lengths import bucket_of
 
-Reason = Literal["repeats", "list", "stitched", "short", "too_short", "budget"]
+Reason = Literal["repeats", "list", "stitched", "short", "too_short", "budget", "refused"]
 
 
 class Selector(NamedTuple):

@@ -12,6 +12,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 
 from pipelines.catalog import check_laws, connect, variables_of, write_catalog
+from pipelines.encode import bos_id, eos_id
 from pipelines.publish.card import card
 from pipelines.publish.report import report
 from pipelines.recipe import Recipe
@@ -86,9 +87,10 @@ def write_pages(part: Path, recipe: Recipe, version: str, base: Manifest | None,
         for shard in shards:
             store.check(shard)
     identity, names = recipe.identity(), file_names(tables)
+    marks = {"eos_id": eos_id(recipe.encode), "bos_id": bos_id(recipe.encode)}
     with (
         store.scratch("duckdb") as spill,
-        connect(store, tables, names, spill.folder, variables_of(identity)) as con,
+        connect(store, tables, names, spill.folder, variables_of(identity) | marks) as con,
     ):
         check_laws(con)
         facts = {

@@ -4,7 +4,9 @@ import json
 
 import duckdb
 
+from pipelines import findings
 from pipelines.catalog import rows_of
+from pipelines.encode import EncodeParams, bos_id, eos_id
 from pipelines.publish.figures import SHARES, Answer, answer, lengths, of_rows
 from pipelines.recipe import Recipe
 from pipelines.supply import sentences, short_cells
@@ -23,13 +25,34 @@ def supply(con: duckdb.DuckDBPyConnection) -> str:
     return "\n\n".join([*sentences(targets), *([table(of_rows(short))] if short else [])])
 
 
-def card(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
-    """The card's Markdown, from the views alone."""
+def marks(encode: EncodeParams) -> str:
+    """How a document begins and ends in `input_ids`."""
+    end = f"`eos_token` = `{encode.eos_token}` (id {eos_id(encode)})"
+    if encode.bos_token is None:
+        return f"The last token of a document is {end}; a segment has it if it reaches the end. There is no BOS."
+    start = f"`bos_token` = `{encode.bos_token}` (id {bos_id(encode)})"
+    return (
+        f"The first token of a document is {start}, the last is {end}; a segment has the first if it begins at the start "
+        "of the document, the last if it reaches the end. Both count as tokens."
+    )
+
+
+def rejected(con: duckdb.DuckDBPyConnection) -> str:
+    """What was rejected, and what the tokenizer refused or lost."""
+    rejections, encoding = rows_of(con, "FROM rejections"), findings.encoding(rows_of(con, "FROM encoding"))
+    return "\n\n".join([f"Rejected: {findings.rejected(rejections)}." if rejections else "Rejected: none.", *encoding])
+
+
+def size(con: duckdb.DuckDBPyConnection) -> str:
     (totals,) = rows_of(con, "FROM totals")
-    size = (
+    return (
         f"{totals['tokens']:,} tokens in {totals['sequences']:,} sequences of at most {totals['sequence_tokens']:,} tokens "
         f"({totals['fill_share'] or 0:.2%} filled), in {totals['segments']:,} segments"
     )
+
+
+def card(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
+    """The card's Markdown, from the views alone."""
     licenses = answer(con, "SELECT * REPLACE (coalesce(license, 'not stated') AS license) FROM licenses")
     return f"""---
 pretty_name: {recipe.mix}
@@ -40,8 +63,10 @@ tags: [long-context, pretraining]
 ---
 # {recipe.mix}, version {version}
 
-{size}. A row of `sequences-*.parquet` holds `input_ids`, `cu_seqlens` (where each segment begins, for attention that
+{size(con)}. A row of `sequences-*.parquet` holds `input_ids`, `cu_seqlens` (where each segment begins, for attention that
 stays inside a document) and `segments` (the document and the range of tokens of each segment).
+
+{marks(recipe.encode)}
 
 ```python
 from datasets import load_dataset
@@ -70,6 +95,8 @@ rows = load_dataset("parquet", data_files="sequences-*.parquet", split="train")
 ## Deduplication and rejected records
 
 {table(answer(con, "SELECT * EXCLUDE (n_bytes) FROM sources"))}
+
+{rejected(con)}
 
 ## Licenses of the documents in the mix
 

@@ -5,6 +5,7 @@ from html import escape
 import duckdb
 import numpy as np
 
+from pipelines import findings
 from pipelines.catalog import by_length, rows_of
 from pipelines.publish.figures import SHARES, TARGETS, Answer, answer, lengths, of_rows
 from pipelines.recipe import Recipe
@@ -53,6 +54,15 @@ PLAN = (
 LENGTHS = (
     "Upper bar: the documents that dedup kept. Lower bar: the mix. A full bar is all tokens of the domain; lengths are in "
     "K = 1,024 tokens."
+)
+REJECTED = (
+    "Records that ingest could not use, and documents that encode refused, by reason. The table rejected of "
+    "catalog.duckdb says what to do about each."
+)
+ENCODING = (
+    "The documents that were encoded; EOS and BOS count as tokens. sampled: documents that were decoded again. lossy: "
+    "those of them that do not decode to their text. shards that fell back: encoded by tokenizers, because fastokens "
+    "gave other ids."
 )
 LICENSES = "As the sources state them; - where a source states none."
 CONTAINERS = (
@@ -131,6 +141,11 @@ def cards(totals: dict) -> str:
     return "".join(f'<div class="card"><b>{value}</b>{name}</div>' for name, value in figures.items())
 
 
+def encoding(con: duckdb.DuckDBPyConnection) -> str:
+    """The sentences of pipelines.findings on the encoding."""
+    return "".join(f"<p class=short>{escape(line)}</p>" for line in findings.encoding(rows_of(con, "FROM encoding")))
+
+
 def supply(con: duckdb.DuckDBPyConnection) -> str:
     """The sentences of pipelines.supply, and the cells that fall short."""
     targets = rows_of(con, "FROM targets")
@@ -161,14 +176,15 @@ def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
         section("Targets of the plan", PLAN, of(TARGETS)),
         scores(con, totals),
         section("Deduplication", "", of("SELECT * EXCLUDE (rejected_records) FROM sources")),
-        section("Rejected records", "Input records that could not be used, by reason.", of("FROM rejections")),
+        section("Rejected records", REJECTED, of("FROM rejections")),
+        section("Encoding", ENCODING, of("FROM encoding")),
         section("Licenses of the documents in the mix", LICENSES, of("FROM licenses")),
         section("The largest document of each domain", "plan.max_document_share limits it.", of("FROM largest")),
         section("Documents that contain others", CONTAINERS, of("FROM containers LIMIT 10")),
     ]
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>
 <h1>{escape(recipe.mix)}</h1><p class="note">Version {version}. Sequences of at most {totals["sequence_tokens"]:,} tokens.</p>
-<div class="cards">{cards(totals)}</div>{supply(con)}
+<div class="cards">{cards(totals)}</div>{supply(con)}{encoding(con)}
 {"".join(sections)}
 </html>
 """

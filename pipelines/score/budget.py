@@ -13,7 +13,7 @@ from math import isqrt
 import numpy as np
 import pyarrow as pa
 
-from pipelines.documents import Documents, n_chunks
+from pipelines.documents import Chunking, Documents
 from pipelines.shares import MICRO, share_of
 from scorers.chunk_gain.pairs import first_pairs, n_far, n_near, price
 
@@ -34,7 +34,7 @@ class Limits:
     """The sizes that both rounds keep to."""
 
     budget_tokens: int  # of model passes, for all documents
-    chunk_tokens: int
+    chunking: Chunking
     most_pairs: int  # of a document, in the second round
 
 
@@ -50,11 +50,11 @@ def cost(s: int, content_hash: str, n_pairs: int, chunk_tokens: int, n_before: i
     return price(len(new), len(read), chunk_tokens)
 
 
-def costs(documents: Documents, n_pairs: np.ndarray, chunk_tokens: int) -> list[int]:
+def costs(documents: Documents, n_pairs: np.ndarray, chunking: Chunking) -> list[int]:
     """[n] model tokens of the first `n_pairs` [n] of each document."""
-    chunks = n_chunks(documents.n_tokens, chunk_tokens).tolist()
+    chunks = chunking.n_chunks(documents.n_tokens).tolist()
     each = zip(chunks, documents.content_hash.to_pylist(), n_pairs.tolist(), strict=True)
-    return [cost(s, content_hash, n, chunk_tokens) for s, content_hash, n in each]
+    return [cost(s, content_hash, n, chunking.chunk_tokens) for s, content_hash, n in each]
 
 
 def first_round(documents: Documents, refused: np.ndarray, limits: Limits) -> Budgeted:
@@ -67,7 +67,7 @@ def first_round(documents: Documents, refused: np.ndarray, limits: Limits) -> Bu
     eligible = np.flatnonzero(refused == "")
     mine = documents.take(refused == "")
     n_tokens, content_hash = mine.n_tokens.tolist(), mine.content_hash.to_pylist()
-    prices = costs(mine, np.full(len(mine), FIRST), limits.chunk_tokens)
+    prices = costs(mine, np.full(len(mine), FIRST), limits.chunking)
     spent = 0
     for k in sorted(range(len(mine)), key=lambda k: (-n_tokens[k], content_hash[k])):
         if spent + prices[k] > limits.budget_tokens:
@@ -94,8 +94,8 @@ def second_round(
     n_pairs, why = first.n_pairs.copy(), first.why.copy()
     read = np.flatnonzero(n_pairs)
     mine, before = documents.take(n_pairs > 0), n_pairs[read].tolist()
-    left = limits.budget_tokens - sum(costs(mine, n_pairs[read], limits.chunk_tokens))
-    chunks, content_hash = n_chunks(mine.n_tokens, limits.chunk_tokens).tolist(), mine.content_hash.to_pylist()
+    left = limits.budget_tokens - sum(costs(mine, n_pairs[read], limits.chunking))
+    chunks, content_hash = limits.chunking.n_chunks(mine.n_tokens).tolist(), mine.content_hash.to_pylist()
     now, spent = list(before), [0] * len(before)
 
     def step(k: int) -> tuple[int, str, int, int, int] | None:
@@ -103,7 +103,7 @@ def second_round(
         after = min(now[k] + STEP, limits.most_pairs, n_near(chunks[k]) + n_far(chunks[k]))
         if after <= now[k]:
             return None
-        tokens = cost(chunks[k], content_hash[k], after, limits.chunk_tokens, before[k]) - spent[k]
+        tokens = cost(chunks[k], content_hash[k], after, limits.chunking.chunk_tokens, before[k]) - spent[k]
         one, d = int(variance[read[k]]), 0 if gap is None else int(gap[read[k]])
         risks = [risk(int(mine.n_tokens[k]), one // max(1, n_far_of(n)), d) for n in (now[k], after)]
         return -(((risks[0] - risks[1]) << 20) // max(1, tokens)), content_hash[k], k, after, tokens
@@ -170,7 +170,7 @@ def spend(
         gap = np.rint(score.fill_null(0).to_numpy() * MICRO).astype(np.int64)
         gap[has_score] -= cuts(documents.take(has_score), gap[has_score], lambda _: aim_share)
     failed = (first.n_pairs > 0) & ~has_score
-    paid = sum(costs(documents.take(failed), first.n_pairs[failed], limits.chunk_tokens))
+    paid = sum(costs(documents.take(failed), first.n_pairs[failed], limits.chunking))
     rest = Budgeted(np.where(failed, 0, first.n_pairs), first.why)
     variances = np.full(len(documents), round(variance * MICRO * MICRO), np.int64)
     limits = replace(limits, budget_tokens=limits.budget_tokens - paid)

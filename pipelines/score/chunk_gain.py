@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.documents import without_eos
+from pipelines.documents import Chunking, text_tokens
 from pipelines.score.assembly import assembled
 from pipelines.score.kept_pairs import Measured
 from pipelines.store.files import HashedFile
@@ -27,6 +27,11 @@ class Assembly(BaseModel):
     tokenizer: HashedFile
     calibration: Calibration | None
     measured: Path = Field(exclude=True)
+    marks: int = Field(exclude=True)  # of each row of TOKENS; the tokenizer and the input_ids determine it
+
+    @property
+    def chunking(self) -> Chunking:
+        return Chunking(self.chunk_tokens, self.marks)
 
 
 EMPTY = {"n_near": 0, "n_far": 0, "n_chunks": 0, "pairs": []}  # of a document that the model does not read
@@ -48,7 +53,7 @@ def score_shard(documents: pa.Table, tokens: pa.Table, budget: pa.Table, params:
                 f"score: {len(pairs)} of {n_pairs[k]} pairs of the document with content_hash {content_hash} are in "
                 f"{params.measured}; run the build again, which measures the rest"
             )
-        chunks = chunks_of(without_eos(tokens["input_ids"], k), params.chunk_tokens)
+        chunks = chunks_of(text_tokens(tokens["input_ids"], k, params.marks), params.chunk_tokens)
         rows.append(scored(parts(pairs, chunks, content_hash, params.calibration), pairs))
     return assembled(budget, rows, EMPTY, SCORES_CHUNK_GAIN)
 

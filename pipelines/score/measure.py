@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipelines.documents import n_chunks, without_eos
+from pipelines.documents import Chunking, text_tokens
 from pipelines.score.budget import cost
 from pipelines.score.kept_pairs import Measured
 from pipelines.stage import Engine, over_each
@@ -53,16 +53,14 @@ def folder_of(
     return Measured(store.root / "measured" / use / name)
 
 
-def readings_of(columns: pa.Table, chunk_tokens: int) -> list[Reading]:
+def readings_of(columns: pa.Table, chunking: Chunking) -> list[Reading]:
     """What the model reads of a shard. columns: content_hash, n_tokens and the n_pairs of its budget."""
     n_pairs = columns["n_pairs"].to_numpy()
     rows = np.flatnonzero(n_pairs)
     mine = columns.take(rows)
-    chunks = n_chunks(mine["n_tokens"].to_numpy(), chunk_tokens)
+    chunks, c = chunking.n_chunks(mine["n_tokens"].to_numpy()), chunking.chunk_tokens
     each = zip(rows.tolist(), mine["content_hash"].to_pylist(), chunks.tolist(), n_pairs[rows].tolist(), strict=True)
-    return [
-        Reading(row, content_hash, s, n, cost(s, content_hash, n, chunk_tokens)) for row, content_hash, s, n in each
-    ]
+    return [Reading(row, content_hash, s, n, cost(s, content_hash, n, c)) for row, content_hash, s, n in each]
 
 
 def items(shards: Iterable[tuple[Shard, Sequence[Reading]]]) -> list[Item]:
@@ -80,14 +78,14 @@ def items(shards: Iterable[tuple[Shard, Sequence[Reading]]]) -> list[Item]:
     return sorted(batches, key=lambda item: -item.price)
 
 
-def measure_item(item: Item, model: lm.ModelParams, chunk_tokens: int, measured: Measured, store: Store) -> int:
+def measure_item(item: Item, model: lm.ModelParams, chunking: Chunking, measured: Measured, store: Store) -> int:
     """Measure the missing pairs of each document. Returns the model tokens that were forwarded."""
     engine = lm.load(model)
     ids = store.read(item.tokens, ["input_ids"])["input_ids"]
     forwarded = 0
     for reading in item.readings:
         earlier = measured.of(reading.content_hash)
-        text = chunks_of(without_eos(ids, reading.row), chunk_tokens)
+        text = chunks_of(text_tokens(ids, reading.row, chunking.marks), chunking.chunk_tokens)
         chunks = Chunks(engine, text[: reading.n_chunks], engine.anchor)
         for block in measure(chunks, reading.content_hash, reading.n_pairs, earlier):
             measured.add(reading.content_hash, block)
@@ -97,7 +95,7 @@ def measure_item(item: Item, model: lm.ModelParams, chunk_tokens: int, measured:
 
 
 def run(
-    shards: Iterable[tuple[Shard, Sequence[Reading]]], model: lm.ModelParams, chunk_tokens: int, measured: Measured,
+    shards: Iterable[tuple[Shard, Sequence[Reading]]], model: lm.ModelParams, chunking: Chunking, measured: Measured,
     engine: Engine,
 ) -> None:  # fmt: skip
     """Measure every pair that was not measured before.
@@ -111,4 +109,4 @@ def run(
         return
     engine.must_make("score")
     with engine.reported("measure", sum(len(item.readings) for item in todo)), engine.pipeline("measure") as p:
-        over_each(measure_item, model, chunk_tokens, measured, engine.store)(p, todo)
+        over_each(measure_item, model, chunking, measured, engine.store)(p, todo)

@@ -48,7 +48,7 @@ def reader_of(params: ScoreParams, encode: EncodeParams) -> EncodeParams:
         raise RecipeError(
             f"{own.path}: does not belong to the model: it lacks its eos_token_id; put the model's own there"
         )
-    return encode.model_copy(update={"tokenizer": own, "eos_token": eos})
+    return encode.model_copy(update={"tokenizer": own, "eos_token": eos, "bos_token": None})
 
 
 def config_of(folder: Path) -> Any:

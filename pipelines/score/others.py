@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from pipelines.documents import without_eos
+from pipelines.documents import text_tokens
 from pipelines.score.assembly import assembled
 from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard, Store, name_of
@@ -35,6 +35,7 @@ class OtherParams(BaseModel):
     fingerprint: tuple[str, ...]
     tokenizer: str
     most_tokens: PositiveInt
+    marks: int = Field(exclude=True)  # of each row of TOKENS; the tokenizer and the input_ids determine it
 
     @property
     def table(self) -> str:
@@ -48,7 +49,7 @@ def score_shard(documents: pa.Table, tokens: pa.Table, budget: pa.Table, params:
     rows = []
     for k in np.flatnonzero(budget["n_pairs"].to_numpy()).tolist():
         content_hash = documents["content_hash"][k].as_py()
-        ids = without_eos(tokens["input_ids"], k)[: params.most_tokens]
+        ids = text_tokens(tokens["input_ids"], k, params.marks)[: params.most_tokens]
         values = kept_score(folder / content_hash[:2] / f"{content_hash}.json", ids, params, store)
         rows.append(values)
     return assembled(budget, rows, {}, schema)

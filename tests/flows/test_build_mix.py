@@ -9,7 +9,7 @@ from flows import build_mix
 from flows.build_mix import announce
 from pipelines.catalog import write_catalog
 from pipelines.versions import Version
-from tests.schemas.test_laws import opened, put, sound
+from tests.schemas.test_laws import opened, put, refuse, sound
 
 
 @pytest.fixture
@@ -47,6 +47,12 @@ def test_a_build_publishes_lengths_targets_and_its_card(artifacts, tmp_path):
     assert sentence in artifacts.log.messages
     body, _ = artifacts.made["mix"]
     assert body == f"**{tmp_path}**\n\n# the card\n"
+
+
+def test_what_was_rejected_and_refused_is_logged(artifacts, tmp_path):
+    announce(version(tmp_path, refuse))
+    assert "Rejected: 2 records (1 no_token, 1 not_json)" in artifacts.log.messages
+    assert "Refused by the tokenizer: 1 document (s: 1). The view rejected says why." in artifacts.log.messages
 
 
 def test_a_version_that_was_published_before_says_so(artifacts, tmp_path):

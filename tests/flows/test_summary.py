@@ -7,7 +7,7 @@ import pytest
 from flows.summary import catalog, longmix, scores, summary
 from pipelines.catalog import rows_of, write_catalog
 from pipelines.versions import Version
-from tests.schemas.test_laws import opened, put, sound
+from tests.schemas.test_laws import opened, put, refuse, sound
 
 
 def version(tmp_path, *changes) -> Version:
@@ -33,10 +33,23 @@ def test_a_summary_says_where_the_dataset_is_and_what_is_in_it(tmp_path):
     assert "m abc: made in 12 s" in lines
     assert f"  {tmp_path}" in lines
     assert "  14 tokens in 3 sequences of 8, 58.33% filled" in lines
-    assert "  4 documents read, 2 kept; rejected records: 1" in lines
+    assert "  4 documents read, 2 kept" in lines
+    assert "  rejected: 1 record (1 not_json)" in lines
+    assert "tokenizer" not in text
     assert "The budget can be met: the corpus supplies all 14 tokens." in lines
     assert "  book      14   14" in lines
     assert "show root 0" in text
+
+
+def test_a_summary_says_what_the_tokenizer_refused_or_lost(tmp_path):
+    changes = put("TOKENS", 0, 0, decodes=False, fell_back="hostile"), put("TOKENS", 1, 1, decodes=True)
+    text = summary(version(tmp_path, refuse, *changes), Path("root"), 1)
+    lines = text.splitlines()
+    assert "  rejected: 2 records (1 no_token, 1 not_json)" in lines
+    assert "Refused by the tokenizer: 1 document (s: 1). The view rejected says why." in lines
+    assert "Lossy tokenizer: 1 of 2 sampled documents cannot be decoded to the same text (s:" in lines
+    assert "Encoded by tokenizers, since fastokens gave other ids: 1 shard (s: 1). The ids" in lines
+    assert max(map(len, lines[: lines.index("Next, for example:")][3:])) <= 80
 
 
 @pytest.mark.parametrize("is_new", [True, False])

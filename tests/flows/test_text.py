@@ -39,6 +39,14 @@ DIFFERENCE = {
     "domain": LONG_NAME, "what": "corpus", "documents_in": 1_234_567, "documents_out": 1_234_567, "tokens_in": BILLIONS,
     "tokens_out": BILLIONS,
 }  # fmt: skip
+REJECTION = {"stage": "ingest", "reason": "not_json", "source": "a", "records": BILLIONS}
+ENCODING = {
+    "source": LONG_NAME,
+    "refused": BILLIONS,
+    "sampled": BILLIONS,
+    "lossy": BILLIONS,
+    "fell_back_shards": BILLIONS,
+}
 SHARE = {"domain": LONG_NAME, "tokens": BILLIONS, "corpus_share": 1.0, "drawn_tokens": BILLIONS, "mix_share": 1.0}
 
 
@@ -48,13 +56,19 @@ SHARE = {"domain": LONG_NAME, "tokens": BILLIONS, "corpus_share": 1.0, "drawn_to
         text.length_table([LONG_NAME, "b"], np.full((2, 9), BILLIONS)),
         text.supply([target(LONG_NAME, "short", 2 * BILLIONS, BILLIONS, over_share_tokens=BILLIONS)]),
         text.absent_lengths([LONG_NAME], np.zeros((1, 9)), [target(LONG_NAME, "long", 1, 0)]),
-        text.headline(Version(Path("/r"), "m" * 20, "a" * 12, is_new=True), totals(), 100_000),
+        text.headline(
+            Version(Path("/r"), "m" * 20, "a" * 12, is_new=True),
+            totals(),
+            [REJECTION, {**REJECTION, "stage": "encode", "reason": "no_token"}],
+            100_000,
+        ),
+        text.encoding([ENCODING]),
         text.shares([SHARE]),
         text.gains([SCORED]),
         text.reasons([{"reason": "the model's nll is not a finite number", "documents": 10**8, "tokens": BILLIONS}]),
         text.difference([DIFFERENCE], "a" * 12, "b" * 12).splitlines(),
     ],
-    ids=["lengths", "supply", "absent", "headline", "shares", "gains", "reasons", "difference"],
+    ids=["lengths", "supply", "absent", "headline", "encoding", "shares", "gains", "reasons", "difference"],
 )
 def test_everything_fits_into_80_columns(lines):
     assert [line for line in lines if len(line) > WIDTH] == []
@@ -92,12 +106,12 @@ def test_a_length_without_a_document_is_named_where_the_domain_has_a_target():
 
 
 def test_a_headline_tells_of_rejected_records_and_of_shards_made_again():
-    plain = text.headline(Version(Path("/r"), "m", "v", is_new=True), totals(), 1)
+    plain = text.headline(Version(Path("/r"), "m", "v", is_new=True), totals(), [], 1)
     assert len(plain) == 4
     assert "rejected" not in "".join(plain)
-    lines = text.headline(Version(Path("/r"), "m", "v", is_new=True, mended=("T/1", "T/2")), totals(rejected=1_000), 1)
+    lines = text.headline(Version(Path("/r"), "m", "v", is_new=True, mended=("T/1", "T/2")), totals(), [REJECTION], 1)
     assert "  damaged shards that were made again: 2" in lines
-    assert lines[-1].endswith("; rejected records: 1,000")
+    assert lines[-1] == f"  rejected: {BILLIONS:,} records ({BILLIONS:,} not_json)"
 
 
 def test_a_difference_has_a_row_for_each_domain():
@@ -114,7 +128,7 @@ def test_the_help_of_a_query_has_a_line_for_each_view():
     lines = text.views_help(comments(), TABLES).splitlines()
     assert [line for line in lines if len(line) > WIDTH] == []
     assert [line.split()[0] for line in lines if re.match(r"  \w", line)] == list(comments())
-    assert "  rejections          a reason and a source: how many records were rejected" in lines
+    assert "  rejections          a stage (ingest, encode), a reason and a source: how many" in lines
     assert all(f"tables.{name}" in " ".join(lines) for name in TABLES)
 
 

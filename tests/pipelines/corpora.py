@@ -15,6 +15,7 @@ from pipelines.stage import Engine, Runner
 from pipelines.store import Shard, Store
 from pipelines.store.files import HashedFile
 from schemas.tables import DOCUMENTS, TOKENS
+from tests import tokens
 
 ENCODE = EncodeParams(tokenizer=HashedFile(path="none", hash="0"), eos_token="</s>")
 SEEDS = range(6)
@@ -59,9 +60,7 @@ def corpus(seed: int, store: Store, n_shards: int = 3) -> Corpus:
                 "document_id": digest("id" + name), "content_hash": digest(name), "source": "s", "origin": None, "domain": domain,
                 "license": None, "file": "f", "record": i, "n_bytes": 1, "text": name,
             })  # fmt: skip
-            ids.append(
-                {"document_id": digest("id" + name), "n_tokens": input_ids and len(input_ids), "input_ids": input_ids}
-            )
+            ids.append(tokens.token_row(digest("id" + name), input_ids))
             if input_ids:
                 made.kept[digest("id" + name)] = (domain, input_ids)
         made.documents.append(store.write("DOCUMENTS", pa.Table.from_pylist(texts, schema=DOCUMENTS)))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.query import opened
 from pipelines import build as module
 from pipelines.build import build, corpus, mix, model_tokens, scores
 from pipelines.recipe import load
@@ -108,6 +109,29 @@ def test_a_model_with_its_own_tokenizer_reads_tokens_of_its_own(tmp_path):
     assert asked == [("pipelines.encode", f"{scored.MODEL}/model_opt_trained/tokenizer.json")]
     assert model_tokens(recipe.model_copy(update={"score": None}), tables, engine, stage) == ["the recipe's"]
     assert len(asked) == 1
+
+
+SEGMENTS = """
+SELECT document_start = 0, input_ids[sequence_start + 1] = 1, document_stop = d.n_tokens, input_ids[sequence_stop] = 0,
+    len(list_filter(input_ids[sequence_start + 2 : sequence_stop - 1], lambda id: id < 2))
+FROM segments JOIN tables.sequences USING (sequence_id) JOIN documents d USING (document_id) WHERE d.verdict = 'kept'
+"""
+SCORES = "SELECT * EXCLUDE (n_tokens, length_bucket) FROM scores ORDER BY document_id"
+LENGTHS = "SELECT document_id, n_tokens FROM documents WHERE token_status = 'encoded' ORDER BY document_id"
+
+
+def test_a_bos_begins_every_document_and_changes_no_score(built, tmp_path):
+    """A segment has BOS exactly if it begins at the start of its document, and EOS exactly if it reaches the end."""
+    recipe = micro.recipe(tmp_path, encode='bos_token = "<|im_start|>"')
+    version = build(recipe, tmp_path / "root")
+    with opened(version.folder, None, "latest") as (con, _, _):
+        segments, scores, lengths = (con.execute(query).fetchall() for query in (SEGMENTS, SCORES, LENGTHS))
+    with opened(built[2].folder, None, "latest") as (con, _, _):
+        plain_scores, plain_lengths = (con.execute(query).fetchall() for query in (SCORES, LENGTHS))
+    assert all((starts, stops, 0) == (bos, eos, inside) for starts, bos, stops, eos, inside in segments)
+    assert {(starts, stops) for starts, _, stops, _, _ in segments} >= {(True, True), (True, False), (False, True)}
+    assert scores == plain_scores
+    assert lengths == [(name, n + 1) for name, n in plain_lengths]
 
 
 # -- damage

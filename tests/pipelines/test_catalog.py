@@ -1,9 +1,12 @@
 """catalog.duckdb holds the statistics and neither text nor tokens; a connection has the variables of its recipe."""
 
 import duckdb
+import pytest
 
-from pipelines.catalog import literal, variables_of, write_catalog
+from pipelines.catalog import connect, literal, variables_of, write_catalog
 from pipelines.recipe import load
+from pipelines.store import Shard, Store
+from schemas.errors import SchemaError
 from tests.conftest import TINY
 from tests.schemas.test_laws import opened, sound
 
@@ -22,7 +25,16 @@ def test_the_catalog_answers_alone(tmp_path):
         columns = con.execute("SELECT column_name FROM information_schema.columns").fetchall()
         assert ("text",) not in columns
         assert ("input_ids",) not in columns
+        assert ("head",) not in columns
+        assert con.execute("SELECT stage, reason FROM rejected").fetchall() == [("ingest", "not_json")]
         assert con.execute("FROM build ORDER BY key").fetchall() == [("mix", "m"), ("recipe", '{"a": 1}')]
+
+
+def test_tables_of_another_release_are_refused_by_the_columns_that_they_lack(tmp_path):
+    shard = Shard("TOKENS", "ab" * 16, 1, dict.fromkeys(("document_id", "n_tokens", "input_ids"), "cd"))
+    said = "TOKENS lacks status, reason, fell_back, decodes: another release of longmix made this version; build"
+    with pytest.raises(SchemaError, match=said), connect(Store(tmp_path), {"TOKENS": [shard]}, [], tmp_path, {}):
+        pass
 
 
 def test_variables_are_those_of_the_recipe():

@@ -20,8 +20,10 @@ def version(seed):
     for k in range(12):
         if rng.random() < 0.8:
             domain, n = "ab"[k % 2], rng.choice([3, 5, 9])
-            documents.append((f"d{k}", domain, rng.choice(["kept", "kept", "exact", "near"]), n))
-            if documents[-1][2] == "kept":
+            verdict = rng.choice(["kept", "kept", "exact", "near"])
+            is_refused = rng.random() < 0.1
+            documents.append((f"d{k}", domain, verdict, n if verdict == "kept" and not is_refused else None))
+            if documents[-1][3]:
                 draws += [(f"d{k}", domain, epoch, rng.choice([n, n - 1])) for epoch in range(rng.randint(0, 2))]
     return documents, draws
 
@@ -41,7 +43,7 @@ def copies(what, documents, draws):
     """(document, epoch) -> domain and tokens."""
     if what == "mix":
         return {(d, epoch): (domain, n) for d, domain, epoch, n in draws}
-    return {(d, 0): (domain, n) for d, domain, verdict, n in documents if verdict == "kept"}
+    return {(d, 0): (domain, n) for d, domain, _, n in documents if n}
 
 
 def slow_changes(before, after):

@@ -6,11 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.documents import Documents, n_chunks, side_by_side, without_eos
+from pipelines.documents import Chunking, Documents, side_by_side, text_tokens
+from pipelines.encode import EncodeParams
 from pipelines.keys import contents
 from pipelines.stage import Read
 from pipelines.store import Store
+from pipelines.store.files import HashedFile
 from schemas.tables import DUPLICATES, TOKENS
+from tests.tokens import token_row
 
 SEEDS = range(60)
 
@@ -66,23 +69,31 @@ def test_a_mask_takes_the_same_rows_of_every_column():
         assert np.array_equal(documents.take(mask).content, documents.content[mask])
 
 
-def test_chunks_are_those_of_the_text_without_its_eos():
+def test_chunks_are_those_of_the_text_without_its_marks():
     lengths = np.arange(400)
     for c in (1, 2, 16, 128):
-        assert n_chunks(lengths, c).tolist() == [max(0, n - 1) // c for n in range(400)]
-    assert n_chunks(np.array([0]), 1).tolist() == [0]  # dropped, not minus one chunk
-    assert n_chunks(np.array([257, 256]), 128).tolist() == [2, 1]
+        assert Chunking(c, 1).n_chunks(lengths).tolist() == [max(0, n - 1) // c for n in range(400)]
+        assert Chunking(c, 2).n_chunks(lengths).tolist() == [max(0, n - 2) // c for n in range(400)]
+    assert Chunking(1, 1).n_chunks(np.array([0])).tolist() == [0]  # dropped, not minus one chunk
+    assert Chunking(128, 1).n_chunks(np.array([257, 256])).tolist() == [2, 1]
+    assert Chunking(128, 2).n_chunks(np.array([258, 257])).tolist() == [2, 1]
 
 
-def test_the_eos_alone_is_left_off_and_the_rest_is_a_copy():
-    ids = pa.chunked_array(
-        [pa.array([[5, 6, 0], None], pa.list_(pa.int32())), pa.array([[7, 0], [0]], pa.list_(pa.int32()))]
-    )
-    assert [without_eos(ids, row).tolist() for row in (0, 2, 3)] == [[5, 6], [7], []]
-    text = without_eos(ids, 0)
+@pytest.mark.parametrize(("bos", "marks"), [([], 1), ([1], 2)], ids=["EOS", "BOS and EOS"])
+def test_the_marks_alone_are_left_off_and_the_rest_is_a_copy(bos, marks):
+    rows = [None if row is None else [*bos, *row] for row in ([5, 6, 0], None, [7, 0], [0])]
+    ids = pa.chunked_array([pa.array(rows[:2], pa.list_(pa.int32())), pa.array(rows[2:], pa.list_(pa.int32()))])
+    assert [text_tokens(ids, row, marks).tolist() for row in (0, 2, 3)] == [[5, 6], [7], []]
+    text = text_tokens(ids, 0, marks)
     assert text.dtype == np.int32
     text[0] = 9
-    assert ids[0].as_py() == [5, 6, 0]
+    assert ids[0].as_py() == [*bos, 5, 6, 0]
+
+
+def test_a_recipe_with_a_bos_has_two_marks():
+    params = EncodeParams(tokenizer=HashedFile(path="t", hash="t"), eos_token="</s>")
+    assert params.n_marks == 1
+    assert params.model_copy(update={"bos_token": "<s>"}).n_marks == 2
 
 
 @pytest.fixture
@@ -92,7 +103,7 @@ def store(tmp_path):
 
 def test_columns_stand_beside_one_another_shard_after_shard(store):
     names = [[f"{k:032x}" for k in some] for some in ((1, 2), (3,), ())]
-    tokens = [[{"document_id": name, "n_tokens": 1, "input_ids": [0]} for name in some] for some in names]
+    tokens = [[token_row(name, [0]) for name in some] for some in names]
     verdicts = [
         [{"document_id": "x", "verdict": f"{name[-1]}", "kept_id": None, "similarity": None} for name in some]
         for some in names

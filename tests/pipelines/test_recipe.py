@@ -60,6 +60,8 @@ FAULTS = {
     "not TOML": ("[pack]", "[pack", "not TOML"),
     "no tokenizer": ("tokenizer.json", "tokeniser.json", "encode.tokenizer: no such file"),
     "an unknown packer": ('packer = "best_fit"', 'packer = "bestfit"', "pack.packer"),
+    "a BOS that is not there": ('eos_token = "<|endoftext|>"', 'eos_token = "<|endoftext|>"\nbos_token = "<s>"', "encode.bos_token '<s>' is not in its vocabulary"),
+    "a BOS that is the EOS": ('eos_token = "<|endoftext|>"', 'eos_token = "<|endoftext|>"\nbos_token = "<|endoftext|>"', "encode.bos_token: '<|endoftext|>' is eos_token too"),
     "an EOS that is not there": ("<|endoftext|>", "</s>", "encode.eos_token '</s>' is not in its vocabulary"),
 }  # fmt: skip
 

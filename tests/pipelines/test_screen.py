@@ -12,15 +12,16 @@ from pipelines import screen
 from pipelines.screen import ScreenParams
 from pipelines.stage import Engine, Read, Runner
 from pipelines.store import Store
-from schemas.tables import DOCUMENTS, DUPLICATES
+from schemas.tables import DOCUMENTS, TOKENS
 from scorers.cheap.background import MIN_BYTES, Background, Domain, choose
 from tests.scorers.cheap.test_words import real_documents
+from tests.tokens import refused_row, token_row
 
 ONE = Runner(workers=1)
 
 
-def tables(store, texts, dropped=()):
-    """A shard of DOCUMENTS and of DUPLICATES. texts: (domain, text); dropped: places of those that repeat another."""
+def tables(store, texts, dropped=(), refused=()):
+    """A shard of DOCUMENTS and of TOKENS. texts: (domain, text); dropped, refused: places of those without tokens."""
     names = [blake2b(f"{domain}{text}".encode(), digest_size=16).hexdigest() for domain, text in texts]
     rows = [
         {
@@ -29,12 +30,14 @@ def tables(store, texts, dropped=()):
         }
         for k, (name, (domain, text)) in enumerate(zip(names, texts, strict=True))
     ]  # fmt: skip
-    verdicts = [{"document_id": name, "verdict": "kept", "kept_id": None, "similarity": None} for name in names]
+    ids = [token_row(name, [0]) for name in names]
     for k in dropped:
-        verdicts[k] |= {"verdict": "near", "kept_id": names[0], "similarity": 0.9}
+        ids[k] = token_row(names[k], None)
+    for k in refused:
+        ids[k] = refused_row(names[k])
     return (
         [store.write("DOCUMENTS", pa.Table.from_pylist(rows, schema=DOCUMENTS))],
-        [store.write("DUPLICATES", pa.Table.from_pylist(verdicts, schema=DUPLICATES))],
+        [store.write("TOKENS", pa.Table.from_pylist(ids, schema=TOKENS))],
     )
 
 
@@ -44,8 +47,8 @@ def store(tmp_path):
 
 
 def run(store, texts, before=None, **changes):
-    documents, duplicates = tables(store, texts)
-    return screen.run(documents, duplicates, ScreenParams(**changes), before or {}, Engine(store, ONE))
+    documents, tokens = tables(store, texts)
+    return screen.run(documents, tokens, ScreenParams(**changes), before or {}, Engine(store, ONE))
 
 
 def test_a_domain_of_short_documents_alone_is_screened(store):
@@ -94,28 +97,29 @@ def test_a_refresh_keeps_the_background_until_the_recipe_renews_it(store, monkey
 
 
 def shards(seed, store):
-    """DOCUMENTS and DUPLICATES of a few shards, some documents dropped, some short, some contents twice."""
+    """DOCUMENTS and TOKENS of a few shards, some documents dropped or refused, some short, some contents twice."""
     rng = random.Random(seed)
-    documents, duplicates = [], []
+    documents, tokens = [], []
     for shard in range(3):
         texts = []
         for row in range(rng.randint(0, 9)):
             text = f"{shard} {row} " if rng.random() < 0.8 else "the same everywhere "
             n_bytes = rng.choice([10, MIN_BYTES - 1, MIN_BYTES, MIN_BYTES + 1, 9_000])
             texts.append((rng.choice("abc"), text + "x" * (n_bytes - len(text))))
-        drawn = [row for row in range(len(texts)) if rng.random() < 0.3]
-        for into, made in zip((documents, duplicates), tables(store, texts, drawn), strict=True):
+        dropped = [row for row in range(len(texts)) if rng.random() < 0.3]
+        refused = [row for row in range(len(texts)) if row % 4 == shard and row not in dropped]
+        for into, made in zip((documents, tokens), tables(store, texts, dropped, refused), strict=True):
             into.extend(made)
-    return documents, duplicates
+    return documents, tokens
 
 
-def slow_choice(documents, duplicates, params, store):
+def slow_choice(documents, tokens, params, store):
     """Document by document."""
     by_domain = {}
-    for shard, (own, verdict) in enumerate(zip(documents, duplicates, strict=True)):
+    for shard, (own, verdict) in enumerate(zip(documents, tokens, strict=True)):
         pairs = zip(store.read(own).to_pylist(), store.read(verdict).to_pylist(), strict=True)
         for row, (document, judged) in enumerate(pairs):
-            if judged["verdict"] == "kept":
+            if judged["status"] == "encoded":
                 one = (document["content_hash"], shard, row, document["n_bytes"])
                 by_domain.setdefault(document["domain"], []).append(one)
     chosen = {}
@@ -130,13 +134,13 @@ def test_the_documents_that_describe_a_domain_are_the_slow_ones(tmp_path, monkey
     full, empty = 0, 0
     for seed in range(60):
         store, params = Store(tmp_path / str(seed)), ScreenParams(background_seed=seed % 3)
-        documents, duplicates = shards(seed, store)
+        documents, tokens = shards(seed, store)
         reads = [
-            (Read(own, ("content_hash", "n_bytes", "domain")), Read(verdict, ("verdict",)))
-            for own, verdict in zip(documents, duplicates, strict=True)
+            (Read(own, ("content_hash", "n_bytes", "domain")), Read(ids, ("status",)))
+            for own, ids in zip(documents, tokens, strict=True)
         ]
         found = screen.choice(reads, params, store)
-        assert found == slow_choice(documents, duplicates, params, store), f"{seed=}"
+        assert found == slow_choice(documents, tokens, params, store), f"{seed=}"
         assert list(found) == sorted(found)
         full += any(len(rows) == 3 for rows in found.values())
         empty += any(not rows for rows in found.values())
@@ -203,15 +207,15 @@ def test_no_documents_have_no_reasons():
     assert screen.refusals(scores, pa.chunked_array([], pa.string()), GATES, PARAMS).to_pylist() == []
 
 
-def test_a_dropped_document_keeps_its_row_and_has_no_scores(store):
+def test_a_document_without_tokens_keeps_its_row_and_has_no_scores(store):
     texts = [("c", f"text {k} " + "w " * 60) for k in range(6)]
-    documents, duplicates = tables(store, texts, dropped=(0, 3, 5))
-    found = screen.run(documents, duplicates, ScreenParams(), {}, Engine(store, ONE))
+    documents, tokens = tables(store, texts, dropped=(0, 5), refused=(3,))
+    found = screen.run(documents, tokens, ScreenParams(), {}, Engine(store, ONE))
     rows = store.read(found["SCORES_CHEAP"][0]).to_pylist()
     names = store.read(documents[0])["document_id"].to_pylist()
     assert [row["document_id"] for row in rows] == names
-    assert [row["status"] for row in rows] == ["dropped", "scored", "scored", "dropped", "scored", "dropped"]
-    assert [row["reason"] for row in rows] == ["dropped", None, None, "dropped", None, "dropped"]
+    assert [row["status"] for row in rows] == ["dropped", "scored", "scored", "not_scored", "scored", "dropped"]
+    assert [row["reason"] for row in rows] == ["dropped", None, None, "refused", None, "dropped"]
     alone = screen.run(*tables(store, texts), ScreenParams(), {}, Engine(store, ONE))
     whole = store.read(alone["SCORES_CHEAP"][0]).to_pylist()
     for k, row in enumerate(rows):

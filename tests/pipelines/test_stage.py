@@ -14,6 +14,7 @@ from pipelines.store import Store
 from schemas.errors import DamagedError, NotMade, RecipeError, SchemaError, StageError
 from schemas.tables import NEAR, TOKENS
 from tests.kills import fingerprint
+from tests.tokens import token_row
 
 
 class Params(BaseModel):
@@ -42,8 +43,7 @@ def engine(tmp_path):
 
 
 def token_shards(store, n=5):
-    rows = [{"document_id": f"d{i}", "n_tokens": None, "input_ids": None} for i in range(n)]
-    return [store.write("TOKENS", pa.Table.from_pylist([row], schema=TOKENS)) for row in rows]
+    return [store.write("TOKENS", pa.Table.from_pylist([token_row(f"d{i}", None)], schema=TOKENS)) for i in range(n)]
 
 
 def run(tokens, engine, **changes):
@@ -109,7 +109,7 @@ def test_equal_actions_are_made_once_and_returned_as_often_as_asked(engine):
 def test_an_action_depends_on_the_columns_it_reads(tmp_path):
     store = Store(tmp_path)
     one, two = (
-        store.write("TOKENS", pa.table({"document_id": ["a"], "n_tokens": pa.array([n], pa.int32()), "input_ids": pa.array([[1] * n], pa.list_(pa.int32()))}))
+        store.write("TOKENS", pa.Table.from_pylist([token_row("a", [1] * n)], schema=TOKENS))
         for n in (1, 2)
     )  # fmt: skip
 

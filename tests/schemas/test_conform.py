@@ -21,7 +21,7 @@ def test_an_error_names_every_column():
     with pytest.raises(SchemaError) as error:
         conform(table, TOKENS, "TOKENS")
     assert str(error.value) == (
-        "TOKENS: columns missing: ['input_ids']; not declared: ['lang']; of the wrong type: ['n_tokens: int64, not int32']"
+        "TOKENS: columns missing: ['status', 'reason', 'fell_back', 'decodes', 'input_ids']; not declared: ['lang']; of the wrong type: ['n_tokens: int64, not int32']"
     )
 
 

@@ -9,6 +9,7 @@ from pipelines.catalog import check_laws, connect, laws
 from pipelines.store import Store
 from schemas.errors import LawError
 from schemas.tables import TABLES
+from tests.tokens import refused_row, token_row
 
 
 def segment(document: str, start: int, stop: int, epoch: int = 0, domain: str = "book") -> dict:
@@ -100,12 +101,12 @@ def sound() -> dict[str, list[list[dict]]]:
         ],
         "TOKENS": [
             [
-                {"document_id": "a", "n_tokens": 6, "input_ids": [1, 2, 3, 4, 5, 0]},
-                {"document_id": "b", "n_tokens": None, "input_ids": None},
+                token_row("a", [1, 2, 3, 4, 5, 0]),
+                token_row("b", None),
             ],
             [
-                {"document_id": "c", "n_tokens": None, "input_ids": None},
-                {"document_id": "d", "n_tokens": 3, "input_ids": [7, 7, 0]},
+                token_row("c", None),
+                token_row("d", [7, 7, 0]),
             ],
         ],
         "SCORES_CHEAP": [[cheap("a"), cheap("b", "dropped")], [cheap("c", "dropped"), cheap("d")]],
@@ -146,14 +147,28 @@ def other(kind, name, status, reason=None):
     return row | (dict.fromkeys(OTHERS[kind], 0.5) if status == "scored" else {})
 
 
-VARIABLES = {"threshold": 0.7, "sequence_tokens": 8, "budget_tokens": 14, "long_tokens": 4, "max_epochs": 2}
+def refuse(tables):
+    """Add a document to the second shard: e, which dedup keeps and the tokenizer refuses."""
+    tables["DOCUMENTS"][1].append(document("e", "???", 3))
+    tables["DUPLICATES"][1].append({"document_id": "e", "verdict": "kept", "kept_id": None, "similarity": None})
+    tables["TOKENS"][1].append(refused_row("e"))
+    tables["SCORES_CHEAP"][1].append(cheap("e", "not_scored") | {"reason": "refused"})
+    tables["BUDGET"][1].append({"document_id": "e", "n_pairs": 0, "why": "refused"})
+    tables["SCORES_CHUNK_GAIN"][1].append(gain("e", "not_scored", "refused"))
+    for kind in OTHERS:
+        tables[kind][1].append(other(kind, "e", "not_scored", "refused"))
+
+
+VARIABLES = {
+    "threshold": 0.7, "sequence_tokens": 8, "budget_tokens": 14, "long_tokens": 4, "max_epochs": 2, "eos_id": 0, "bos_id": None,
+}  # fmt: skip
 
 
 SHARDS = {}  # (root, table, rows) -> the shard: most tests change one of twenty tables
 
 
-def opened(tables, root):
-    """A connection to tables of two shards each."""
+def opened(tables, root, **variables):
+    """A connection to tables of two shards each. variables: other than VARIABLES."""
     store = Store(root)
 
     def shard(name, rows):
@@ -164,12 +179,43 @@ def opened(tables, root):
 
     shards = {name: [shard(name, rows) for rows in parts] for name, parts in tables.items()}
     names = [f"sequences-{i}.parquet" for i in range(len(shards["SEQUENCES"]))]
-    return connect(store, shards, names, root, VARIABLES)
+    return connect(store, shards, names, root, VARIABLES | variables)
 
 
 def test_a_sound_dataset_breaks_no_law(tmp_path):
     with opened(sound(), tmp_path) as con:
         check_laws(con)
+
+
+def test_a_refused_document_breaks_no_law(tmp_path):
+    tables = sound()
+    refuse(tables)
+    with opened(tables, tmp_path) as con:
+        check_laws(con)
+
+
+def test_tokens_that_begin_with_a_bos_break_no_law(tmp_path):
+    tables = sound()
+    tables["TOKENS"][0][0] = token_row("a", [1, 2, 3, 4, 5, 0])
+    tables["TOKENS"][1][1] = token_row("d", [1, 7, 0])
+    with opened(tables, tmp_path, bos_id=1) as con:
+        check_laws(con)
+
+
+MARKS = "input_ids has n_tokens elements: EOS once and last; BOS, if the recipe has one, once and first"
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [[2, 1, 0], [1, 1, 0], [7, 7, 0], [1, 7, 1], [0], [1, 0, 0], [0, 1, 0]],
+    ids=["BOS second", "BOS twice", "no BOS", "BOS last", "EOS alone", "EOS twice", "EOS first"],
+)
+def test_a_breach_of_the_marks_is_caught_where_the_recipe_has_a_bos(tmp_path, ids):
+    tables = sound()
+    tables["TOKENS"][1][1] = token_row("d", ids)
+    with opened(tables, tmp_path, bos_id=1) as con:
+        rows = con.execute(laws()[MARKS]).fetchall()
+    assert [row[2] for row in rows] == ["d"]
 
 
 def put(table, shard, row, **values):
@@ -190,6 +236,10 @@ def drop(table, shard, row):
     return lambda tables: tables[table][shard].pop(row)
 
 
+def refused_but(change):
+    return lambda tables: (refuse(tables), change(tables))
+
+
 BREACHES = {
     "DUPLICATES and TOKENS have a row for each row of DOCUMENTS": [drop("TOKENS", 1, 1), drop("DUPLICATES", 0, 1)],
     "every record of a shard is in DOCUMENTS or in REJECTED, exactly once": [
@@ -198,12 +248,34 @@ BREACHES = {
         drop("REJECTED", 1, 0),
     ],
     "DUPLICATES and TOKENS are in the order of DOCUMENTS": [lambda t: t["TOKENS"][0].reverse(), put("DUPLICATES", 0, 1, document_id="q")],
-    "a document has tokens exactly when it is kept": [
+    "a document has the status dropped in TOKENS exactly when dedup dropped it": [
+        lambda t: t["TOKENS"][1].__setitem__(1, token_row("d", None)),
+        lambda t: t["TOKENS"][0].__setitem__(1, token_row("b", [0])),
+        lambda t: t["TOKENS"][0].__setitem__(1, refused_row("b")),
+    ],
+    "in TOKENS, reason is non-NULL exactly when status = 'refused', n_tokens exactly when status = 'encoded'": [
+        put("TOKENS", 1, 1, status="refused"),
+        put("TOKENS", 1, 1, status="kept"),
+        put("TOKENS", 1, 1, reason="no_token"),
+        put("TOKENS", 0, 1, reason="no_token"),
+        put("TOKENS", 0, 1, decodes=True),
+        put("TOKENS", 0, 0, fell_back="often"),
         put("TOKENS", 1, 1, n_tokens=None, input_ids=None),
         put("TOKENS", 0, 1, n_tokens=1, input_ids=[0]),
-        put("TOKENS", 0, 0, input_ids=None),
+        lambda t: t["TOKENS"][1].__setitem__(1, refused_row("d") | {"n_tokens": 1, "input_ids": [0]}),
+        lambda t: t["TOKENS"][1].__setitem__(1, refused_row("d", "not_nice")),
+        lambda t: t["TOKENS"][1].__setitem__(1, refused_row("d") | {"reason": None}),
+        lambda t: t["TOKENS"][1].__setitem__(1, refused_row("d") | {"decodes": False}),
     ],
-    "in TOKENS, n_tokens is the length of input_ids": [put("TOKENS", 0, 0, input_ids=[1, 2, 3, 4, 5, 6, 0])],
+    MARKS: [
+        put("TOKENS", 0, 0, input_ids=None),
+        put("TOKENS", 0, 1, input_ids=[0]),
+        put("TOKENS", 0, 0, input_ids=[1, 2, 3, 4, 5, 6, 0]),
+        put("TOKENS", 0, 0, input_ids=[1, 2, 0, 4, 5, 0]),
+        put("TOKENS", 0, 0, input_ids=[1, 2, 3, 4, 5, 6]),
+        put("TOKENS", 0, 0, input_ids=[1, 2, 3, 4, 0, 6]),
+        put("TOKENS", 0, 0, n_tokens=5),
+    ],
     "ids and texts of kept documents are unique": [put("DOCUMENTS", 1, 1, content_hash="hash of xx")],
     "verdict is kept, exact or near; kept_id and similarity are NULL exactly when it is kept": [
         put("DUPLICATES", 1, 0, verdict="nearly"),
@@ -253,7 +325,17 @@ BREACHES = {
         *(put(kind, 1, 1, status="dropped") for kind in OTHERS),
         *(lambda t, kind=kind: t[kind][0].__setitem__(1, other(kind, "b", "not_scored", "short")) for kind in OTHERS),
     ],
-    "a draw is a token range of a kept document": [
+    "a refused document has no scores and no pairs, for that reason": [
+        refused_but(put("SCORES_CHEAP", 1, 2, status="scored", reason=None, n_words=1.0)),
+        refused_but(put("SCORES_CHEAP", 1, 2, reason="short")),
+        refused_but(put("SCORES_CHEAP", 1, 2, list_share=0.5)),
+        refused_but(put("SCORES_CHUNK_GAIN", 1, 2, status="too_short")),
+        refused_but(put("BUDGET", 1, 2, why="short")),
+        refused_but(put("BUDGET", 1, 2, n_pairs=2)),
+        *(refused_but(put(kind, 1, 2, reason="short")) for kind in OTHERS),
+    ],
+    "a draw is a token range of an encoded document": [
+        refused_but(lambda t: t["DRAWS"][0].append(draw("e", "???", 1, n_tokens=3))),
         put("DRAWS", 0, 2, document_id="c"),
         put("DRAWS", 0, 2, document_stop=4),
         put("DRAWS", 0, 2, document_stop=0),
@@ -274,7 +356,7 @@ BREACHES = {
         put("TARGETS", 0, 0, kind="medium"),
     ],
     "target_tokens sum to budget_tokens": [put("TARGETS", 0, 1, target_tokens=13), lambda t: t["TARGETS"][0].clear()],
-    "available_tokens is max_epochs times the tokens of the cell's kept documents that are not excluded": [
+    "available_tokens is max_epochs times the tokens of the cell's encoded documents that are not excluded": [
         put("TARGETS", 0, 0, available_tokens=3),
         put("TARGETS", 0, 0, over_share_tokens=1),
         put("TARGETS", 0, 0, not_selected_tokens=1),

@@ -11,7 +11,8 @@ from schemas.columns import part
 from schemas.lengths import BUCKETS, bucket_of
 from schemas.tables import TABLES
 from schemas.views import comments, further_scores, views
-from tests.schemas.test_laws import VARIABLES, document, opened, put, rejected, sound
+from tests.schemas.test_laws import VARIABLES, document, opened, put, refuse, rejected, sound
+from tests.tokens import refused_row, token_row
 
 
 def test_buckets_are_those_of_the_plan(tmp_path):
@@ -62,7 +63,7 @@ def test_tables_that_are_empty_are_there(tmp_path):
             assert con.execute(f"FROM {name}").fetchall() == [], name
         assert rows_of(con, "FROM totals") == [
             {
-                **dict.fromkeys(("tokens", "sequences", "segments", "documents", "kept", "rejected"), 0),
+                **dict.fromkeys(("tokens", "sequences", "segments", "documents", "kept", "rejected", "refused"), 0),
                 "screened": None, "scored": None, "sequence_tokens": 8, "fill_share": None,
             }
         ]  # fmt: skip
@@ -130,7 +131,9 @@ def test_judged_has_a_row_for_each_table_and_document(tmp_path):
 
 def test_totals(tmp_path):
     (row,) = answers(tmp_path, "totals")
-    assert row == (14, 3, 4, 4, 2, 1, 2, 1, 8, 14 / 24)
+    assert row == (14, 3, 4, 4, 2, 1, 0, 2, 1, 8, 14 / 24)
+    (row,) = answers(tmp_path, "totals", refuse)
+    assert row == (14, 3, 4, 5, 3, 2, 1, 3, 1, 8, 14 / 24)
 
 
 def test_totals_of_a_recipe_that_scores_nothing(tmp_path):
@@ -139,7 +142,7 @@ def test_totals_of_a_recipe_that_scores_nothing(tmp_path):
             del tables[name]
 
     (row,) = answers(tmp_path, "totals", without_scores)
-    assert row[6:8] == (None, None)
+    assert row[7:9] == (None, None)
 
 
 def only_rejected(tables):
@@ -149,7 +152,95 @@ def only_rejected(tables):
 
 def test_sources_count_what_was_dropped_and_rejected(tmp_path):
     assert answers(tmp_path, "sources", only_rejected) == [("s", 4, 2, 1, 1, 2, 7), ("t", 0, 0, 0, 0, 1, 0)]
-    assert answers(tmp_path, "rejections", only_rejected) == [("not_json", "s", 2), ("not_utf8", "t", 1)]
+    assert answers(tmp_path, "rejections", only_rejected) == [
+        ("ingest", "not_json", "s", 2), ("ingest", "not_utf8", "t", 1),
+    ]  # fmt: skip
+
+
+def test_a_refused_document_counts_as_rejected_and_not_as_encoded(tmp_path):
+    assert answers(tmp_path, "sources", refuse) == [("s", 5, 3, 1, 1, 2, 10)]
+    assert answers(tmp_path, "rejections", refuse) == [("encode", "no_token", "s", 1), ("ingest", "not_json", "s", 1)]
+    for view in ("lengths", "shares", "largest", "licenses", "scores_by_length", "targets", "refused"):
+        expected = answers(tmp_path, view)
+        if view == "refused":  # it counts the documents of the view scores
+            expected = [(domain, n + 1, *rest) for domain, n, *rest in expected]
+        assert answers(tmp_path, view, refuse) == expected, view
+    assert answers(tmp_path, "not_scored", refuse) == [
+        ("book", "not_scored", "short", 1, 3), ("book", "not_scored", "refused", 1, 0),
+    ]  # fmt: skip
+    assert answers(tmp_path, "not_scored_reasons", refuse) == [("short", 1, 3), ("refused", 1, 0)]
+    with opened(refused(sound()), tmp_path) as con:
+        rows = con.execute(
+            "SELECT document_id, verdict, token_status, token_reason, n_tokens FROM documents"
+        ).fetchall()
+    assert rows == [
+        ("a", "kept", "encoded", None, 6), ("b", "exact", "dropped", None, None), ("c", "near", "dropped", None, None),
+        ("d", "kept", "encoded", None, 3), ("e", "kept", "refused", "no_token", None),
+    ]  # fmt: skip
+
+
+def refused(tables):
+    refuse(tables)
+    return tables
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("no_token", "use one with an unk_token or with byte_fallback"),
+        ("eos_in_text", "use another tokenizer or eos_token"),
+        ("bos_in_text", "use another tokenizer or bos_token"),
+        ("tokenizer_error", "use another tokenizer, or remove the document"),
+    ],
+)
+def test_a_refused_document_is_rejected_with_what_to_do(tmp_path, reason, remedy):
+    tables = refused(sound())
+    tables["TOKENS"][1][2] = refused_row("e", reason)
+    with opened(tables, tmp_path) as con:
+        first, second = rows_of(con, "SELECT * FROM rejected ORDER BY stage DESC")
+    assert first == {
+        "stage": "ingest", "source": "s", "file": "a.jsonl", "record": 1, "reason": "not_json",
+        "detail": "at character 0 of the record", "n_bytes": 1, "record_hash": "0", "head": "?",
+    }  # fmt: skip
+    detail = second.pop("detail")
+    assert second == {
+        "stage": "encode", "source": "s", "file": "a.jsonl", "record": 3, "reason": reason, "n_bytes": 3,
+        "record_hash": "hash of ???", "head": "???",
+    }  # fmt: skip
+    assert detail.endswith(f"; {remedy}")
+
+
+@pytest.mark.parametrize(
+    ("raw", "head"),
+    [
+        (b"a\n\n b\tc", "a b c"),
+        ("中文".encode(), "中文"),
+        ("中文".encode()[:-1] + b" x", r"\xE4\xB8\xAD\xE6\x96 x"),
+        (b"w" * 300, "w" * 60),
+        (b"", ""),
+    ],
+    ids=["white space", "UTF-8", "cut inside a character", "long", "empty"],
+)
+def test_a_head_is_one_short_line_whatever_the_bytes(tmp_path, raw, head):
+    tables = sound()
+    tables["REJECTED"][1][0]["head"] = raw
+    with opened(tables, tmp_path) as con:
+        assert con.execute("SELECT head FROM rejected").fetchall() == [(head,)]
+
+
+def test_encoding_counts_by_source(tmp_path):
+    tables = refused(sound())
+    tables["TOKENS"][0][0] |= {"decodes": True, "fell_back": "hostile"}
+    tables["TOKENS"][0][1] |= {"fell_back": "hostile"}
+    tables["TOKENS"][1][1] |= {"decodes": False}
+    columns = ("source", "documents", "n_bytes", "tokens", "bytes_per_token", "refused", "sampled", "lossy", "fell_back_shards")  # fmt: skip
+    with opened(tables, tmp_path) as con:
+        assert rows_of(con, "FROM encoding") == [dict(zip(columns, ("s", 2, 3, 9, 3 / 9, 1, 2, 1, 1), strict=True))]
+    tables["DOCUMENTS"][1][2]["source"] = "t"
+    with opened(tables, tmp_path) as con:
+        first, second = rows_of(con, "FROM encoding")
+    assert first == dict(zip(columns, ("s", 2, 3, 9, 3 / 9, 0, 2, 1, 1), strict=True))
+    assert second == dict(zip(columns, ("t", 0, 0, 0, None, 1, 0, 0, 0), strict=True))
 
 
 def test_licenses_count_each_document_once_and_each_copy_of_its_tokens(tmp_path):
@@ -188,7 +279,7 @@ def test_targets_have_their_shortfall(tmp_path):
 
 def keep_b(tables):
     tables["DUPLICATES"][0][1] |= {"verdict": "kept", "kept_id": None, "similarity": None}
-    tables["TOKENS"][0][1] |= {"n_tokens": 1, "input_ids": [0]}
+    tables["TOKENS"][0][1] = token_row("b", [0])
 
 
 def test_containers_count_the_documents_inside_them(tmp_path):

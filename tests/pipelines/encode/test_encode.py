@@ -4,6 +4,7 @@ import hashlib
 
 import pyarrow as pa
 import pytest
+from tokenizers import Tokenizer, models
 
 from pipelines.encode import checked, encode_rows, encode_shard, fast, n_tokens, notes
 from pipelines.encode.params import Encoding
@@ -61,6 +62,16 @@ def test_bos_and_eos(tmp_path):
         assert load(params.tokenizer).decode(row[1:-1], skip_special_tokens=False) == text
     assert table["decodes"].drop_null().to_pylist() == [True]
     assert n_tokens(pa.array(["a whale", ""], pa.large_string()), params).tolist() == table["n_tokens"].to_pylist()[:2]
+
+
+def test_a_text_of_which_no_token_is_made_is_refused(tmp_path):
+    tokenizer = Tokenizer(models.BPE({"a": 0, "</s>": 1}, []))
+    rows = shard(
+        ["a", "中文", "gone", ""], [True, True, False, True], params_of(saved(tmp_path, tokenizer))
+    ).to_pylist()
+    assert [row["status"] for row in rows] == ["encoded", "refused", "dropped", "encoded"]
+    assert [row["reason"] for row in rows] == [None, "no_token", None, None]
+    assert [row["input_ids"] for row in rows] == [[0, 1], None, None, [1]]
 
 
 def test_batches_do_not_matter():

@@ -22,7 +22,6 @@ def test_ids_of_marks(tmp_path):
     [
         ({"eos_token": "</nothing>"}, r"tokenizer.json: encode.eos_token '</nothing>' is not in its vocabulary"),
         ({"bos_token": "<nothing>"}, r"tokenizer.json: encode.bos_token '<nothing>' is not in its vocabulary"),
-        ({"bos_token": "</s>"}, r"encode.bos_token and encode.eos_token are both '</s>'.*; name two tokens"),
     ],
 )
 def test_marks_that_are_refused(tmp_path, changes, message):

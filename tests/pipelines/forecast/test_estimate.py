@@ -54,6 +54,15 @@ def test_a_large_source_is_estimated_from_its_beginning(tmp_path, monkeypatch, s
     assert READ_BYTES > 1_000_000
 
 
+def test_a_bos_is_a_token_of_every_document(tmp_path, source_rows):
+    path = tmp_path / "a.jsonl"
+    written(path, source_rows[0], 1)
+    source, encode = Source(name="a", domain="sea", path=str(path)), load(TINY).encode
+    plain = sample(source, encode).n_tokens
+    bos = sample(source, encode.model_copy(update={"bos_token": "<|im_start|>"})).n_tokens
+    assert (bos - plain).tolist() == [1] * 800
+
+
 def test_cells_are_the_sample_scaled_to_the_source():
     samples = [Sample("a", "x", np.array([10, 5_000]), 0.5), Sample("b", "x", np.array([20]), 1.0)]
     samples.append(Sample("c", "y", np.array([], np.int64), 0.0))

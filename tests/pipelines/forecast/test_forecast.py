@@ -10,7 +10,8 @@ import pytest
 
 from flows.tables import WIDTH
 from flows.text import forecast_text, scoring
-from pipelines.forecast import forecast, scoring_of_samples, shortest
+from pipelines.documents import Chunking
+from pipelines.forecast import forecast, is_accepted, scoring_of_samples, shortest
 from pipelines.forecast.estimate import Sample
 from pipelines.ingest.source import Source
 from pipelines.plan.selection import SelectParams
@@ -151,7 +152,7 @@ def test_lengths_inside_a_bucket_are_counted_in_a_sample(n_tokens, min_tokens):
         Sample("b", "x", np.array([n_tokens]), 1.0),
         Sample("none", "x", np.array([], np.int64), 0.0),
     ]
-    sentence = scoring(scoring_of_samples(samples, params), params)
+    sentence = scoring(scoring_of_samples(samples, params, load(TINY).encode), params)
     assert sentence.startswith(
         f"Scoring: about 21 documents of at least {min_tokens:,} tokens ({21 * n_tokens:,} tokens), before the cheap tier"
     )
@@ -169,10 +170,21 @@ def test_a_forecast_without_tables_counts_in_the_sample(tmp_path):
     assert "Scoring: about 10 documents of at least 5,000 tokens" in forecast_text(estimate, scoring)
 
 
+def test_the_model_reads_what_the_cheap_tier_scored_and_did_not_refuse():
+    status = ["scored", "scored", "not_scored", "dropped"]
+    cheap = pa.table({"status": status, "refused": pa.array([None, "list", None, None], pa.string())})
+    assert is_accepted(cheap).tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize("bos_token", [None, "<s>"])
 @pytest.mark.parametrize("chunk_tokens", [32, 128, 999])
-def test_the_shortest_document_is_the_shortest_that_is_scored(chunk_tokens):
+def test_the_shortest_document_is_the_shortest_that_is_scored(chunk_tokens, bos_token):
     params = ScoreParams.model_construct(min_tokens=5_000, chunk_tokens=chunk_tokens)
-    n = shortest(params)
+    encode = load(TINY).encode.model_copy(update={"bos_token": bos_token})
+    n = shortest(params, encode)
     assert n == 5_000 or chunk_tokens == 999  # whose fewest chunks are longer
-    documents, refused = SimpleNamespace(n_tokens=np.array([n - 1, n])), pa.chunked_array([pa.nulls(2, pa.string())])
-    assert (reasons(documents, refused, params) == "").tolist() == [False, True]
+    documents = SimpleNamespace(n_tokens=np.array([n - 1, n]))
+    nulls = pa.nulls(2, pa.string())
+    columns = pa.table({"status": ["encoded"] * 2, "reason": nulls, "refused": nulls})
+    why = reasons(documents, columns, 5_000, Chunking(chunk_tokens, encode.n_marks))
+    assert (why == "").tolist() == [False, True]

@@ -10,6 +10,7 @@ from pipelines.store import Store
 from pipelines.store.files import Scratch
 from schemas.errors import SchemaError, StageError
 from schemas.tables import TOKENS
+from tests.tokens import token_row
 
 SEEDS = range(15)
 
@@ -24,7 +25,7 @@ def token_shards(seed, store):
             name, n = f"d{shard}-{row}", int(rng.integers(1, 9))
             ids = [1_000 * len(documents) + i for i in range(n)] if rng.random() < 0.8 else None
             documents |= {name: ids} if ids else {}
-            rows.append({"document_id": name, "n_tokens": ids and n, "input_ids": ids})
+            rows.append(token_row(name, ids))
         shards.append(store.write("TOKENS", pa.Table.from_pylist(rows, TOKENS)))
     return documents, shards
 
@@ -102,7 +103,7 @@ def test_pieces_come_shard_by_shard_in_the_order_of_rows():
 
 def test_a_draw_that_tokens_lack_is_named(tmp_path):
     store = Store(tmp_path)
-    rows = [{"document_id": "a", "n_tokens": 2, "input_ids": [1, 2]}, {"document_id": "b", "n_tokens": None, "input_ids": None}]  # fmt: skip
+    rows = [token_row("a", [1, 2]), token_row("b", None)]
     shard = store.write("TOKENS", pa.Table.from_pylist(rows, TOKENS))
     index = Index([shard], store)
     for name, n, message in (

@@ -13,9 +13,11 @@ from pipelines.keys import salt
 from pipelines.plan import PlanParams, read_kept, reads_of
 from pipelines.plan.selection import SELECTORS, Judged, SelectParams, chosen
 from pipelines.store import Store
+from schemas.errors import RecipeError
 from schemas.lengths import bucket_of
 from schemas.tables import DOCUMENTS, TABLES
 from tests.pipelines.plan.test_upsample import slow_key
+from tests.tokens import refused_row, token_row
 
 SEEDS = range(200)
 DOMAINS = ("a", "b", "c", "empty")
@@ -228,6 +230,31 @@ def test_a_document_with_a_reason_is_not_ranked_even_where_it_has_a_score():
     assert judged.reason.tolist() == ["", "short", "list", ""]
 
 
+def test_a_tokenizer_that_refuses_every_document_is_named(tmp_path):
+    store = Store(tmp_path)
+    rows = dict.fromkeys(DOCUMENTS.names, "x") | {"record": 0, "n_bytes": 1}
+    names = [f"{k:032x}" for k in range(4)]
+    texts = [rows | {"document_id": n, "content_hash": n} for n in names]
+    reasons = [None, "no_token", "eos_in_text", "no_token"]
+    tokens = [refused_row(n, why) if why else token_row(n, None) for n, why in zip(names, reasons, strict=True)]
+    params = PlanParams(budget_tokens=5, max_epochs=1)
+
+    def kept(*rows):
+        shards = [
+            [store.write(name, pa.Table.from_pylist(each, schema=TABLES[name]))]
+            for name, each in (("DOCUMENTS", texts[: len(rows)]), ("TOKENS", rows))
+        ]
+        return read_kept(reads_of(*shards, [], params), params, store)
+
+    said = r"it refuses all documents that dedup kept \(1 eos_in_text, 2 no_token\); use another tokenizer"
+    with pytest.raises(RecipeError, match=said):
+        kept(*tokens)
+    documents, _ = kept(*tokens[:3], token_row(names[3], [0]))
+    assert documents.document_id.to_pylist() == names[3:]
+    documents, _ = kept(tokens[0])  # dropped alone: the plan says that nothing can be drawn
+    assert len(documents) == 0
+
+
 @pytest.mark.parametrize("by", [*KINDS, None])
 def test_a_plan_reads_the_columns_of_its_selector_and_of_kept_documents_alone(by, tmp_path):
     store = Store(tmp_path)
@@ -235,9 +262,9 @@ def test_a_plan_reads_the_columns_of_its_selector_and_of_kept_documents_alone(by
     rows = dict.fromkeys(DOCUMENTS.names, "x") | {"record": 0, "n_bytes": 1}
     texts = [rows | {"document_id": n, "content_hash": n, "domain": d} for n, d in zip(names, "bab", strict=True)]
     tokens = [
-        {"document_id": names[0], "n_tokens": 5, "input_ids": [1, 2, 3, 4, 0]},
-        {"document_id": names[1], "n_tokens": None, "input_ids": None},
-        {"document_id": names[2], "n_tokens": 2, "input_ids": [1, 0]},
+        token_row(names[0], [1, 2, 3, 4, 0]),
+        token_row(names[1], None),
+        token_row(names[2], [1, 0]),
     ]
     table, score, reason = SELECTORS[by or "recurrence"]
     own = [

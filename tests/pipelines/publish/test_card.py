@@ -1,10 +1,10 @@
 """The card says what the corpus could not supply, and is Markdown with front matter for the hub."""
 
-from pipelines.publish.card import card, table
+from pipelines.publish.card import card, marks, table
 from pipelines.publish.figures import Answer
 from pipelines.recipe import load
 from tests.conftest import TINY
-from tests.schemas.test_laws import opened, put, sound
+from tests.schemas.test_laws import opened, put, refuse, sound
 
 
 def written(tmp_path, *changes):
@@ -39,4 +39,32 @@ def test_a_shortfall_is_a_sentence_and_a_table(tmp_path):
 
 
 def test_a_rejected_record_is_counted_at_its_source(tmp_path):
-    assert "| s | 4 | 2 | 1 | 1 | 1 |" in written(tmp_path)
+    text = written(tmp_path)
+    assert "| s | 4 | 2 | 1 | 1 | 1 |" in text
+    assert "\n\nRejected: 1 record (1 not_json).\n\n## Licenses" in text
+
+
+def test_a_refused_document_is_counted_at_its_source(tmp_path):
+    text = written(tmp_path, refuse)
+    assert "| s | 5 | 3 | 1 | 1 | 2 |" in text
+    assert "Rejected: 2 records (1 no_token, 1 not_json).\n\nRefused by the tokenizer: 1 document (s: 1)." in text
+
+
+def test_nothing_rejected(tmp_path):
+    assert "Rejected: none." in written(
+        tmp_path, lambda tables: tables["REJECTED"][1].clear() or put("DOCUMENTS", 1, 1, record=1)(tables)
+    )
+
+
+def test_the_marks_of_a_document_are_named_with_their_ids(tmp_path):
+    encode = load(TINY).encode
+    assert encode.eos_token == "<|endoftext|>"
+    end = (
+        "The last token of a document is `eos_token` = `<|endoftext|>` (id 0); a segment has it if it reaches the end."
+    )
+    assert f"{end} There is no BOS." in written(tmp_path)
+    both = marks(encode.model_copy(update={"bos_token": "<|im_start|>"}))
+    assert both.startswith(
+        "The first token of a document is `bos_token` = `<|im_start|>` (id 1), the last is `eos_token` "
+    )
+    assert both.endswith("Both count as tokens.")

@@ -9,7 +9,7 @@ from pipelines.publish.figures import Answer
 from pipelines.publish.report import bar, report, table
 from pipelines.recipe import load
 from tests.conftest import TINY
-from tests.schemas.test_laws import opened, put, sound
+from tests.schemas.test_laws import opened, put, refuse, sound
 
 
 def written(tmp_path, *changes):
@@ -75,6 +75,26 @@ def test_a_shortfall_is_a_sentence_in_red_and_a_row_of_the_targets(tmp_path):
         ["book", "long", "1,012", "12", "12", "1,000", "1.000", "0", "7"],
     ]
     assert "class=short" not in written(tmp_path / "met")
+
+
+def test_what_the_tokenizer_refused_or_lost_is_a_sentence_in_red(tmp_path):
+    html = written(tmp_path, refuse, put("TOKENS", 0, 0, decodes=False), put("TOKENS", 1, 1, fell_back="document"))
+    remedy = "Use a tokenizer with byte_fallback or with all 256 bytes."
+    for sentence in (
+        "Refused by the tokenizer: 1 document (s: 1). The view rejected says why.",
+        f"Lossy tokenizer: 1 of 1 sampled document cannot be decoded to the same text (s: 1). {remedy}",
+        "Encoded by tokenizers, since fastokens gave other ids: 1 shard (s: 1). The ids are right; encoding was slower.",
+    ):
+        assert f"<p class=short>{sentence}</p>" in html.partition("<h2>")[0]
+    assert cells(html, "Encoding") == [["s", "2", "3", "9", "0.333", "1", "1", "1", "1"]]
+    assert cells(html, "Rejected records") == [["encode", "no_token", "s", "1"], ["ingest", "not_json", "s", "1"]]
+    assert "<b>2</b>records rejected" in html
+
+
+def test_where_all_is_well_there_is_no_sentence_on_the_tokenizer(tmp_path):
+    html = written(tmp_path)
+    assert "class=short" not in html
+    assert cells(html, "Encoding") == [["s", "2", "3", "9", "0.333", "0", "0", "0", "0"]]
 
 
 def test_lengths_are_exact_and_have_a_sum(tmp_path):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 
-from pipelines.documents import Documents
+from pipelines.documents import Chunking, Documents
 from pipelines.plan.selection import top
 from pipelines.score.budget import (
     FIRST,
@@ -29,6 +29,7 @@ from scorers.chunk_gain.pairs import FAR, first_pairs, n_far, n_near
 
 SEEDS = range(250)
 C = 16
+CHUNKING = Chunking(C, marks=1)
 
 
 def case(seed):
@@ -65,7 +66,7 @@ def documents_of(c, domain=None):
 
 
 def limits(c):
-    return Limits(c.budget, C, c.most)
+    return Limits(c.budget, CHUNKING, c.most)
 
 
 def first(c):
@@ -408,7 +409,7 @@ def test_a_document_whose_score_is_no_number_gets_no_more_pairs_and_its_price_is
 def test_costs_are_those_of_each_document():
     c = case(5)
     n = np.arange(len(c.hashes))
-    assert costs(documents_of(c), n, C) == [
+    assert costs(documents_of(c), n, CHUNKING) == [
         slow_cost(s, h, int(k)) for s, h, k in zip(c.n_chunks, c.hashes, n, strict=True)
     ]
 

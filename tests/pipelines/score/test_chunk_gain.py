@@ -18,6 +18,7 @@ from schemas.scores import BUDGET, SCORES_CHUNK_GAIN
 from schemas.tables import DOCUMENTS, TOKENS
 from scorers.chunk_gain import MeasuredPair, Parts, chunks_of, parts
 from scorers.chunk_gain.pairs import first_pairs
+from tests.tokens import token_row
 
 SEEDS = range(25)
 C, S = 4, 12  # tokens of a chunk, chunks of a document
@@ -44,8 +45,9 @@ def case(seed, folder, n_pairs=None):
         ]
         measured.add(name, more)
     params = Assembly(
-        fingerprint=("f",), chunk_tokens=C, tokenizer=HashedFile(path="t", hash="t"), calibration=None, measured=folder
-    )
+        fingerprint=("f",), chunk_tokens=C, tokenizer=HashedFile(path="t", hash="t"), calibration=None, measured=folder,
+        marks=1,
+    )  # fmt: skip
     return documents, tokens, pa.table(given, schema=BUDGET), params
 
 
@@ -69,6 +71,15 @@ def test_a_shard_is_the_slow_one(tmp_path):
         assert score_shard(*shard).to_pylist() == slow_rows(*shard), f"{seed=}"
         n_read += sum(n > 0 for n in shard[2]["n_pairs"].to_pylist())
     assert n_read > 20
+
+
+def test_a_bos_is_no_token_of_a_chunk(tmp_path):
+    documents, tokens, budget, params = case(2, tmp_path, [0, 2, 6])
+    rows = [None if ids is None else [99, *ids] for ids in tokens["input_ids"].to_pylist()]
+    bos = pa.table({"input_ids": pa.array(rows, pa.list_(pa.int32()))})
+    two = params.model_copy(update={"marks": 2})
+    assert score_shard(documents, bos, budget, two).equals(score_shard(documents, tokens, budget, params))
+    assert two.model_dump() == params.model_dump()
 
 
 def test_the_budget_says_how_many_pairs_count(tmp_path):
@@ -107,7 +118,7 @@ def test_a_worker_that_misses_a_pair_stops_the_build_with_the_same_error(tmp_pat
     ids = tokens["input_ids"].to_pylist()
     shards = [
         store.write("DOCUMENTS", pa.table(own, schema=DOCUMENTS)),
-        store.write("TOKENS", pa.table([rows["document_id"], [len(each) for each in ids], ids], schema=TOKENS)),
+        store.write("TOKENS", pa.Table.from_pylist(list(map(token_row, rows["document_id"], ids)), schema=TOKENS)),
         store.write("BUDGET", budget),
     ]
     columns = ("content_hash",), ("input_ids",), ("document_id", "n_pairs", "why")

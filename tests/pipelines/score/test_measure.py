@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipelines.documents import Chunking
 from pipelines.score import measure
 from pipelines.score.budget import cost
 from pipelines.score.kept_pairs import Measured
@@ -20,8 +21,10 @@ from scorers.chunk_gain.pairs import first_pairs
 from scorers.chunks import Chunks
 from scorers.weights import Weights
 from tests import scored
+from tests.tokens import token_row, with_bos
 
 C = 8
+CHUNKING = Chunking(C, marks=1)
 MODEL = lm.ModelParams(weights=Weights.of(scored.MODEL / "model_opt_trained"))
 SEEDS = range(100)
 
@@ -34,12 +37,13 @@ def test_a_reading_for_each_document_with_pairs():
     }  # fmt: skip
     table = pa.table(columns)
     for pieces in (table, pa.concat_tables([table.slice(0, 2), table.slice(2)])):
-        assert readings_of(pieces, C) == [
+        assert readings_of(pieces, CHUNKING) == [
             Reading(1, names[1], 9, 2, cost(9, names[1], 2, C)),
             Reading(2, names[2], 10, 6, cost(10, names[2], 6, C)),
             Reading(4, names[4], 32, 3, cost(32, names[4], 3, C)),
         ]
-    assert readings_of(table.slice(3, 1), C) == []
+    assert readings_of(table.slice(3, 1), CHUNKING) == []
+    assert [reading.n_chunks for reading in readings_of(table, Chunking(C, marks=2))] == [9, 9, 32]
 
 
 def shards(seed):
@@ -78,7 +82,7 @@ def work(tmp_path):
     pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     ids = [[*rng.integers(3, 500, n).tolist(), 2] for n in (90, 100, 70)]
-    rows = [{"document_id": str(k), "n_tokens": len(each), "input_ids": each} for k, each in enumerate(ids)]
+    rows = [token_row(str(k), each) for k, each in enumerate(ids)]
     store = Store(tmp_path)
     return store, store.write("TOKENS", pa.Table.from_pylist(rows, schema=TOKENS)), ids, Measured(tmp_path / "values")
 
@@ -90,7 +94,7 @@ def reading(row, n_pairs, s):
 def test_a_document_is_read_without_its_eos_and_by_itself(work):
     store, shard, ids, measured = work
     store.parts()
-    measure_item(Item(shard, (reading(0, 6, 11), reading(1, 3, 12))), MODEL, C, measured, store)
+    measure_item(Item(shard, (reading(0, 6, 11), reading(1, 3, 12))), MODEL, CHUNKING, measured, store)
     engine = lm.load(MODEL)
     for row, n in ((0, 6), (1, 3)):
         chunks = np.array(ids[row][:-1])[: len(ids[row][:-1]) // C * C].reshape(-1, C)
@@ -102,13 +106,29 @@ def test_a_document_is_read_without_its_eos_and_by_itself(work):
     assert measured.of(f"{2:032x}") == []
 
 
+def test_a_document_is_read_without_its_bos(work):
+    store, shard, _, measured = work
+    other = store.write("TOKENS", with_bos(store.read(shard), bos=3))
+    store.parts()
+    values = []
+    for number, (tokens, marks) in enumerate(((shard, 1), (other, 2))):
+        own = Measured(measured.folder / str(number))
+        measure_item(Item(tokens, (reading(0, 6, 11),)), MODEL, Chunking(C, marks), own, store)
+        values.append(own.of(f"{0:032x}"))
+    assert values[0] == values[1]
+    assert len(values[0]) == 6
+
+
 def test_the_price_of_a_reading_is_what_is_forwarded(work):
     store, shard, _, measured = work
     for n in (2, 6, 12):
         own = Measured(measured.folder / str(n))
-        assert measure_item(Item(shard, (reading(0, n, 11),)), MODEL, C, own, store) == reading(0, n, 11).price
+        assert measure_item(Item(shard, (reading(0, n, 11),)), MODEL, CHUNKING, own, store) == reading(0, n, 11).price
     more = cost(11, "0" * 32, 12, C, 6)
-    assert measure_item(Item(shard, (reading(0, 12, 11),)), MODEL, C, Measured(measured.folder / "6"), store) == more
+    assert (
+        measure_item(Item(shard, (reading(0, 12, 11),)), MODEL, CHUNKING, Measured(measured.folder / "6"), store)
+        == more
+    )
 
 
 def test_only_what_is_missing_is_measured_and_a_look_measures_nothing(work, monkeypatch):
@@ -116,16 +136,16 @@ def test_only_what_is_missing_is_measured_and_a_look_measures_nothing(work, monk
     engine = Engine(store, Runner(workers=1))
     wanted = [(shard, [reading(0, 2, 11), reading(2, 2, 8)])]
     with pytest.raises(NotMade, match="score"):
-        measure.run(wanted, MODEL, C, measured, engine.look())
+        measure.run(wanted, MODEL, CHUNKING, measured, engine.look())
     assert not measured.folder.exists()
-    measure.run(wanted, MODEL, C, measured, engine)
+    measure.run(wanted, MODEL, CHUNKING, measured, engine)
     before = {path: path.read_bytes() for path in measured.folder.rglob("*.jsonl")}
     assert len(before) == 2
-    measure.run(wanted, MODEL, C, measured, engine.look())  # nothing is missing
+    measure.run(wanted, MODEL, CHUNKING, measured, engine.look())  # nothing is missing
     added = []
     add = Measured.add
     monkeypatch.setattr(Measured, "add", lambda self, name, pairs: (added.append(name), add(self, name, pairs)))
-    measure.run([(shard, [reading(0, 2, 11), reading(2, 6, 8)])], MODEL, C, measured, engine)
+    measure.run([(shard, [reading(0, 2, 11), reading(2, 6, 8)])], MODEL, CHUNKING, measured, engine)
     assert set(added) == {f"{2:032x}"}
     after = {path: path.read_bytes() for path in measured.folder.rglob("*.jsonl")}
     assert all(after[path].startswith(lines) for path, lines in before.items())
@@ -134,9 +154,9 @@ def test_only_what_is_missing_is_measured_and_a_look_measures_nothing(work, monk
 
 def test_values_of_other_pairs_are_refused(work):
     store, shard, _, measured = work
-    measure_item(Item(shard, (reading(0, 2, 11),)), MODEL, C, measured, store)
+    measure_item(Item(shard, (reading(0, 2, 11),)), MODEL, CHUNKING, measured, store)
     with pytest.raises(SchemaError, match="do not match the document's sequence"):
-        measure_item(Item(shard, (Reading(0, "0" * 32, 5, 4, 1),)), MODEL, C, measured, store)
+        measure_item(Item(shard, (Reading(0, "0" * 32, 5, 4, 1),)), MODEL, CHUNKING, measured, store)
 
 
 def test_a_folder_of_values_depends_on_the_model_the_chunks_the_tokenizer_and_the_use(tmp_path):

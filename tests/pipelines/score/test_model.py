@@ -9,6 +9,7 @@ import pytest
 from pipelines.build import build
 from pipelines.encode import load
 from pipelines.score.model import config_of, reader_of
+from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError
 from scorers.weights import Weights
 from tests import scored
@@ -40,6 +41,18 @@ def refused(message, *args, **kwargs):
     with pytest.raises(RecipeError, match=message) as caught:
         read(*args, **kwargs)
     return str(caught.value)
+
+
+# -- whose tokens are read
+
+
+def test_a_model_of_the_recipes_vocabulary_reads_its_tokens_and_another_its_own_without_a_bos(recipe):
+    other = recipe.encode.model_copy(update={"bos_token": "<|im_start|>"})
+    own = reader_of(recipe.score, other)
+    assert own.tokenizer == HashedFile.of(OPT / "tokenizer.json") != other.tokenizer
+    assert own.bos_token is None
+    same = own.model_copy(update={"bos_token": "<s>"})
+    assert reader_of(recipe.score, same) == same
 
 
 # -- the machine

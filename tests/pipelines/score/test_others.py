@@ -19,6 +19,7 @@ from scorers.lm import ModelParams
 from scorers.longattn import LongAttnParams, Score
 from scorers.prolong import ProLongParams
 from scorers.weights import Weights
+from tests.tokens import token_row, with_bos
 
 MODEL = ModelParams(weights=Weights(path="model", hash="h"))
 NOTHING = np.empty(0)
@@ -26,7 +27,9 @@ NOTHING = np.empty(0)
 
 def params_of(scorer=None, most_tokens=1_000):
     scorer = scorer or LongAttnParams(window_tokens=512)
-    return OtherParams(scorer=scorer, model=MODEL, fingerprint=("f", "g"), tokenizer="t", most_tokens=most_tokens)
+    return OtherParams(
+        scorer=scorer, model=MODEL, fingerprint=("f", "g"), tokenizer="t", most_tokens=most_tokens, marks=1
+    )
 
 
 @pytest.fixture
@@ -65,10 +68,10 @@ def case(seed):
     names, n_pairs, why, ids = ([row[k] for row in rows] for k in range(4))
     own = {"document_id": [name[::-1] for name in names], "content_hash": names}
     documents = [own.get(field.name, [0 if field.type == pa.int64() else "x"] * len(names)) for field in DOCUMENTS]
-    tokens = [own["document_id"], [each and len(each) for each in ids], ids]
+    tokens = [token_row(name, each) for name, each in zip(own["document_id"], ids, strict=True)]
     return (
         pa.table([pa.array(c, f.type) for c, f in zip(documents, DOCUMENTS, strict=True)], schema=DOCUMENTS),
-        pa.table([pa.array(c, f.type) for c, f in zip(tokens, TOKENS, strict=True)], schema=TOKENS),
+        pa.Table.from_pylist(tokens, schema=TOKENS),
         pa.table(
             [pa.array(c, f.type) for c, f in zip((own["document_id"], n_pairs, why), BUDGET, strict=True)],
             schema=BUDGET,
@@ -111,6 +114,17 @@ def test_a_shard_is_the_slow_one_and_each_document_is_read_once(tmp_path, texts)
         assert score_shard(*shard, params_of(most_tokens=10), store).equals(table)
         assert texts == before  # kept
     assert seen >= {("scored", True), ("too_short", False), ("not_scored", False), ("dropped", False), 10, 9, 2}
+
+
+def test_a_bos_is_not_read(tmp_path, texts):
+    documents, tokens, budget = case(7)
+    plain = score_shard(documents, tokens, budget, params_of(), Store(tmp_path / "plain"))
+    read, _ = list(texts), texts.clear()
+    params = params_of().model_copy(update={"marks": 2})
+    assert score_shard(documents, with_bos(tokens, 95), budget, params, Store(tmp_path / "bos")).equals(plain)
+    assert texts == read
+    assert read
+    assert params.model_dump() == params_of().model_dump()  # what was scored before is not scored again
 
 
 def read_again(tmp_path, texts, spoil):

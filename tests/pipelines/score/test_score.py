@@ -13,6 +13,7 @@ import pytest
 
 from pipelines import encode, score
 from pipelines.build import build
+from pipelines.documents import Chunking
 from pipelines.encode import load as load_tokenizer
 from pipelines.garbage import collect
 from pipelines.recipe import load
@@ -26,7 +27,7 @@ from schemas.errors import NotMade, RecipeError, StageError
 from schemas.manifest import Manifest
 from schemas.tables import TABLES
 from scorers import SCORERS, lm
-from scorers.chunk_gain import MeasuredPair, chunks_of, parts
+from scorers.chunk_gain import MIN_CHUNKS, MeasuredPair, chunks_of, parts
 from scorers.chunk_gain.pairs import first_pairs
 from scorers.chunks import Chunks
 from scorers.weights import Weights
@@ -71,7 +72,7 @@ def again(made, tmp_path, **changes):
 
     def run(workers=1, engine=None):
         engine = engine or Engine(store, Runner(workers=workers))
-        return score.run(tables["DOCUMENTS"], read, tables["SCORES_CHEAP"], reader.tokenizer, params, engine)
+        return score.run(tables["DOCUMENTS"], read, tables["SCORES_CHEAP"], reader, params, engine)
 
     return run, store, read
 
@@ -235,14 +236,12 @@ def test_what_another_budget_leaves_alone_is_found(made, tmp_path):
     tables = shards_of(Manifest.of(made[2].folder))
     reader = reader_of(made[0].score, made[0].encode)
     read = encode.run(tables["DOCUMENTS"], tables["DUPLICATES"], reader, Engine(store, ONE))
-    few = score.run(tables["DOCUMENTS"], read, tables["SCORES_CHEAP"], reader.tokenizer, params, Engine(store, ONE))
+    few = score.run(tables["DOCUMENTS"], read, tables["SCORES_CHEAP"], reader, params, Engine(store, ONE))
     assert {name for name, each in hashes(few).items() if each != first[name]} == {"BUDGET", "SCORES_CHUNK_GAIN"}
     assert sorted((store.root / "actions" / "first_budget").rglob("*.json")) == names["first_budget"]
     assert len(sorted((store.root / "actions" / "budget").rglob("*.json"))) == len(names["budget"]) + 1
     later = made[0].score.model_copy(update={"also_tokens": 7})
-    whole = score.run(
-        tables["DOCUMENTS"], read, tables["SCORES_CHEAP"], reader.tokenizer, later, Engine.looking(store.root)
-    )
+    whole = score.run(tables["DOCUMENTS"], read, tables["SCORES_CHEAP"], reader, later, Engine.looking(store.root))
     assert hashes(whole) == first
 
 
@@ -359,25 +358,35 @@ CHANGES = (
 )  # fmt: skip
 
 
-def decided(store, params, n_shards=3):
+def decided(store, params, n_shards=3, lengths=(None, 250, 400, 600, 900), marks=1):
     """The first and the final budget of documents whose scores are made up: rows of both."""
     rng, columns, scores = random.Random(4), [], []
     for _ in range(n_shards):
         names = [f"{rng.getrandbits(128):032x}" for _ in range(9)]
-        lengths = [rng.choice([None, 250, 400, 600, 900]) for _ in names]
+        n_tokens = [rng.choice(lengths) for _ in names]
         own = {
             "DOCUMENTS": {"content_hash": names, "domain": [rng.choice("ab") for _ in names]},
-            "TOKENS": {"n_tokens": lengths, "input_ids": [n and [1] * n for n in lengths]},
-            "SCORES_CHEAP": {"status": ["scored"] * 9, "refused": [rng.choice([None, None, "list"]) for _ in names]},
+            "TOKENS": {
+                "status": ["encoded" if n else "dropped" for n in n_tokens],
+                "n_tokens": n_tokens,
+                "input_ids": [n and [1] * n for n in n_tokens],
+            },
+            "SCORES_CHEAP": {
+                "status": ["scored" if n else "dropped" for n in n_tokens],
+                "reason": [None if n else "dropped" for n in n_tokens],
+                "refused": [rng.choice([None, None, "list"]) for _ in names],
+            },
         }
         shards = {name: written(store, name, {"document_id": names, **values}) for name, values in own.items()}
         columns.append((
-            Read(shards["DOCUMENTS"], ("content_hash", "domain")), Read(shards["TOKENS"], ("document_id", "n_tokens")),
-            Read(shards["SCORES_CHEAP"], ("refused",)),
+            Read(shards["DOCUMENTS"], ("content_hash", "domain")),
+            Read(shards["TOKENS"], ("document_id", "status", "n_tokens")),
+            Read(shards["SCORES_CHEAP"], ("reason", "refused")),
         ))  # fmt: skip
         scores.append(rng.sample([-0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], 9))
     engine = Engine(store, ONE)
-    first = score.first_budget(columns, params, engine)
+    chunking = Chunking(params.chunk_tokens, marks)
+    first = score.first_budget(columns, params, chunking, engine)
     read = [store.read(shard) for shard in first]
     gains = []
     for budget, values in zip(read, scores, strict=True):
@@ -385,7 +394,7 @@ def decided(store, params, n_shards=3):
         status = ["scored" if value is not None else "not_scored" for value in score_of]
         rows = {"document_id": budget["document_id"].to_pylist(), "score": score_of, "status": status}
         gains.append(written(store, "SCORES_CHUNK_GAIN", rows))
-    final = score.final_budget(columns, first, gains, params, engine)
+    final = score.final_budget(columns, first, gains, params, chunking, engine)
     return [row for shard in (*first, *final) for row in store.read(shard).to_pylist()]
 
 
@@ -417,6 +426,16 @@ def test_what_was_decided_for_other_params_is_not_taken(tmp_path):
     assert all(fresh[0] != rows for rows in fresh[1:7])
 
 
+def test_a_bos_is_no_token_of_a_chunk(tmp_path):
+    """Of 401 tokens 400 are of the text if EOS is the only mark, which are 8 chunks of 50; with a BOS 7, too few."""
+    assert MIN_CHUNKS == 8
+    params, store = SMALL.model_copy(update={"chunk_tokens": 50, "budget_tokens": 10**6}), Store(tmp_path)
+    for marks, has_pairs in ((1, True), (2, False), (1, True)):
+        rows = decided(store, params, lengths=(401,), marks=marks)
+        assert any(row["n_pairs"] for row in rows) == has_pairs, marks
+        assert any(row["why"] == "too_short" for row in rows) == (not has_pairs), marks
+
+
 def test_a_budget_is_divided_as_the_documents_are(tmp_path):
     """Each shard has its own rows, in their order; a second round gives no pair to a document without a first."""
     store = Store(tmp_path)
@@ -433,10 +452,25 @@ def test_a_budget_is_divided_as_the_documents_are(tmp_path):
 
 def test_what_the_cheap_tier_refuses_says_so_at_any_length():
     n_tokens = np.array([0, 0, 50, 50, 5_000, 5_000, 50_000, 50_000])
-    refused = pa.chunked_array([pa.array([None, "repeats"] * 4)])
-    params = SimpleNamespace(chunk_tokens=32, min_tokens=30_000)
-    found = score.reasons(SimpleNamespace(n_tokens=n_tokens), refused, params).tolist()
+    columns = pa.table({
+        "status": ["dropped"] * 2 + ["encoded"] * 6,
+        "reason": pa.array(["dropped"] * 2 + [None] * 6, pa.string()),
+        "refused": [None, "repeats"] * 4,
+    })  # fmt: skip
+    found = score.reasons(SimpleNamespace(n_tokens=n_tokens), columns, 30_000, Chunking(32, 1)).tolist()
     assert found == ["dropped", "dropped", "too_short", "repeats", "short", "repeats", "", "repeats"]
+
+
+def test_a_document_that_a_tokenizer_refuses_is_not_read():
+    """By the recipe's tokenizer, by the model's own, by both; the last is dropped."""
+    columns = pa.table({
+        "status": ["encoded", "refused", "refused", "dropped"],
+        "reason": pa.array(["refused", None, "refused", "dropped"], pa.string()),
+        "refused": pa.array([None, "repeats", None, None], pa.string()),
+    })  # fmt: skip
+    documents = SimpleNamespace(n_tokens=np.array([50_000, 0, 0, 0]))
+    found = score.reasons(documents, columns, 30_000, Chunking(32, 1)).tolist()
+    assert found == ["refused", "refused", "refused", "dropped"]
 
 
 @pytest.mark.parametrize(

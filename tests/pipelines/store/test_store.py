@@ -11,12 +11,11 @@ from pipelines.store import Store, files, name_of
 from schemas.errors import DamagedError, SchemaError
 from schemas.tables import TABLES, TOKENS, holds
 from tests.synced import Calls
+from tests.tokens import token_row
 
 
 def tokens(rows):
-    return pa.Table.from_pylist(
-        [{"document_id": d, "n_tokens": None if i is None else len(i), "input_ids": i} for d, i in rows], schema=TOKENS
-    )
+    return pa.Table.from_pylist([token_row(document_id, ids) for document_id, ids in rows], schema=TOKENS)
 
 
 ROWS = [("a", [1, 2]), ("b", None), ("c", []), ("d", [3])]

@@ -1,0 +1,52 @@
+"""Which records were rejected, and what the tokenizer refused or lost, in sentences.
+
+The summary of a build, the log of a flow, the report and the card all use these, so their wording is the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def rejected(rejections: Rows) -> str:
+    """Such as "3 records (2 not_json, 1 no_token)". rejections: rows of the view of this name, at least one."""
+    by_reason: dict[str, int] = {}
+    for row in rejections:
+        by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + row["records"]
+    each = [f"{n:,} {reason}" for reason, n in sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))]
+    return f"{counted(sum(by_reason.values()), 'record')} ({', '.join(each)})"
+
+
+def encoding(rows: Rows) -> list[str]:
+    """A sentence on each thing that did not go well; none where all did. rows: of the view `encoding`."""
+    lines = []
+    if refused := total(rows, "refused"):
+        lines.append(
+            f"Refused by the tokenizer: {counted(refused, 'document')} ({sources(rows, 'refused')}). "
+            "The view rejected says why."
+        )
+    if lossy := total(rows, "lossy"):
+        lines.append(
+            f"Lossy tokenizer: {lossy:,} of {counted(total(rows, 'sampled'), 'sampled document')} cannot be decoded to "
+            f"the same text ({sources(rows, 'lossy')}). Use a tokenizer with byte_fallback or with all 256 bytes."
+        )
+    if shards := total(rows, "fell_back_shards"):
+        lines.append(
+            f"Encoded by tokenizers, since fastokens gave other ids: {counted(shards, 'shard')} "
+            f"({sources(rows, 'fell_back_shards')}). The ids are right; encoding was slower."
+        )
+    return lines
+
+
+def sources(rows: Rows, column: str) -> str:
+    """Such as "books: 3, web: 1"."""
+    return ", ".join(f"{row['source']}: {row[column]:,}" for row in rows if row[column])
+
+
+def total(rows: Rows, column: str) -> int:
+    return sum(row[column] for row in rows)
+
+
+def counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
