@@ -29,7 +29,7 @@ def opened(root: Path, mix: str | None, version: str) -> Iterator[tuple[duckdb.D
     manifest = Manifest.of(folder)
     store = Store(folder.parents[2], run=None)
     tables, names = shards_of(manifest), list(manifest.files)
-    variables = variables_of(manifest.recipe)
+    variables = variables_of(manifest.recipe, manifest.marks)
     with (
         TemporaryDirectory(prefix="longmix-query-") as spill,
         connect(store, tables, names, Path(spill), variables) as con,

@@ -68,12 +68,18 @@ def connect(
         con.close()
 
 
-def variables_of(recipe: Mapping[str, Any]) -> dict[str, object]:
-    """The figures of a recipe that views and laws compare tables with. recipe: Recipe.identity(), as in a manifest."""
+def variables_of(recipe: Mapping[str, Any], marks: Mapping[str, int | None]) -> dict[str, object]:
+    """What views and laws compare tables with.
+
+    Args:
+        recipe: Recipe.identity(), as in a manifest.
+        marks: eos_id and bos_id, as in a manifest.
+    """
     plan = recipe["plan"]
     return {
         "threshold": recipe["dedup"]["threshold"],
         "sequence_tokens": recipe["pack"]["sequence_tokens"],
+        **marks,
         **{name: plan[name] for name in ("budget_tokens", "long_tokens", "max_epochs")},
     }
 

@@ -35,6 +35,9 @@ class Manifest(BaseModel):
     tables: dict[str, list[ManifestShard]]
     kept: dict[str, list[ManifestShard]] = Field(default_factory=dict)  # see KEPT; not part of the version's name
     files: dict[str, str]  # published file -> content hash of its shard
+    marks: dict[str, int | None] = Field(
+        default_factory=dict
+    )  # eos_id and bos_id, ids in input_ids; not part of the name
     built: dict[str, object]  # time, environment, duration; not part of the version's name
 
     @classmethod

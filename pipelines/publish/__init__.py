@@ -57,6 +57,7 @@ def run(recipe: Recipe, base: Manifest | None, tables: Tables, store: Store) -> 
         recipe=recipe.identity(),
         tables={name: [listed(shard, store) for shard in shards] for name, shards in tables.items()},
         kept={name: [listed(shard, store) for shard in shards] for name, shards in kept.items()},
+        marks=marks_of(recipe),
         files={name: s.content_hash for name, s in zip(file_names(tables), tables["SEQUENCES"], strict=True)},
         built={
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -68,6 +69,11 @@ def run(recipe: Recipe, base: Manifest | None, tables: Tables, store: Store) -> 
     files.rename_folder(part, folder)
     point_latest(folder)
     return Version(folder, recipe.mix, version, is_new=True)
+
+
+def marks_of(recipe: Recipe) -> dict[str, int | None]:
+    """The ids that mark a document in input_ids, as in a manifest."""
+    return {"eos_id": eos_id(recipe.encode), "bos_id": bos_id(recipe.encode)}
 
 
 def file_names(tables: Tables) -> list[str]:
@@ -87,10 +93,9 @@ def write_pages(part: Path, recipe: Recipe, version: str, base: Manifest | None,
         for shard in shards:
             store.check(shard)
     identity, names = recipe.identity(), file_names(tables)
-    marks = {"eos_id": eos_id(recipe.encode), "bos_id": bos_id(recipe.encode)}
     with (
         store.scratch("duckdb") as spill,
-        connect(store, tables, names, spill.folder, variables_of(identity) | marks) as con,
+        connect(store, tables, names, spill.folder, variables_of(identity, marks_of(recipe))) as con,
     ):
         check_laws(con)
         facts = {

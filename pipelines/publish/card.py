@@ -11,6 +11,15 @@ from pipelines.publish.figures import SHARES, Answer, answer, lengths, of_rows
 from pipelines.recipe import Recipe
 from pipelines.supply import sentences, short_cells
 
+READING = """\
+```python
+from datasets import load_dataset
+rows = load_dataset("parquet", data_files="sequences-*.parquet", split="train")
+```
+
+`catalog.duckdb` holds the statistics; the DuckDB command line alone opens it: `duckdb catalog.duckdb "FROM lengths"`,
+`"FROM targets"`, `"SELECT verdict, count(*) FROM documents GROUP BY ALL"`, `"FROM segments WHERE sequence_id = 0"`."""
+
 
 def table(shown: Answer) -> str:
     """A Markdown table."""
@@ -68,13 +77,7 @@ stays inside a document) and `segments` (the document and the range of tokens of
 
 {marks(recipe.encode)}
 
-```python
-from datasets import load_dataset
-rows = load_dataset("parquet", data_files="sequences-*.parquet", split="train")
-```
-
-`catalog.duckdb` holds the statistics; the DuckDB command line alone opens it: `duckdb catalog.duckdb "FROM lengths"`,
-`"FROM targets"`, `"SELECT verdict, count(*) FROM documents GROUP BY ALL"`, `"FROM segments WHERE sequence_id = 0"`.
+{READING}
 
 ## Budget
 

@@ -9,6 +9,7 @@ import pytest
 from flows.query import opened
 from pipelines import build as module
 from pipelines.build import build, corpus, mix, model_tokens, scores
+from pipelines.catalog import check_laws
 from pipelines.recipe import load
 from pipelines.stage import Engine, Runner
 from pipelines.store import Store
@@ -124,12 +125,14 @@ def test_a_bos_begins_every_document_and_changes_no_score(built, tmp_path):
     """A segment has BOS exactly if it begins at the start of its document, and EOS exactly if it reaches the end."""
     recipe = micro.recipe(tmp_path, encode='bos_token = "<|im_start|>"')
     version = build(recipe, tmp_path / "root")
-    with opened(version.folder, None, "latest") as (con, _, _):
+    with opened(version.folder, None, "latest") as (con, manifest, _):
+        check_laws(con)
         segments, scores, lengths = (con.execute(query).fetchall() for query in (SEGMENTS, SCORES, LENGTHS))
     with opened(built[2].folder, None, "latest") as (con, _, _):
         plain_scores, plain_lengths = (con.execute(query).fetchall() for query in (SCORES, LENGTHS))
     assert all((starts, stops, 0) == (bos, eos, inside) for starts, bos, stops, eos, inside in segments)
     assert {(starts, stops) for starts, _, stops, _, _ in segments} >= {(True, True), (True, False), (False, True)}
+    assert manifest.marks == {"eos_id": 0, "bos_id": 1}
     assert scores == plain_scores
     assert lengths == [(name, n + 1) for name, n in plain_lengths]
 

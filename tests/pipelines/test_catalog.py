@@ -39,10 +39,10 @@ def test_tables_of_another_release_are_refused_by_the_columns_that_they_lack(tmp
 
 def test_variables_are_those_of_the_recipe():
     recipe = load(TINY)
-    assert variables_of(recipe.identity()) == {
+    assert variables_of(recipe.identity(), {"eos_id": 0, "bos_id": None}) == {
         "threshold": recipe.dedup.threshold, "sequence_tokens": recipe.pack.sequence_tokens,
         "budget_tokens": recipe.plan.budget_tokens, "long_tokens": recipe.plan.long_tokens,
-        "max_epochs": recipe.plan.max_epochs,
+        "max_epochs": recipe.plan.max_epochs, "eos_id": 0, "bos_id": None,
     }  # fmt: skip
 
 

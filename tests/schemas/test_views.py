@@ -179,6 +179,11 @@ def test_a_refused_document_counts_as_rejected_and_not_as_encoded(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_domain_of_refused_documents_alone_has_no_largest(tmp_path):
+    alone = answers(tmp_path, "largest", refuse, lambda tables: tables["DOCUMENTS"][1][2].update(domain="web"))
+    assert alone == answers(tmp_path, "largest")
+
+
 def refused(tables):
     refuse(tables)
     return tables
@@ -230,16 +235,16 @@ def test_a_head_is_one_short_line_whatever_the_bytes(tmp_path, raw, head):
 
 def test_encoding_counts_by_source(tmp_path):
     tables = refused(sound())
-    tables["TOKENS"][0][0] |= {"decodes": True, "fell_back": "hostile"}
+    tables["TOKENS"][0][0] |= {"decodes": False, "fell_back": "hostile"}
     tables["TOKENS"][0][1] |= {"fell_back": "hostile"}
     tables["TOKENS"][1][1] |= {"decodes": False}
     columns = ("source", "documents", "n_bytes", "tokens", "bytes_per_token", "refused", "sampled", "lossy", "fell_back_shards")  # fmt: skip
     with opened(tables, tmp_path) as con:
-        assert rows_of(con, "FROM encoding") == [dict(zip(columns, ("s", 2, 3, 9, 3 / 9, 1, 2, 1, 1), strict=True))]
+        assert rows_of(con, "FROM encoding") == [dict(zip(columns, ("s", 2, 3, 9, 3 / 9, 1, 2, 2, 1), strict=True))]
     tables["DOCUMENTS"][1][2]["source"] = "t"
     with opened(tables, tmp_path) as con:
         first, second = rows_of(con, "FROM encoding")
-    assert first == dict(zip(columns, ("s", 2, 3, 9, 3 / 9, 0, 2, 1, 1), strict=True))
+    assert first == dict(zip(columns, ("s", 2, 3, 9, 3 / 9, 0, 2, 2, 1), strict=True))
     assert second == dict(zip(columns, ("t", 0, 0, 0, None, 1, 0, 0, 0), strict=True))
 
 

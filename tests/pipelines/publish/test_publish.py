@@ -38,6 +38,7 @@ def test_the_folder_holds_what_the_card_says(folder):
     pages = {"README.md", "catalog.duckdb", "manifest.json", "report.html"}
     assert {path.name for path in folder.iterdir()} == pages | set(manifest.files)
     assert (folder.parent / "latest").readlink() == Path(folder.name)
+    assert manifest.marks == {"eos_id": 0, "bos_id": None}
     assert set(manifest.built) == {"at", "python", *LIBRARIES}
     assert set(manifest.kept) <= set(KEPT)
     assert not set(manifest.kept) & set(manifest.tables)
