@@ -22,10 +22,10 @@ WHERE d.document_id <> u.document_id OR d.document_id <> t.document_id;
 -- law: a document has tokens exactly when it is kept
 SELECT u.shard, u.row, u.document_id, u.verdict, t.n_tokens
 FROM tables.duplicates u JOIN tables.tokens t USING (shard, row)
-WHERE (u.verdict = 'kept') <> (t.n_tokens IS NOT NULL) OR (t.n_tokens IS NULL) <> (t.input_ids IS NULL);
+WHERE (u.verdict = 'kept') <> (t.n_tokens IS NOT NULL);
 
 -- law: in TOKENS, n_tokens is the length of input_ids
-SELECT shard, row, document_id, n_tokens FROM tables.tokens WHERE n_tokens <> len(input_ids);
+SELECT shard, row, document_id, n_tokens FROM tables.tokens WHERE n_tokens IS DISTINCT FROM len(input_ids);
 
 -- law: ids and texts of kept documents are unique
 SELECT document_id, content_hash, count(*) AS n FROM documents WHERE verdict = 'kept'

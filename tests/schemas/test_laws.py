@@ -201,9 +201,12 @@ BREACHES = {
     "a document has tokens exactly when it is kept": [
         put("TOKENS", 1, 1, n_tokens=None, input_ids=None),
         put("TOKENS", 0, 1, n_tokens=1, input_ids=[0]),
-        put("TOKENS", 0, 0, input_ids=None),
     ],
-    "in TOKENS, n_tokens is the length of input_ids": [put("TOKENS", 0, 0, input_ids=[1, 2, 3, 4, 5, 6, 0])],
+    "in TOKENS, n_tokens is the length of input_ids": [
+        put("TOKENS", 0, 0, input_ids=[1, 2, 3, 4, 5, 6, 0]),
+        put("TOKENS", 0, 0, input_ids=None),
+        put("TOKENS", 0, 1, input_ids=[0]),
+    ],
     "ids and texts of kept documents are unique": [put("DOCUMENTS", 1, 1, content_hash="hash of xx")],
     "verdict is kept, exact or near; kept_id and similarity are NULL exactly when it is kept": [
         put("DUPLICATES", 1, 0, verdict="nearly"),
