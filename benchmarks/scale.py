@@ -1,21 +1,29 @@
-"""CPU seconds and peak memory of every stage by the size of the corpus: 50, 100, 200, 400 and 800 MB.
+"""CPU seconds, peak memory and wall time of every stage by the size of the corpus: 50 MB to 2 GB of text.
 
-    python benchmarks/scale.py --corpus data/corpus-full --work data/scale [--runs 3]
+    python benchmarks/scale.py --corpus data/corpus --work data/scale [--runs 3]
 
-CORPUS is the output of `longmix corpus data/corpus-full --max-mb 0`, about 410 MB of real text. Documents are taken in
-the order of a keyed hash, so smaller sizes are subsets of larger ones. The 800 MB are the 400 MB and the same text
-split into other documents: the texts of a domain, joined in that order and split at lengths drawn from the same domain.
-The registries have no more real text of these domains.
+CORPUS is the output of `longmix corpus`, 203 MB. Documents are taken in the order of a keyed hash, so smaller sizes are
+subsets of larger ones; 200 is the complete corpus. Larger sizes add altered copies of all documents: in copy c every word
+of letters is replaced by another word of the corpus, of as many bytes and about as frequent, and every digit by another
+digit. A copy has the lengths, the words and the duplicates of the corpus, and no run of five words in common with it, so
+dedup keeps as large a share of 2 GB as of 200 MB. It has no new words: real text of 2 GB has more distinct ones.
 
-The script resumes: runs in WORK/runs.jsonl are not repeated. Each build runs in a separate process on an empty root.
+The recipe is mixes/128k.toml without [score], with a budget of a tenth of a token for each byte. Every build runs in a
+process of its own on an empty root, with one worker and with two. CPU seconds and memory are those of one worker, wall
+times of both. The start of the process (imports) is a line of its own and in no stage. Kernels are compiled by a build
+that is not counted.
+
+The script resumes: runs in WORK/runs.jsonl are not repeated; delete it after a change of the code. The inputs take 8
+minutes and 1.2 GB of disk. All sizes, both numbers of workers and three runs take about 45 minutes at 6 MB per CPU
+second, and 6 hours at 0.9 (a tokenizer that has no fast path).
 """
 
 import argparse
 import hashlib
 import io
 import json
-import math
 import os
+import re
 import resource
 import shutil
 import statistics
@@ -23,27 +31,25 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import psutil
 import zstandard
 
-SIZES = (50, 100, 200, 400, 800)
-RECIPE = """mix = "scale-{size}"
-[encode]
-tokenizer = {tokenizer}
-eos_token = "<|endoftext|>"
-[plan]
-budget_tokens = {budget}
-max_epochs = 4
-[pack]
-packer = "best_fit"
-sequence_tokens = 131072
-"""
+SIZES = (50, 100, 200, 400, 800, 2000)
+WORKERS = (1, 2)
+WORD = re.compile(r"[^\W\d_]+|\d")
+ALIKE = 16  # a word is replaced by one of so many of about its frequency
+RECIPE = Path("mixes/128k.toml")
+
+Row = dict[str, str]
 
 
-def documents(path: Path):
+def documents(path: Path) -> Iterator[Row]:
     with open(path, "rb") as raw:
         for line in io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(raw), encoding="utf-8"):
             yield json.loads(line)
@@ -53,89 +59,115 @@ def key(name: str) -> bytes:
     return hashlib.blake2b(name.encode(), digest_size=8).digest()
 
 
-def write(path: Path, rows: list[dict]) -> None:
+def write(path: Path, rows: Iterable[Row]) -> None:
     with open(path, "wb") as raw, zstandard.ZstdCompressor(level=3).stream_writer(raw) as out:
         for row in rows:
             out.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
 
 
-def recut(rows: list[dict], domain: str) -> list[dict]:
-    """The same text as other documents: joined in order and split at the shuffled lengths of the same documents."""
-    text = "".join(row["text"] for row in rows)
-    lengths = [len(row["text"]) for row in sorted(rows, key=lambda row: key("cut " + row["id"]))]
-    cuts = np.cumsum([0, *lengths])
-    return [
-        {**rows[i], "id": f"recut/{domain}/{i}", "text": text[cuts[i] : cuts[i + 1]]}
-        for i in range(len(rows))
-        if text[cuts[i] : cuts[i + 1]].strip()
-    ]
+# -- inputs
 
 
-def make_inputs(corpus: Path, work: Path) -> None:
-    """Write WORK/input-SIZE/DOMAIN.jsonl.zst for every size."""
+def substitutes(words: Counter[str], copy: int) -> dict[str, str]:
+    """Word -> the word in its place: a permutation of ALIKE neighbours by frequency, among words of as many bytes."""
+    by_length: dict[int, list[str]] = {}
+    for word in words:
+        by_length.setdefault(len(word.encode()), []).append(word)
+    places = {}
+    for alike in by_length.values():
+        ranked = sorted(alike, key=lambda word: (-words[word], word))
+        for i in range(0, len(ranked), ALIKE):
+            few = ranked[i : i + ALIKE]
+            places.update(zip(few, sorted(few, key=lambda word: key(f"{copy} {word}")), strict=True))
+    return places
+
+
+def altered(row: Row, copy: int, places: dict[str, str]) -> Row:
+    """A document of copy `copy`. Copy 0 is the document."""
+    if not copy:
+        return row
+    return {**row, "id": f"copy {copy}/{row['id']}", "text": WORD.sub(lambda word: places[word[0]], row["text"])}
+
+
+def make_inputs(corpus: Path, work: Path, sizes: Iterable[int]) -> None:
+    """Write WORK/input-SIZE/DOMAIN.jsonl.zst for every size. Holds the documents of one domain."""
     paths = sorted(corpus.glob("*.jsonl.zst"))
-    total = {p: sum(len(row["text"].encode()) for row in documents(p)) for p in paths}
+    words: Counter[str] = Counter()
+    total = 0
     for path in paths:
-        domain = path.name.split(".")[0]
+        for row in documents(path):
+            words.update(WORD.findall(row["text"]))
+            total += len(row["text"].encode())
+    copies = range(1 + int(max(sizes) * 1e6 // total))
+    places = [substitutes(words, copy) for copy in copies]
+    for path in paths:
         rows = sorted(documents(path), key=lambda row: key(row["id"]))
         ends = np.cumsum([len(row["text"].encode()) for row in rows])
-        for size in SIZES:
+        for size in sizes:
             folder = work / f"input-{size}"
             folder.mkdir(parents=True, exist_ok=True)
-            n_bytes = min(size, 400) * 1e6 * total[path] / sum(total.values())
-            part = rows[: int(np.searchsorted(ends, n_bytes)) + 1]
-            write(folder / path.name, part + (recut(part, domain) if size > 400 else []))
-    (work / "inputs-made").touch()
+            todo = ends[-1] * (1.0 if size == 200 else size * 1e6 / total)
+            n_rows = [int(np.searchsorted(ends, min(ends[-1], todo - copy * ends[-1])) + 1) for copy in copies]
+            parts = [rows[:n] if todo > copy * ends[-1] else [] for copy, n in zip(copies, n_rows, strict=True)]
+            write(
+                folder / path.name,
+                (altered(row, copy, places[copy]) for copy, part in enumerate(parts) for row in part),
+            )
+    for size in sizes:
+        (work / f"input-{size}" / "made").touch()
 
 
-def recipe_for(work: Path, size: int, tokenizer: Path) -> Path:
-    path = work / f"scale-{size}.toml"
-    sources = "".join(
-        f'[[sources]]\nname = "{p.name.split(".")[0]}"\ndomain = "{p.name.split(".")[0]}"\npath = {json.dumps(str(p.absolute()))}\nlicense_field = "license"\n'
-        for p in sorted((work / f"input-{size}").glob("*.zst"))
-    )
-    path.write_text(
-        RECIPE.format(size=size, tokenizer=json.dumps(str(tokenizer.absolute())), budget=size * 100_000) + sources
-    )
+def recipe_for(work: Path, size: int, workers: int) -> Path:
+    """The default recipe without the model, over the input of a size."""
+    default = tomllib.loads(RECIPE.read_text())
+    lines = [f'mix = "scale-{size}"', "[dedup]", *settings(default["dedup"])]
+    tokenizer = str((RECIPE.parent / default["encode"]["tokenizer"]).resolve())
+    lines += ["[encode]", *settings({**default["encode"], "tokenizer": tokenizer}), "[screen]"]
+    lines += ["[plan]", *settings({**default["plan"], "budget_tokens": size * 100_000}), "[pack]"]
+    lines += [*settings(default["pack"]), "[run]", f"workers = {workers}"]
+    for source in default["sources"]:
+        path = str((work / f"input-{size}" / Path(source["path"]).name).absolute())
+        lines += ["[[sources]]", *settings({**source, "path": path})]
+    path = work / f"scale-{size}-{workers}.toml"
+    path.write_text("\n".join(lines) + "\n")
     return path
 
 
+def settings(section: dict[str, object]) -> list[str]:
+    return [f"{name} = {json.dumps(value)}" for name, value in section.items()]
+
+
+# -- runs
+
+
 def build_measured(recipe: Path, root: Path) -> None:
-    """In the child process: build, and print a JSON object per stage: CPU and wall seconds, peak resident memory."""
+    """In the child process: build, and print a JSON object for the start and for each stage."""
     from pipelines.build import build
     from pipelines.recipe import load
 
-    def measured(run):
-        name = run.__module__.rpartition(".")[2]
+    def tell(stage: str, wall: float, cpu: float) -> None:
+        status = Path("/proc/self/status").read_text().splitlines()
+        peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+        print(json.dumps({"stage": stage, "wall_s": wall, "cpu_s": cpu, "peak_mib": peak / 1024}), flush=True)
 
-        def timed(*arguments):
+    def measured(run: Callable) -> Callable:
+        def timed(*arguments: object) -> object:
             Path("/proc/self/clear_refs").write_text("5")  # resets the kernel's peak
             began, cpu = time.perf_counter(), cpu_seconds()
             result = run(*arguments)
-            status = Path("/proc/self/status").read_text().splitlines()
-            peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
-            print(
-                json.dumps(
-                    {
-                        "stage": name,
-                        "wall_s": time.perf_counter() - began,
-                        "cpu_s": cpu_seconds() - cpu,
-                        "peak_mib": peak / 1024,
-                    }
-                ),
-                flush=True,
-            )
+            tell(run.__module__.rpartition(".")[2], time.perf_counter() - began, cpu_seconds() - cpu)
             return result
 
         return timed
 
-    build(load(recipe), root, stage=measured)
+    loaded = load(recipe)
+    tell("start", time.time() - psutil.Process().create_time(), cpu_seconds())
+    build(loaded, root, stage=measured)
 
 
 def cpu_seconds() -> float:
-    return sum(
-        u.ru_utime + u.ru_stime for u in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
+    both = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)
 
 
 def tree_bytes(root: psutil.Process) -> int:
@@ -149,11 +181,10 @@ def tree_bytes(root: psutil.Process) -> int:
     return total
 
 
-def one_run(recipe: Path, root: Path) -> dict:
+def one_run(recipe: Path, root: Path) -> dict[str, object]:
     shutil.rmtree(root, ignore_errors=True)
-    child = subprocess.Popen(
-        [sys.executable, __file__, "--child", str(recipe), str(root)], stdout=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, __file__, "--child", str(recipe), str(root)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     peak, stop = [0], threading.Event()
 
     def watch() -> None:
@@ -165,7 +196,7 @@ def one_run(recipe: Path, root: Path) -> dict:
                 return
 
     threading.Thread(target=watch, daemon=True).start()
-    stages = [json.loads(line) for line in child.stdout if line.startswith("{")]
+    stages = [json.loads(line) for line in child.stdout or () if line.startswith("{")]
     stop.set()
     if child.wait():
         raise SystemExit(f"{recipe}: the build failed")
@@ -173,51 +204,62 @@ def one_run(recipe: Path, root: Path) -> dict:
     return {"stages": stages, "peak_mib": peak[0] / 2**20, "load": os.getloadavg()[0]}
 
 
-def exponent(points: list[tuple[float, float]]) -> tuple[float, float, float]:
-    """Slope of log(seconds) on log(MB), with its 95 % interval (Student's t)."""
-    x, y = np.log([p[0] for p in points]), np.log([p[1] for p in points])
-    n = len(x)
-    slope, intercept = np.polyfit(x, y, 1)
-    error = math.sqrt(np.sum((y - intercept - slope * x) ** 2) / (n - 2) / np.sum((x - x.mean()) ** 2))
-    from scipy.stats import t
+# -- report
 
-    reach = t.ppf(0.975, n - 2) * error
-    return slope, slope - reach, slope + reach
+
+def exponent(points: list[tuple[float, float]]) -> str:
+    """Slope of log(seconds) on log(MB), with its 95 % interval (Student's t)."""
+    from scipy.stats import linregress, t
+
+    points = [(size, seconds) for size, seconds in points if seconds > 0.05]  # less is the clock's resolution
+    if len({size for size, _ in points}) < 3:
+        return "-"
+    fit = linregress(*np.log(points).T)
+    reach = t.ppf(0.975, len(points) - 2) * fit.stderr
+    return f"{fit.slope:.2f} ({fit.slope - reach:.2f} to {fit.slope + reach:.2f})"
 
 
 def report(runs: list[dict]) -> str:
     sizes = sorted({run["size"] for run in runs})
     stages = [s["stage"] for s in runs[0]["stages"]]
-    lines = [
-        "| stage | " + " | ".join(f"{s} MB" for s in sizes) + " | growth exponent (95 %) |",
-        "| --- |" + " ---: |" * (len(sizes) + 1),
-    ]
-    for stage in [*stages, "all"]:
-        points, cells = [], []
-        for size in sizes:
-            of_size = [run["stages"] for run in runs if run["size"] == size]
-            by_run = [[s for s in stages_of_run if stage in (s["stage"], "all")] for stages_of_run in of_size]
-            cpu = [sum(s["cpu_s"] for s in stages_of_run) for stages_of_run in by_run]
-            memory = [max(s["peak_mib"] for s in stages_of_run) for stages_of_run in by_run]
-            points += [(size, c) for c in cpu]
-            cells.append(f"{statistics.median(cpu):.1f} s, {statistics.median(memory):.0f} MiB")
-        slope, low, high = exponent(points)
-        lines.append(f"| {stage} | " + " | ".join(cells) + f" | {slope:.2f} ({low:.2f} to {high:.2f}) |")
-    tree = [f"{statistics.median(r['peak_mib'] for r in runs if r['size'] == s):.0f} MiB" for s in sizes]
-    wall = [
-        f"{statistics.median(sum(x['wall_s'] for x in r['stages']) for r in runs if r['size'] == s):.0f} s"
-        for s in sizes
-    ]
-    lines.append("| peak of the process tree (PSS) | " + " | ".join(tree) + " | |")
-    lines.append("| wall | " + " | ".join(wall) + " | |")
+
+    def medians(workers: int, figure: Callable[[dict], float]) -> list[list[float]]:
+        """For each size the figure of each run."""
+        own = [run for run in runs if run["workers"] == workers]
+        return [[figure(run) for run in own if run["size"] == size] for size in sizes]
+
+    def line(title: str, figures: list[list[float]], form: str, last: str = "") -> str:
+        cells = [form.format(statistics.median(of_size)) if of_size else "-" for of_size in figures]
+        return f"| {title} | " + " | ".join(cells) + f" | {last} |"
+
+    heads = [f"{size} MB" for size in sizes]
+    lines = [f"| | {' | '.join(heads)} | growth exponent (95 %) |", "| --- |" + " ---: |" * (len(sizes) + 1)]
+    for chosen in [*([stage] for stage in stages), stages[1:]]:  # stages[0] is the start
+        name = chosen[0] if len(chosen) == 1 else "all stages"
+        cpu = medians(1, lambda run: sum(s["cpu_s"] for s in run["stages"] if s["stage"] in chosen))  # noqa: B023
+        points = [(size, c) for size, of_size in zip(sizes, cpu, strict=True) for c in of_size]
+        lines.append(line(f"{name}, CPU seconds", cpu, "{:.2f}", exponent(points) if name != "start" else ""))
+    for stage in stages:
+        peak = medians(1, lambda run: next(s["peak_mib"] for s in run["stages"] if s["stage"] == stage))  # noqa: B023
+        lines.append(line(f"{stage}, peak MiB (RSS)", peak, "{:.0f}"))
+    for workers in WORKERS:
+        title = f"{workers} worker{'s' * (workers > 1)}"
+        lines.append(
+            line(f"{title}, peak MiB of the tree (PSS)", medians(workers, lambda run: run["peak_mib"]), "{:.0f}")
+        )
+        wall = medians(workers, lambda run: sum(s["wall_s"] for s in run["stages"]))
+        lines.append(line(f"{title}, wall seconds", wall, "{:.1f}"))
+    for stage in stages:
+        wall = [medians(n, lambda run: next(s["wall_s"] for s in run["stages"] if s["stage"] == stage)) for n in WORKERS]  # noqa: B023  # fmt: skip
+        ratio = [[statistics.median(a) / statistics.median(b)] if a and b else [] for a, b in zip(*wall, strict=True)]
+        lines.append(line(f"{stage}, wall of 1 worker / of 2", ratio, "{:.2f}"))
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", type=Path, default=Path("data/corpus-full"))
+    parser.add_argument("--corpus", type=Path, default=Path("data/corpus"))
     parser.add_argument("--work", type=Path, default=Path("data/scale"))
-    parser.add_argument("--tokenizer", type=Path, default=Path("examples/tokenizer/tokenizer.json"))
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
@@ -225,20 +267,24 @@ def main() -> None:
     if args.child:
         build_measured(*map(Path, args.child))
         return
-    if not (args.work / "inputs-made").exists():
-        make_inputs(args.corpus, args.work)
+    missing = [size for size in args.sizes if not (args.work / f"input-{size}" / "made").exists()]
+    if missing:
+        make_inputs(args.corpus, args.work, missing)
     log = args.work / "runs.jsonl"
     runs = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    for number in range(args.runs):
-        for size in args.sizes:
-            if not any(run["size"] == size and run["run"] == number for run in runs):
-                figures = one_run(recipe_for(args.work, size, args.tokenizer), args.work / "root")
-                run = {"size": size, "run": number, **figures}
-                runs.append(run)
-                with open(log, "a") as out:
-                    out.write(json.dumps(run) + "\n")
-                cpu = sum(s["cpu_s"] for s in run["stages"])
-                print(size, number, f"{cpu:.0f} CPU s, {run['peak_mib']:.0f} MiB", flush=True)
+    if not runs:
+        one_run(recipe_for(args.work, min(args.sizes), 1), args.work / "root")  # compiles, and is not counted
+    for number, size, workers in ((n, s, w) for n in range(args.runs) for s in args.sizes for w in WORKERS):
+        if not any((run["size"], run["run"], run["workers"]) == (size, number, workers) for run in runs):
+            figures = one_run(recipe_for(args.work, size, workers), args.work / "root")
+            runs.append({"size": size, "run": number, "workers": workers, **figures})
+            with open(log, "a") as out:
+                out.write(json.dumps(runs[-1]) + "\n")
+            cpu = sum(s["cpu_s"] for s in runs[-1]["stages"])
+            print(
+                f"{size} MB, run {number}, workers {workers}: {cpu:.0f} CPU s, {runs[-1]['peak_mib']:.0f} MiB",
+                flush=True,
+            )
     print(report(runs))
     Path("benchmarks/results").mkdir(exist_ok=True)
     Path("benchmarks/results/scale.md").write_text(report(runs) + "\n")

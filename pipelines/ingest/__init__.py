@@ -143,6 +143,11 @@ def read_group(group: Group) -> Iterator[Record]:
         except OSError as error:
             name = errno.errorcode.get(error.errno or 0, type(error).__name__)
             raise StageError(f"{file.path}: can't be read to its end ({name}); run the build again") from error
+        except MemoryError as error:
+            raise StageError(
+                f"{file.path}: can't be read, memory is exhausted ({error}); free memory or set run.workers to 1, and run "
+                "the build again"
+            ) from error
 
 
 def check_unchanged(file: File) -> None:

@@ -219,7 +219,7 @@ def check_schemas(source: Source, kind: str, files: list[File]) -> None:
             continue
         try:
             error = READERS[kind].schema_error(file, source.fields)
-        except OSError:
+        except (OSError, MemoryError):  # raised again when the file is read
             continue
         if error is None:
             return

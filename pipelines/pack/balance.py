@@ -87,11 +87,14 @@ def swap(deviations: np.ndarray, weights: np.ndarray, n_swaps: int, state: np.ui
     """[r] an order of the rows of `deviations` in which the drift is small."""
     n_rows, n_classes = deviations.shape
     order = np.arange(n_rows)
-    drift = np.zeros((n_rows, n_classes), np.int64)
+    drift = np.zeros((n_classes, n_rows), np.int64)  # the rows of a swap lie side by side
+    size = np.zeros(n_rows, np.int64)  # of the drift after each row: its sum over the classes
     for k in range(n_rows):
         for c in range(n_classes):
-            drift[k, c] = deviations[k, c] + (drift[k - 1, c] if k else 0)
+            drift[c, k] = deviations[k, c] + (drift[c, k - 1] if k else 0)
+            size[k] += abs(drift[c, k])
     reach = min(REACH, n_rows - 1)
+    swapped = np.zeros(reach, np.int64)  # the sizes after a swap
     start = THRESHOLD * 16 * GRAINS * GRAINS
     for step in range(n_swaps):
         state += np.uint64(0x9E3779B97F4A7C15)
@@ -99,20 +102,24 @@ def swap(deviations: np.ndarray, weights: np.ndarray, n_swaps: int, state: np.ui
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         x ^= x >> np.uint64(31)
         i = np.int64((x >> np.uint64(33)) % np.uint64(n_rows - 1))
-        j = i + 1 + np.int64((x & np.uint64(0xFFFFFFFF)) % np.uint64(min(reach, n_rows - 1 - i)))
+        n = 1 + np.int64((x & np.uint64(0xFFFFFFFF)) % np.uint64(min(reach, n_rows - 1 - i)))
         threshold = start // n_swaps * (n_swaps - step)
+        one, other = order[i], order[i + n]
+        swapped[:n] = 0
+        for c in range(n_classes):
+            moved = deviations[other, c] - deviations[one, c]
+            for k in range(n):
+                swapped[k] += abs(drift[c, i + k] + moved)
         change = 0
-        for k in range(i, j):
-            before, after = 0, 0
-            for c in range(n_classes):
-                before += abs(drift[k, c])
-                after += abs(drift[k, c] + deviations[order[j], c] - deviations[order[i], c])
-            change += weights[k] * (after * after - before * before)
+        for k in range(n):
+            change += weights[i + k] * (swapped[k] * swapped[k] - size[i + k] * size[i + k])
         if change < threshold:
-            for k in range(i, j):
-                for c in range(n_classes):
-                    drift[k, c] += deviations[order[j], c] - deviations[order[i], c]
-            order[i], order[j] = order[j], order[i]
+            for c in range(n_classes):
+                moved = deviations[other, c] - deviations[one, c]
+                for k in range(n):
+                    drift[c, i + k] += moved
+            size[i : i + n] = swapped[:n]
+            order[i], order[i + n] = other, one
     return order
 
 

@@ -4,8 +4,10 @@ A flat file is little-endian int32, row after row without padding. Workers write
 so the order of writes does not matter, and writing a piece twice is idempotent.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -106,16 +108,40 @@ def scatter(work: tuple[Shard, str], store: Store, scratch: Scratch) -> list[tup
             selected = pieces[np.searchsorted(pieces["row"], first) : np.searchsorted(pieces["row"], stop)]
             if len(selected):
                 ids = parquet.read_row_group(i, columns=["input_ids"])["input_ids"].combine_chunks()
-                values, starts = ids.values.to_numpy(), ids.offsets.to_numpy().astype(np.int64)
-                for row, begin, end, group, place in selected.tolist():
-                    offset = starts[row - first]
-                    if end > starts[row - first + 1] - offset:
-                        raise SchemaError(f"{store.path(shard)}: row {row} has no token {end - 1}; build it again")
-                    tokens = values[offset + begin : offset + end].astype("<i4", copy=False)
-                    write_at(flat[group].fileno(), memoryview(tokens).cast("B"), 4 * place)
-                    written[group] += end - begin
+                for group, n_tokens in write_pieces(ids, selected, first, flat, store.path(shard)):
+                    written[group] += n_tokens
             first = stop
     return list(written.items())
+
+
+def write_pieces(
+    ids: pa.ListArray, pieces: np.ndarray, first: int, flat: Mapping[int, BinaryIO], path: Path
+) -> Iterator[tuple[int, int]]:
+    """Write the pieces of a row group, one system call each, and yield (group, number of tokens) for each group.
+
+    Args:
+        ids: input_ids of the row group.
+        first: the row of the shard with which it begins.
+        flat: the file of each group.
+
+    Raises:
+        SchemaError: a piece ends behind its document.
+    """
+    offsets = ids.offsets.to_numpy().astype(np.int64)
+    row = pieces["row"] - first
+    starts, stops = offsets[row] + pieces["start"], offsets[row] + pieces["stop"]
+    outside = np.flatnonzero(stops > offsets[row + 1])
+    if len(outside):
+        piece = pieces[outside[0]]
+        raise SchemaError(f"{path}: row {piece['row']} has no token {piece['stop'] - 1}; build it again")
+    tokens = memoryview(ids.values.to_numpy().astype("<i4", copy=False)).cast("B")
+    for group in np.unique(pieces["group"]).tolist():
+        own = pieces["group"] == group
+        places = [(4 * column[own]).tolist() for column in (starts, stops, pieces["place"])]
+        descriptor = flat[group].fileno()
+        for start, stop, place in zip(*places, strict=True):
+            write_at(descriptor, tokens[start:stop], place)
+        yield group, int((stops - starts)[own].sum())
 
 
 def check_all_written(number: int, n_written: int, n_planned: int) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
 
-from pipelines.catalog import check_laws, connect, variables_of, write_catalog
+from pipelines.catalog import check_laws, connect, materialise, variables_of, write_catalog
 from pipelines.encode import bos_id, eos_id
 from pipelines.publish.card import card
 from pipelines.publish.report import report
@@ -97,6 +97,7 @@ def write_pages(part: Path, recipe: Recipe, version: str, base: Manifest | None,
         store.scratch("duckdb") as spill,
         connect(store, tables, names, spill.folder, variables_of(identity, marks_of(recipe))) as con,
     ):
+        materialise(con)
         check_laws(con)
         facts = {
             "mix": recipe.mix,

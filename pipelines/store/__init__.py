@@ -38,6 +38,9 @@ from schemas.tables import FEW_VALUES, TABLES
 
 ROW_GROUP_BYTES = 8 << 20  # in memory; 16 rows of 131,072 tokens
 
+# Arrow's own allocator keeps what each of its threads freed. What malloc keeps, stage.release() gives back to the system.
+pa.set_memory_pool(pa.system_memory_pool())
+
 
 @dataclass(frozen=True)
 class Shard:

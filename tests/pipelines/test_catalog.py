@@ -3,10 +3,11 @@
 import duckdb
 import pytest
 
-from pipelines.catalog import connect, literal, variables_of, write_catalog
+from pipelines.catalog import NOT_MATERIALISED, connect, literal, materialise, variables_of, write_catalog
 from pipelines.recipe import load
 from pipelines.store import Shard, Store
 from schemas.errors import SchemaError
+from schemas.views import comments
 from tests.conftest import TINY
 from tests.schemas.test_laws import opened, sound
 
@@ -35,6 +36,28 @@ def test_tables_of_another_release_are_refused_by_the_columns_that_they_lack(tmp
     said = "TOKENS lacks status, reason, fell_back, decodes: another release of longmix made this version; build"
     with pytest.raises(SchemaError, match=said), connect(Store(tmp_path), {"TOKENS": [shard]}, [], tmp_path, {}):
         pass
+
+
+def test_views_are_tables_of_the_same_rows(tmp_path):
+    """Each is computed once: a table reads no other view and no Parquet file."""
+    with opened(sound(), tmp_path) as con:
+        views = [view for view in comments() if view not in NOT_MATERIALISED]
+        before = {view: con.execute(f"FROM {view}").fetchall() for view in views}
+        columns = {view: con.execute(f"DESCRIBE {view}").fetchall() for view in views}
+        materialise(con)
+        for path in tmp_path.glob("shards/*/*/*.parquet"):
+            path.rename(path.with_suffix(".gone"))
+        after = {view: con.execute(f"FROM {view}").fetchall() for view in views}
+        assert {view: sorted(rows, key=repr) for view, rows in after.items()} == {
+            view: sorted(rows, key=repr) for view, rows in before.items()
+        }
+        for view in ("targets", "sources", "lengths", "licenses", "rejections"):  # shown in their own order
+            assert after[view] == before[view]
+        assert {view: con.execute(f"DESCRIBE {view}").fetchall() for view in views} == columns
+        assert sum(map(len, before.values())) > len(views)
+        write_catalog(con, tmp_path / "catalog.duckdb", {"mix": "m"})
+        for path in tmp_path.glob("shards/*/*/*.gone"):
+            path.rename(path.with_suffix(".parquet"))
 
 
 def test_variables_are_those_of_the_recipe():

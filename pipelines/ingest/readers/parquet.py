@@ -1,17 +1,29 @@
 """Parquet: one record per row. Only the columns that are used are read, batch by batch.
 
-The page of a value is decoded completely before the size of the value is checked.
+A batch has as many rows as decode to about BATCH_BYTES, by the headers of its pages: a dictionary page of one long text
+may stand for millions of rows in a file of a few hundred bytes. A page is decompressed completely, so one of more than
+MAX_PAGE_BYTES is refused before it is read.
+
+Memory: one page of each column that is used, the values of one batch as Arrow and as Python objects, each at most twice
+BATCH_BYTES or one page, and a dictionary three times. 30 MB were measured for texts of 200 kB, in pages of 1 MB or from
+a dictionary.
 """
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.ingest.readers import rows
+from pipelines.ingest.readers.pages import Pages, pages_of
 from pipelines.ingest.readers.record import Fault, Fields, File, Parsed, Record, Unusable, hash_of, rejected_file
 
 BATCH_BYTES = 4 << 20
 MAX_ROWS = 4096
+MAX_PAGE_BYTES = 1 << 30  # decompressed; a writer that counts values writes pages of 500 MB of long books
+MAX_DICTIONARY_BYTES = 1 << 28  # the same of a dictionary page; writers stop at 1 MB
 
 
 class Parquet:
@@ -62,22 +74,103 @@ def open_parquet(file: File) -> pq.ParquetFile:
 
 
 def records_of(parquet: pq.ParquetFile, columns: dict[str, str], file: File, fields: Fields) -> Iterator[Record]:
-    """The records of all row groups. After a damaged page, the rest of the file is one record with a fault."""
-    first = 0
+    """The records of all row groups. After a damaged or too large page, the rest of the file is one record with a fault."""
+    first, names = 0, sorted(set(columns.values()))
     for group in range(parquet.num_row_groups):
-        metadata = parquet.metadata.row_group(group)
-        batch_rows = max(1, min(MAX_ROWS, BATCH_BYTES * max(1, metadata.num_rows) // max(1, metadata.total_byte_size)))
-        batches = parquet.iter_batches(batch_rows, [group], sorted(set(columns.values())), use_threads=False)
+        batches = None
         while True:
             try:
+                batches = batches or batches_of(parquet, group, names, file)
                 batch = next(batches, None)
                 records = [] if batch is None else list(rows.records_of(batch, columns, file.name, first, fields))
+            except Unusable as error:
+                yield rest_of(file, first, error.reason, f"row group {group}: {error.detail}")
+                return
             except rows.DAMAGE as error:
                 rows.raise_system_error(error)
                 detail = f"row group {group} can't be read after row {first:,} of the file"
-                yield Record(file.name, first, b"", Fault("damaged_parquet", detail, None, hash_of(b"")))
+                yield rest_of(file, first, "damaged_parquet", detail)
                 return
             if batch is None:
                 break
             yield from records
             first += batch.num_rows
+
+
+def rest_of(file: File, first: int, reason: str, detail: str) -> Record:
+    """The rows of a file from row `first` on, as one rejected record."""
+    return Record(file.name, first, b"", Fault(reason, detail, None, hash_of(b"")))
+
+
+def batches_of(parquet: pq.ParquetFile, group: int, names: list[str], file: File) -> Iterator[pa.RecordBatch]:
+    """The rows of a row group in batches that decode to about BATCH_BYTES.
+
+    Raises:
+        Unusable: page_too_large.
+    """
+    n_rows = batch_rows(parquet, group, names, file)
+    return parquet.iter_batches(n_rows, [group], names, use_threads=False)
+
+
+def batch_rows(parquet: pq.ParquetFile, group: int, names: list[str], file: File) -> int:
+    """The number of rows that decode to at most about BATCH_BYTES anywhere in the group, from 1 to MAX_ROWS.
+
+    Raises:
+        Unusable: page_too_large.
+    """
+    metadata, sizes = parquet.metadata.row_group(group), []
+    with open(file.path, "rb") as stream:
+        for i in range(metadata.num_columns):
+            chunk = metadata.column(i)
+            if chunk.path_in_schema.partition(".")[0] not in names:
+                continue
+            pages = pages_of(stream, chunk)
+            check_sizes(pages, chunk.path_in_schema)
+            longest = pages.dictionary_bytes
+            if MAX_ROWS * longest > BATCH_BYTES and chunk.path_in_schema in names:
+                longest = longest_value(file, group, chunk.path_in_schema)
+            n_values = pages.n_values * (metadata.num_rows / max(1, chunk.num_values))  # of a list there are several
+            sizes.append((n_values, pages.decoded(longest) * pages.n_values))
+    n_rows = MAX_ROWS
+    while n_rows > 1 and sum(most_bytes(*size, n_rows) for size in sizes) > BATCH_BYTES:
+        n_rows //= 2
+    return n_rows
+
+
+def check_sizes(pages: Pages, column: str) -> None:
+    """
+    Raises:
+        Unusable: page_too_large.
+    """
+    for n_bytes, limit in ((pages.dictionary_bytes, MAX_DICTIONARY_BYTES), (pages.largest_bytes, MAX_PAGE_BYTES)):
+        if n_bytes > limit:
+            raise Unusable(
+                "page_too_large",
+                f"a page of column {column!r} decompresses to {n_bytes:,} bytes, more than {limit:,}; write the file "
+                "again with smaller pages",
+            )
+
+
+def most_bytes(n_rows: np.ndarray, n_bytes: np.ndarray, window: int) -> float:
+    """The most bytes of `window` neighbouring rows, if the rows of a page are of equal length.
+
+    Args:
+        n_rows, n_bytes: [p] rows of each page and what they decode to.
+    """
+    ends = np.concatenate([[0], np.cumsum(n_rows)])
+    starts = np.concatenate([ends, ends - window]).clip(0, max(0.0, ends[-1] - window))
+    before = np.concatenate([[0], np.cumsum(n_bytes)])
+    return float(np.max(np.interp(starts + window, ends, before) - np.interp(starts, ends, before)))
+
+
+def longest_value(file: File, group: int, column: str) -> int:
+    """Bytes of the longest value in the dictionary of a string column.
+
+    Reads the dictionary page and one data page. The dictionary is held three times.
+    """
+    with pq.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20, read_dictionary=[column]) as parquet:
+        batch = next(parquet.iter_batches(1, [group], [column], use_threads=False), None)
+    if batch is None or not pa.types.is_dictionary(batch.column(0).type):
+        return 0
+    lengths = pc.binary_length(batch.column(0).dictionary)
+    return int(pc.max(lengths).as_py() or 0)

@@ -12,6 +12,7 @@ from pipelines.ingest.readers.record import Unusable
 BLOCK = 1 << 20
 GZIP_FEED = 16 << 10  # decompresses to at most 17 MB, at a ratio of 1,032
 ZSTD_FEED = 1 << 10  # decompresses to at most 33 MB: a block of 4 bytes can encode 128 KiB of one character
+WRITE_BYTES = 8 << 10  # of the decompressor's buffer: a feed gives about 4 kB, and 64 kB each time cost a quarter more
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = zstandard.FRAME_HEADER
@@ -77,7 +78,7 @@ def unzstd(stream: BinaryIO) -> Iterator[bytes]:
         Unusable: not_zstd, truncated_zstd, corrupt_zstd or zstd_window.
     """
     decompressor = zstandard.ZstdDecompressor()
-    frame, header, n_frames = decompressor.decompressobj(write_size=64 << 10), b"", 0
+    frame, header, n_frames = decompressor.decompressobj(write_size=WRITE_BYTES), b"", 0
     while block := stream.read(ZSTD_FEED):
         while block:
             header = (header + block[:18])[:18]
@@ -90,7 +91,7 @@ def unzstd(stream: BinaryIO) -> Iterator[bytes]:
             block = b""
             if frame.eof:
                 block, n_frames, header = frame.unused_data, n_frames + 1, b""
-                frame = decompressor.decompressobj(write_size=64 << 10)
+                frame = decompressor.decompressobj(write_size=WRITE_BYTES)
     if header or not n_frames:
         raise Unusable("truncated_zstd", f"in frame {n_frames} of the file")
 

@@ -273,6 +273,13 @@ def clipped(data: bytes) -> bytes:
     return data[: len(data) * 2 // 3]
 
 
+def bomb(data: bytes) -> bytes:
+    """A Parquet file whose first page header says that the page decompresses to 2 GB."""
+    assert (data[4], data[6]) == (0x15, 0x15), "the first two fields of the header: type and size"
+    end = next(i for i in range(7, 20) if data[i] < 128)
+    return data[:7] + b"\xfe\xff\xff\xff\x0f" + data[end + 1 :]
+
+
 TABLES = {
     ".parquet": {
         "no byte": (lambda _: b"", "damaged_parquet"),
@@ -280,6 +287,7 @@ TABLES = {
         "wrong magic": (lambda d: d[:-1] + b"X", "damaged_parquet"),
         "a footer of zeros": (lambda d: d[:-200] + b"\0" * 192 + d[-8:], "damaged_parquet"),
         "a broken page": (lambda d: flipped(d, 30), "damaged_parquet"),
+        "a page of 2 GB": (bomb, "page_too_large"),
         "text in truth": (lambda _: line_of(1) * 9, "damaged_parquet"),
     },
     ".arrow": {

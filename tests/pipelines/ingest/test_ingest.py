@@ -262,6 +262,28 @@ def test_a_file_that_changes_while_it_is_read_stops_the_stage(tmp_path, store, m
     assert documents[0].n_rows == 2
 
 
+def test_a_lack_of_memory_stops_the_stage_and_rejects_nothing(tmp_path, store, monkeypatch):
+    write_rows(tmp_path / "in" / "a.parquet", good_rows(range(3)))
+    with monkeypatch.context() as patch:
+        patch.setattr(pa.parquet.ParquetFile, "iter_batches", fails(pa.ArrowMemoryError("malloc of size 9 failed")))
+        with pytest.raises(
+            StageError, match=r"a\.parquet: can't be read, memory is exhausted \(malloc of size 9 failed\)"
+        ):
+            ingest.run([source(tmp_path / "in")], engine_of(store))
+    documents, rejected = ingest.run([source(tmp_path / "in")], engine_of(store))
+    assert [shard.n_rows for shard in documents + rejected] == [3, 0]
+    monkeypatch.setattr(pa.parquet.ParquetFile, "__init__", fails(MemoryError()))
+    with pytest.raises(StageError, match="memory is exhausted"):  # and not the recipe's mistake, before a file is read
+        ingest.run([source(tmp_path / "in")], engine_of(rooted(tmp_path / "other")))
+
+
+def fails(error):
+    def fail(*_, **__):
+        raise error
+
+    return fail
+
+
 def test_a_file_that_goes_after_it_was_hashed_stops_the_stage(tmp_path, store):
     path = write_jsonl(tmp_path / "in" / "a.jsonl", [line_of(1)])
     (group,) = groups_of(source(path), TINY, engine_of(Store(tmp_path / "hashes")))

@@ -1,5 +1,9 @@
 """Parquet is read batch by batch, of its columns only those that are used, and up to the first damaged page."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
@@ -17,20 +21,112 @@ def test_rows_are_numbered_through_all_groups_and_batches(tmp_path, monkeypatch)
         assert [READERS["parquet"].parser(FIELDS)(r.raw).text.decode() for r in read] == [text_of(i) for i in range(23)]
 
 
-def test_a_batch_is_of_about_so_many_bytes(tmp_path, monkeypatch):
-    path = write_rows(tmp_path / "a.parquet", {"text": pa.array([f"{i:0100d}" for i in range(100)])}, 100)
-    sizes = []
-    iter_batches = pa.parquet.ParquetFile.iter_batches
-    monkeypatch.setattr(
-        pa.parquet.ParquetFile,
-        "iter_batches",
-        lambda self, n, *rest, **options: sizes.append(n) or iter_batches(self, n, *rest, **options),
-    )
-    group_bytes = pa.parquet.ParquetFile(path).metadata.row_group(0).total_byte_size
-    for batch_bytes, expected in ((group_bytes // 4, 24), (1, 1), (1 << 40, 4096)):
+@pytest.fixture
+def batches(monkeypatch):
+    """[(rows asked for, bytes as plain strings)] of each batch that is read."""
+    read, iter_batches = [], pa.parquet.ParquetFile.iter_batches
+
+    def watched(self, n_rows, *rest, **options):
+        for batch in iter_batches(self, n_rows, *rest, **options):
+            read.append((n_rows, batch.nbytes))
+            yield batch
+
+    monkeypatch.setattr(pa.parquet.ParquetFile, "iter_batches", watched)
+    return read
+
+
+@pytest.mark.parametrize("options", [{}, {"use_dictionary": False}, {"data_page_version": "2.0"}, {"compression": "zstd"}, {"use_dictionary": False, "column_encoding": "DELTA_LENGTH_BYTE_ARRAY"}], ids=str)  # fmt: skip
+def test_a_batch_is_of_about_so_many_bytes(tmp_path, monkeypatch, batches, options):
+    table = pa.table({"text": pa.array([f"{i:0100d}" for i in range(1000)])})
+    pa.parquet.write_table(table, tmp_path / "a.parquet", **options)
+    for batch_bytes, rows in ((30_000, 256), (1, 1), (1 << 40, 4096)):
         monkeypatch.setattr(parquet, "BATCH_BYTES", batch_bytes)
-        assert len(records(path, "parquet")) == 100
-        assert sizes.pop() in (expected, expected + 1)
+        batches.clear()
+        assert len(records(tmp_path / "a.parquet", "parquet")) == 1000
+        assert {n for n, _ in batches} - {1} <= {rows}  # one row is read to learn the longest value
+        assert batches[-1][0] == rows
+
+
+def test_long_rows_among_short_ones_are_not_read_together(tmp_path, monkeypatch, batches):
+    """8,000 rows of 10 bytes, and 100 of 50 kB: the mean is 620 bytes."""
+    texts = [f"{i:010d}" for i in range(8000)] + [f"{i:050000d}" for i in range(100)]
+    table = pa.table({"text": pa.array(texts)})
+    pa.parquet.write_table(
+        table, tmp_path / "a.parquet", use_dictionary=False, data_page_size=100_000, write_batch_size=2
+    )
+    monkeypatch.setattr(parquet, "BATCH_BYTES", 1_000_000)
+    assert [len(record.raw) for record in records(tmp_path / "a.parquet", "parquet")] == [len(t) + 3 for t in texts]
+    assert max(n_bytes for _, n_bytes in batches) <= 1_200_000
+
+
+@pytest.mark.parametrize("encoding", ["dictionary", "DELTA_BYTE_ARRAY"])
+def test_values_that_repeat_decode_in_bounded_batches(tmp_path, batches, encoding):
+    """3,000 rows of two texts of 100 kB: 300 MB from a few kB."""
+    options = {} if encoding == "dictionary" else {"use_dictionary": False, "column_encoding": encoding}
+    texts = [("a" * 100_000, "b" * 100_000)[i * 2 // 3000] for i in range(3000)]
+    pa.parquet.write_table(pa.table({"text": pa.array(texts)}), tmp_path / "a.parquet", compression="zstd", **options)
+    assert (tmp_path / "a.parquet").stat().st_size < 40_000
+    file = File("a.parquet", str(tmp_path / "a.parquet"))
+    read = [record.raw[3:4] for record in READERS["parquet"].records(file, FIELDS)]
+    assert read == [text[:1].encode() for text in texts]
+    assert max(n_bytes for _, n_bytes in batches) <= 2 * parquet.BATCH_BYTES
+
+
+PEAK = """
+import resource, sys
+from pipelines.ingest.readers import READERS
+from pipelines.ingest.readers.record import Fields, File
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+before = peak()
+records = READERS["parquet"].records(File("a", sys.argv[1]), Fields("text", None, None, None, 64_000_000))
+print(sum(len(record.raw) for record in records), peak() - before)
+"""
+
+
+def test_memory_is_that_of_a_batch(tmp_path):
+    """800 MB of text decode from a file of a few kB. All rows at once take 2,900 MiB, a batch takes 32."""
+    texts = ["a" * 200_000, "b" * 200_000] * 2000
+    pa.parquet.write_table(pa.table({"text": pa.array(texts).dictionary_encode()}), tmp_path / "a.parquet")
+    command = [sys.executable, "-c", PEAK, str(tmp_path / "a.parquet")]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[4])
+    n_bytes, mebibytes = map(int, answer.stdout.split())
+    assert n_bytes == 4000 * 200_003
+    assert mebibytes < 150
+
+
+def test_a_page_that_decompresses_to_too_much_is_refused_before_it_is_read(tmp_path, monkeypatch, batches):
+    """What comes before its row group is kept. The limit of a dictionary page is a smaller one."""
+    for limit, options in (("MAX_PAGE_BYTES", {"use_dictionary": False}), ("MAX_DICTIONARY_BYTES", {})):
+        path = tmp_path / f"{limit}.parquet"
+        table = pa.table({"text": pa.array(["a", "b", "c" * 3_000_000, "d"])})
+        pa.parquet.write_table(table, path, row_group_size=2, compression="zstd", **options)
+        with monkeypatch.context() as patch:
+            patch.setattr(parquet, limit, 3_000_015)
+            assert [record.fault for record in records(path, "parquet")] == [None] * 4
+            patch.setattr(parquet, limit, 3_000_007)
+            batches.clear()
+            *kept, last = records(path, "parquet")
+        assert [record.raw for record in kept] == [b"{}\na", b"{}\nb"]
+        assert (last.offset, last.fault.reason, last.fault.n_bytes) == (2, "page_too_large", None)
+        assert last.fault.detail.startswith("row group 1: a page of column 'text' decompresses to 3,000,0")
+        assert sum(n_bytes for _, n_bytes in batches) < 100
+
+
+@pytest.mark.parametrize("error", [pa.ArrowMemoryError("malloc of size 9 failed"), MemoryError(), OSError("ZSTD: not enough memory")], ids=repr)  # fmt: skip
+def test_a_lack_of_memory_is_no_damage(tmp_path, monkeypatch, error):
+    path = write_rows(tmp_path / "a.parquet", good_rows(range(3)))
+
+    def fail(*_, **__):
+        raise error
+
+    for name in ("iter_batches", "__init__"):
+        with monkeypatch.context() as patch:
+            patch.setattr(pa.parquet.ParquetFile, name, fail)
+            with pytest.raises(MemoryError):
+                records(path, "parquet")
 
 
 def test_only_the_columns_that_are_used_are_read(tmp_path, monkeypatch):
