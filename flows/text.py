@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from flows.tables import WIDTH, aligned, compact
+from pipelines.actions import Reused
 from pipelines.check import Checked
 from pipelines.forecast import Forecast, ScoringForecast, shortest
 from pipelines.recipe import Recipe
@@ -127,9 +128,15 @@ def headline(version: Version, totals: Mapping[str, Any], seconds: float) -> lis
         f"{version.mix} {version.version}: {state}",
         f"  {version.folder}",
         *repaired,
+        *reused(version.reused),
         f"  {totals['tokens']:,} tokens in {rows}, {totals['fill_share'] or 0:.2%} filled",
         f"  {totals['documents']:,} documents read, {totals['kept']:,} kept{rejected}",
     ]
+
+
+def reused(by_stage: Mapping[str, Reused]) -> list[str]:
+    counts = [f"{name} {n.n_reused:,} of {n.n_documents:,}" for name, n in by_stage.items() if n.n_reused]
+    return [f"  documents not computed again, as they did not change: {', '.join(counts)}"] if counts else []
 
 
 def shares(rows: Rows) -> list[str]:

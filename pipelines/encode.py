@@ -200,7 +200,7 @@ def agree(
     return np.array_equal(left_ids[here], right_ids[there]) and np.array_equal(left_at[here], right_at[there])
 
 
-ENCODE = ShardStage("encode", VERSION, "TOKENS", encode_shard)
+ENCODE = ShardStage("encode", VERSION, "TOKENS", encode_shard, same=("content_hash",))
 
 
 def run(documents: list[Shard], duplicates: list[Shard], params: EncodeParams, engine: Engine) -> list[Shard]:

@@ -1,0 +1,165 @@
+"""Rows of earlier shards that a stage need not make again: those of documents that did not change.
+
+A row of SIGNATURES, TOKENS or SCORES_CHEAP depends on one document alone. Where documents were inserted, changed or
+removed, shards of DOCUMENTS change, and with them the names of the actions that read them, but most rows stay. Those are
+copied from the shards that the same stage made of an earlier version with the same params. A copied row has the bytes
+that the stage would make, so earlier shards are no part of an action's name.
+
+The driver holds 28 bytes for each row of the earlier version, and 16 more while it sorts them. A worker reads an earlier
+shard by row group and holds up to three times the rows of the new shard.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.keys import contents
+from pipelines.store import Shard, Store
+from schemas.tables import TABLES
+
+MIN_SHARE = 0.05  # of an earlier shard's rows; fewer are not worth reading it: they are made
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the rows of a shard are made from.
+
+    Attributes:
+        verdicts: the shard of DUPLICATES, where the stage makes no row of dropped documents; else None.
+        made: the shard that was made from it, where it is an earlier one.
+    """
+
+    documents: Shard
+    verdicts: Shard | None
+    made: Shard | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Copy:
+    """Rows of an earlier shard that a new shard contains too. rows, to: [n] int32, ascending rows of the earlier shard, and
+    the row of the new shard that each becomes."""
+
+    shard: Shard
+    rows: np.ndarray
+    to: np.ndarray
+
+
+class Index:
+    """The rows of all earlier shards, by what they depend on."""
+
+    def __init__(self, earlier: Sequence[Origin], same: Sequence[str], store: Store):
+        """same: columns of DOCUMENTS; rows that are equal in them are equal in the stage's table."""
+        self.same, self.store = same, store
+        self.shards = [origin.made for origin in earlier if origin.made]
+        parts = [usable(origin, same, store) for origin in earlier if origin.made]
+        keys = np.concatenate([np.empty(0, "S16"), *(keys for _, keys in parts)])
+        rows = np.concatenate([np.empty(0, np.int32), *(rows for rows, _ in parts)])
+        shard = np.repeat(np.arange(len(parts), dtype=np.int32), [len(rows) for rows, _ in parts])
+        order = np.argsort(keys, kind="stable")
+        self.keys, self.rows, self.shard = keys[order], rows[order], shard[order]
+
+    def copies(self, new: Origin) -> tuple[Copy, ...]:
+        """The rows of a new shard that earlier shards have. Shards that have more of them come first."""
+        rows, keys = usable(new, self.same, self.store)
+        first, n = self.matches(keys)
+        to = np.repeat(rows, n)
+        at = np.repeat(first - np.cumsum(n) + n, n) + np.arange(len(to))
+        shard, row = self.shard[at], self.rows[at]
+        n_matches = np.bincount(shard, minlength=len(self.shards))
+        preference = np.empty(len(self.shards), np.int64)
+        preference[np.argsort(-n_matches, kind="stable")] = np.arange(len(self.shards))
+        order = np.lexsort((row, preference[shard], to))
+        order = order[np.flatnonzero(np.diff(to[order], prepend=-1))]  # the first place of each row
+        return tuple(self.worthwhile(shard[order], row[order], to[order]))
+
+    def matches(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """([n] first, [n] count): where each key is among the sorted keys."""
+        first = np.searchsorted(self.keys, keys, "left")
+        return first, np.searchsorted(self.keys, keys, "right") - first
+
+    def worthwhile(self, shard: np.ndarray, row: np.ndarray, to: np.ndarray) -> Iterator[Copy]:
+        for number in np.unique(shard).tolist():
+            mine = np.flatnonzero(shard == number)
+            if len(mine) >= MIN_SHARE * self.shards[number].n_rows:
+                mine = mine[np.argsort(row[mine], kind="stable")]
+                yield Copy(self.shards[number], row[mine], to[mine])
+
+
+def usable(origin: Origin, same: Sequence[str], store: Store) -> tuple[np.ndarray, np.ndarray]:
+    """([n] int32 rows, [n] S16 keys) of the documents that a shard has a row of the stage for."""
+    documents = store.read(origin.documents, same)
+    keys = contents(documents["content_hash"]).astype(">u8")
+    for name in same:
+        if name != "content_hash":
+            keys ^= value_hashes(documents[name])
+    keys = np.ascontiguousarray(keys).view("S16").ravel()
+    if origin.verdicts is None:
+        return np.arange(len(keys), dtype=np.int32), keys
+    kept = pc.equal(store.read(origin.verdicts, ["verdict"])["verdict"], "kept").to_numpy()
+    return np.flatnonzero(kept).astype(np.int32), keys[kept]
+
+
+def value_hashes(column: pa.ChunkedArray) -> np.ndarray:
+    """[n, 2] uint64: a hash of each value of a column of few values."""
+    encoded = column.combine_chunks().dictionary_encode()
+    digests = [blake2b(value.encode(), digest_size=16).digest() for value in encoded.dictionary.to_pylist()]
+    return np.frombuffer(b"".join(digests), ">u8").reshape(-1, 2)[encoded.indices.to_numpy()]
+
+
+# -- in a worker
+
+
+def missing(n_rows: int, copies: Iterable[Copy]) -> np.ndarray:
+    """The rows of a new shard that are not copied, ascending."""
+    is_missing = np.ones(n_rows, bool)
+    for copy in copies:
+        is_missing[copy.to] = False
+    return np.flatnonzero(is_missing)
+
+
+def read_rows(shard: Shard, columns: Sequence[str], rows: np.ndarray, store: Store) -> pa.Table:
+    """Some rows of a shard, ascending, in the types of the contract. Row groups without any of them are not read.
+
+    Raises:
+        DamagedError: the shard's file is missing, or its bytes differ from its seal.
+    """
+    schema = pa.schema([TABLES[shard.table].field(name) for name in columns])
+    pieces, first = [schema.empty_table()], 0
+    with store.open(shard) as file:
+        for number in range(file.num_row_groups):
+            n_rows = file.metadata.row_group(number).num_rows
+            begin, end = np.searchsorted(rows, [first, first + n_rows])
+            if begin < end:
+                group = file.read_row_group(number, list(columns)).select(list(columns))
+                pieces.append(group.take(rows[begin:end] - first).cast(schema))
+            first += n_rows
+    return pa.concat_tables(pieces)
+
+
+def merged(made: pa.Table, copies: Sequence[Copy], document_id: pa.ChunkedArray | None, store: Store) -> pa.Table:
+    """A new shard's rows, in order.
+
+    Args:
+        made: the rows that are not copied.
+        document_id: of all rows, where the table has that column. It is never copied: it depends on more than the text.
+    """
+    columns = [name for name in made.column_names if name != "document_id"]
+    pieces = [made.select(columns), *(read_rows(copy.shard, columns, copy.rows, store) for copy in copies)]
+    n_rows = sum(piece.num_rows for piece in pieces)
+    order = np.empty(n_rows, np.int64)
+    order[np.concatenate([missing(n_rows, copies), *(copy.to for copy in copies)])] = np.arange(n_rows)
+    table = pa.concat_tables(pieces)
+    merged = {name: table[name].take(pa.array(order)) for name in columns}
+    if document_id is not None:
+        merged["document_id"] = document_id
+    return pa.table(merged)
+
+
+def compact(table: pa.Table) -> pa.Table:
+    """The same rows without validity bitmaps that mark no NULL: the store divides equal tables into equal row groups."""
+    columns = ([*column.chunks, pa.array([], column.type)] for column in table.columns)
+    return pa.table(dict(zip(table.column_names, map(pa.concat_arrays, columns), strict=True)))
