@@ -83,17 +83,16 @@ class ShardStage:
             Action(name_of(self.stage, self.version, params, [read.key() for read in each]), each) for each in reads
         ]
 
-    def with_copies(
-        self, actions: Sequence[Action], params: BaseModel, earlier: Mapping[str, list[Shard]], store: Store
-    ) -> list[Action]:
-        """The actions with the rows that this stage made of the earlier version with the same params."""
-        if not self.same:
+    def with_copies(self, actions: Sequence[Action], earlier: Sequence[Action], store: Store) -> list[Action]:
+        """The actions with the rows that they share with what earlier actions of this stage and these params made."""
+        shards = [(action, store.find(self.stage, action.name)) for action in earlier]
+        origins = [
+            action.origin(made[0])
+            for action, made in shards
+            if made and all(store.is_listed(read.shard) for read in action.reads)
+        ]
+        if not origins:
             return list(actions)
-        origins = []
-        for action in self.actions(params, earlier_reads(actions[0].reads, earlier)):
-            made = store.find(self.stage, action.name)
-            if made and all(store.is_listed(read.shard) for read in action.reads):
-                origins.append(action.origin(made[0]))
         index = reuse.Index(origins, self.same, store)
         return [replace(action, copies=index.copies(action.origin())) for action in actions]
 

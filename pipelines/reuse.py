@@ -5,8 +5,9 @@ removed, shards of DOCUMENTS change, and with them the names of the actions that
 copied from the shards that the same stage made of an earlier version with the same params. A copied row has the bytes
 that the stage would make, so earlier shards are no part of an action's name.
 
-The driver holds 28 bytes for each row of the earlier version, and 16 more while it sorts them. A worker reads an earlier
-shard by row group and holds up to three times the rows of the new shard.
+Only shards that a version no longer contains are read for it, so the work grows with what changed. The driver holds 24 bytes
+for each of their rows, and as much again while it sorts them. A worker holds at most
+five times the rows of the new shard: twice as they are read, joined, in order, and compacted.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -140,6 +141,13 @@ def read_rows(shard: Shard, columns: Sequence[str], rows: np.ndarray, store: Sto
     return pa.concat_tables(pieces)
 
 
+def read_copied(copy: Copy, columns: Sequence[str], store: Store) -> tuple[pa.Table, np.ndarray]:
+    """A table that contains the rows to copy, and their places in it. A shard that is mostly copied is read as it is."""
+    if 2 * len(copy.rows) >= copy.shard.n_rows:
+        return store.read(copy.shard, columns), copy.rows
+    return read_rows(copy.shard, columns, copy.rows, store), np.arange(len(copy.rows))
+
+
 def merged(made: pa.Table, copies: Sequence[Copy], document_id: pa.ChunkedArray | None, store: Store) -> pa.Table:
     """A new shard's rows, in order.
 
@@ -148,10 +156,15 @@ def merged(made: pa.Table, copies: Sequence[Copy], document_id: pa.ChunkedArray 
         document_id: of all rows, where the table has that column. It is never copied: it depends on more than the text.
     """
     columns = [name for name in made.column_names if name != "document_id"]
-    pieces = [made.select(columns), *(read_rows(copy.shard, columns, copy.rows, store) for copy in copies)]
-    n_rows = sum(piece.num_rows for piece in pieces)
-    order = np.empty(n_rows, np.int64)
-    order[np.concatenate([missing(n_rows, copies), *(copy.to for copy in copies)])] = np.arange(n_rows)
+    n_rows = made.num_rows + sum(len(copy.rows) for copy in copies)
+    pieces, order = [made.select(columns)], np.empty(n_rows, np.int64)
+    order[missing(n_rows, copies)] = np.arange(made.num_rows)
+    first = made.num_rows
+    for copy in copies:
+        piece, rows = read_copied(copy, columns, store)
+        order[copy.to] = first + rows
+        pieces.append(piece)
+        first += piece.num_rows
     table = pa.concat_tables(pieces)
     merged = {name: table[name].take(pa.array(order)) for name in columns}
     if document_id is not None:

@@ -19,7 +19,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
-from pipelines.actions import Action, Read, Reused, ShardStage, release
+from pipelines.actions import Action, Read, Reused, ShardStage, earlier_reads, release
 from pipelines.store import Shard, Store
 from pipelines.store.files import Scratch
 from schemas import errors
@@ -154,12 +154,20 @@ class Engine:
         making: list[Action] = []
 
         def spread(p: beam.Pipeline, todo: list[Action]) -> object:
-            making.extend(stage.with_copies(todo, params, self.earlier, self.store))
+            making.extend(stage.with_copies(todo, self.replaced(stage, params, actions), self.store))
             return over_each(stage.make, params, self.store)(p, making)
 
         shards = self.each(stage.stage, actions, spread)
         self.reused[stage.stage] = self.reused.get(stage.stage, Reused()).plus(making)
         return [shard for shards_of_action in shards for shard in shards_of_action]
+
+    def replaced(self, stage: ShardStage, params: BaseModel, actions: Sequence[Action]) -> list[Action]:
+        """The stage's actions of the earlier version that are no longer needed: their rows are those that may be copied."""
+        if not stage.same:
+            return []
+        names = {action.name for action in actions}
+        earlier = stage.actions(params, earlier_reads(actions[0].reads, self.earlier))
+        return [action for action in earlier if action.name not in names]
 
     def made(self, stage: str, name: str, shards: list[Shard] | None) -> list[Shard]:
         """
