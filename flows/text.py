@@ -135,8 +135,9 @@ def headline(version: Version, totals: Mapping[str, Any], seconds: float) -> lis
 
 
 def reused(by_stage: Mapping[str, Reused]) -> list[str]:
+    """Documents of the shards made whose rows were copied, by stage."""
     counts = [f"{name} {n.n_reused:,} of {n.n_documents:,}" for name, n in by_stage.items() if n.n_reused]
-    return [f"  documents not computed again, as they did not change: {', '.join(counts)}"] if counts else []
+    return filled(f"rows of unchanged documents reused: {', '.join(counts)}", indent=2) if counts else []
 
 
 def shares(rows: Rows) -> list[str]:

@@ -133,7 +133,8 @@ class Reused(NamedTuple):
 
 def earlier_reads(like: tuple[Read, ...], earlier: Mapping[str, list[Shard]]) -> Iterator[tuple[Read, ...]]:
     """The same reads of each shard of an earlier version's DOCUMENTS and the shards beside it."""
-    for k in range(len(earlier.get("DOCUMENTS", ()))):
+    n_shards = min(len(earlier.get(read.shard.table, ())) for read in like if read.is_by_document)
+    for k in range(n_shards):
         shards = [earlier[read.shard.table][k] if read.is_by_document else read.shard for read in like]
         if all(set(read.columns) <= set(shard.columns) for read, shard in zip(like, shards, strict=True)):
             yield tuple(replace(read, shard=shard) for read, shard in zip(like, shards, strict=True))

@@ -61,26 +61,28 @@ class Index:
         rows = np.concatenate([np.empty(0, np.int32), *(rows for rows, _ in parts)])
         shard = np.repeat(np.arange(len(parts), dtype=np.int32), [len(rows) for rows, _ in parts])
         order = np.argsort(keys, kind="stable")
-        self.keys, self.rows, self.shard = keys[order], rows[order], shard[order]
+        keys, rows, shard = keys[order], rows[order], shard[order]
+        is_first = np.ones(len(keys), bool)  # of its key and shard: a text may fill a shard
+        is_first[1:] = (keys[1:] != keys[:-1]) | (shard[1:] != shard[:-1])
+        self.keys, self.rows, self.shard = keys[is_first], rows[is_first], shard[is_first]
 
     def copies(self, new: Origin) -> tuple[Copy, ...]:
-        """The rows of a new shard that earlier shards have. Shards that have more of them come first."""
+        """The rows of a new shard that earlier shards have, from as few of these as a simple rule finds: those that have
+        more of the rows come first."""
         rows, keys = usable(new, self.same, self.store)
-        first, n = self.matches(keys)
-        to = np.repeat(rows, n)
-        at = np.repeat(first - np.cumsum(n) + n, n) + np.arange(len(to))
-        shard, row = self.shard[at], self.rows[at]
-        n_matches = np.bincount(shard, minlength=len(self.shards))
-        preference = np.empty(len(self.shards), np.int64)
-        preference[np.argsort(-n_matches, kind="stable")] = np.arange(len(self.shards))
-        order = np.lexsort((row, preference[shard], to))
-        order = order[np.flatnonzero(np.diff(to[order], prepend=-1))]  # the first place of each row
-        return tuple(self.worthwhile(shard[order], row[order], to[order]))
-
-    def matches(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """([n] first, [n] count): where each key is among the sorted keys."""
-        first = np.searchsorted(self.keys, keys, "left")
-        return first, np.searchsorted(self.keys, keys, "right") - first
+        distinct, number, n_rows = np.unique(keys, return_inverse=True, return_counts=True)
+        begins, ends = (np.searchsorted(self.keys, distinct, side) for side in ("left", "right"))
+        n_matches = ends - begins
+        key = np.repeat(np.arange(len(distinct)), n_matches)
+        match = np.arange(len(key)) + np.repeat(begins - np.cumsum(n_matches) + n_matches, n_matches)
+        preference = np.bincount(self.shard[match], weights=n_rows[key], minlength=len(self.shards))
+        order = np.lexsort((self.shard[match], -preference[self.shard[match]], key))
+        best = np.full(len(distinct), -1)
+        first = order[np.flatnonzero(np.diff(key[order], prepend=-1))]
+        best[key[first]] = match[first]
+        is_there = best[number] >= 0
+        match = best[number][is_there]
+        return tuple(self.worthwhile(self.shard[match], self.rows[match], rows[is_there]))
 
     def worthwhile(self, shard: np.ndarray, row: np.ndarray, to: np.ndarray) -> Iterator[Copy]:
         for number in np.unique(shard).tolist():

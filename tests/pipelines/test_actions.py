@@ -70,6 +70,7 @@ def test_reads_of_an_earlier_version_are_of_the_shards_at_the_same_place():
     assert [[r.shard.n_rows for r in each] for each in reads] == [[5, 5, 1], [7, 7, 1]]  # 6 lacks the column
     assert [r.columns for r in reads[0]] == [("text",), ("verdict",), ("domain",)]
     assert list(earlier_reads(like, {})) == []
+    assert list(earlier_reads(like, {"DOCUMENTS": tables["DOCUMENTS"]})) == []
 
 
 def test_which_reads_have_the_rows_of_documents():

@@ -296,6 +296,20 @@ def test_a_shard_that_has_more_of_the_rows_is_preferred(tmp_path):
     assert (copy.rows.tolist(), copy.to.tolist()) == ([0, 0, 1], [1, 2, 0])
 
 
+def test_a_text_that_fills_shards_is_matched_once(tmp_path):
+    """Pairs of equal rows would be a million here, and more than memory holds for a template of a web site."""
+    store = Store(tmp_path)
+    tables = write([one("same", "x"), one(*["same"] * 1_000), one(*["same"] * 1_000)], store)
+    made = run(SIGN_STAGE, tables, store)[0]
+    index = Index(
+        [Origin(d, None, m) for d, m in zip(tables["DOCUMENTS"], made, strict=True)], ("content_hash",), store
+    )
+    assert len(index.keys) == 4
+    (copy,) = index.copies(Origin(write([one(*["same"] * 999, "y")], store, "b")["DOCUMENTS"][0], None))
+    assert copy.shard == made[0]
+    assert (set(copy.rows.tolist()), copy.to.tolist()) == ({0}, list(range(999)))
+
+
 def test_a_damaged_shard_names_itself_and_then_its_rows_are_made(tmp_path):
     """What an earlier build made may be lost; the rows are not."""
     before, after = [one("aaaa", "bbbb")], [one("aaaa", "bbbb", "cccc")]
