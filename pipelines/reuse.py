@@ -7,7 +7,7 @@ that the stage would make, so earlier shards are no part of an action's name.
 
 Only shards that a version no longer contains are read for it, so the work grows with what changed. The driver holds 24 bytes
 for each of their rows, and as much again while it sorts them. A worker holds at most
-five times the rows of the new shard: twice as they are read, joined, in order, and compacted.
+three times the rows of the new shard: twice as they are read, and once in their order.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -167,14 +167,20 @@ def merged(made: pa.Table, copies: Sequence[Copy], document_id: pa.ChunkedArray 
         order[copy.to] = first + rows
         pieces.append(piece)
         first += piece.num_rows
-    table = pa.concat_tables(pieces)
-    merged = {name: table[name].take(pa.array(order)) for name in columns}
-    if document_id is not None:
-        merged["document_id"] = document_id
-    return pa.table(merged)
+    table = in_order(pa.concat_tables(pieces), order)
+    return table if document_id is None else table.append_column("document_id", document_id)
+
+
+def in_order(table: pa.Table, order: np.ndarray) -> pa.Table:
+    """table.take(order), as slices of neighbours: without a copy, where Arrow's take copies lists at 200 MB a second."""
+    begins = np.flatnonzero(np.diff(order, prepend=-2) != 1)
+    lengths = np.diff(begins, append=len(order))
+    slices = (table.slice(order[at], n) for at, n in zip(begins.tolist(), lengths.tolist(), strict=True))
+    return pa.concat_tables([table.slice(0, 0), *slices])
 
 
 def compact(table: pa.Table) -> pa.Table:
-    """The same rows without validity bitmaps that mark no NULL: the store divides equal tables into equal row groups."""
+    """The same rows in one chunk, without validity bitmaps that mark no NULL: the store divides equal tables into equal
+    row groups."""
     columns = ([*column.chunks, pa.array([], column.type)] for column in table.columns)
     return pa.table(dict(zip(table.column_names, map(pa.concat_arrays, columns), strict=True)))

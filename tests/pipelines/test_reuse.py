@@ -403,6 +403,12 @@ def test_missing_rows_are_those_that_no_copy_has():
     assert reuse.missing(2, []).tolist() == [0, 1]
 
 
+def test_slices_in_order_are_a_take():
+    table = pa.concat_tables([pa.table({"a": range(k, k + 5)}) for k in (0, 5)])
+    for order in ([], [3], [0, 1, 2], [4, 5, 6, 1, 2, 9], [9, 8, 7], [2, 2, 3]):
+        assert reuse.in_order(table, np.array(order, np.int64)).equals(table.take(pa.array(order, pa.int64()))), order
+
+
 def test_compacting_leaves_rows_and_drops_bitmaps_that_mark_nothing():
     ids = pa.ListArray.from_arrays([0, 1, 3], pa.array([1, 2, 3], pa.int32()), mask=pa.array([False, False]))
     table = pa.table({"a": pa.chunked_array([["x"], ["y"]]), "ids": ids, "n": pa.array([None, 1])})
