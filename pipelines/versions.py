@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from pipelines.actions import Reused
 from pipelines.store import Shard, files
@@ -45,13 +46,16 @@ def tables_of(folder: Path | None) -> dict[str, list[Shard]]:
     return shards_of(Manifest.of(folder)) if folder else {}
 
 
-def earlier_tables(root: Path, mix: str, base: Path | None) -> dict[str, list[Shard]]:
-    """The tables of which a build may copy rows: the base's, or those of the mix's newest version; none where there is none
-    that can be read. They do not change what is built."""
+def earlier_tables(root: Path, mix: str, base: Path | None) -> Mapping[str, list[Shard]]:
+    """The tables of which a build may copy rows: the base's, else those of the mix's newest version.
+
+    Empty where there is no version, or none that can be read: they do not change what is built. Not a dict, which Prefect
+    would search for futures, shard by shard, before every task.
+    """
     try:
-        return tables_of(base or latest(root, mix))
+        return MappingProxyType(tables_of(base or latest(root, mix)))
     except SchemaError:
-        return {}
+        return MappingProxyType({})
 
 
 def is_whole(folder: Path, *, verify: bool) -> bool:
