@@ -28,12 +28,12 @@ import pyarrow.compute as pc
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipelines.encode import ENCODE, differ, either, encode_rows, fast, sample_of
+from pipelines.actions import Read
+from pipelines.encode import ENCODE, differ, either, encode_rows, fast, rows_of, sample_of
 from pipelines.encode.batches import batches
 from pipelines.encode.params import EncodeParams, Encoding
 from pipelines.encode.tokenizer import load
 from pipelines.recipe import load as load_recipe
-from pipelines.stage import Read
 from pipelines.store import Store
 from pipelines.versions import latest, tables_of
 from tests.pipelines.encode.families import FAMILIES, params_of
@@ -99,7 +99,7 @@ def trained_on_corpus(name: str, store: Store, shards, work: Path) -> EncodePara
 
 def time_stage(store: Store, shards) -> None:
     encoding = Encoding.of(default_params())
-    reads = [(Read(d, ("text", "content_hash")), Read(v, ("document_id", "verdict"))) for d, v in shards]
+    reads = [(Read(d, ("text", "content_hash", "n_bytes")), Read(v, ("document_id", "verdict"))) for d, v in shards]
     actions = ENCODE.actions(encoding, reads)
     real, seconds, hashes = fast.loaded, {"fast": 0.0, "reference": 0.0}, {}
     fast.proven(encoding.params.tokenizer)  # once a process
@@ -123,17 +123,14 @@ def time_stage(store: Store, shards) -> None:
 def detect(store: Store, shards) -> None:
     encoding, encoded = Encoding.of(default_params()), []
     for documents, duplicates in shards:
-        text, verdict = (
-            store.read(documents, ("text", "content_hash")),
-            store.read(duplicates, ("document_id", "verdict")),
-        )
-        sample = sample_of(text, verdict)
-        rows = sample.to_pylist()
-        tokens = encode_rows(text.take(sample), verdict.take(sample), encoding)
-        assert not differ(pa.array(range(len(rows))), tokens, text.take(sample), verdict.take(sample), encoding)
-        hashes = text["content_hash"].take(sample).to_pylist()
-        encoded.append((hashes, tokens, text.take(sample), verdict.take(sample)))
-    sizes = [len(hashes) for hashes, *_ in encoded]
+        columns = [
+            *zip_columns(store, documents, ("text", "content_hash", "n_bytes")),
+            *zip_columns(store, duplicates, ("document_id", "verdict")),
+        ]
+        table = pa.table(dict(columns))
+        sample = table.take(sample_of(table))
+        encoded.append((sample, encode_rows(sample, sample, encoding)))
+    sizes = [len(sample) for sample, _ in encoded]
     print(f"{len(sizes)} shards with {min(sizes)} to {max(sizes)} checked documents, {sum(sizes)} in all")
     print("one in | shards: computed, found | builds: computed, found in", SEEDS, "seeds")
     for n in ONE_IN:
@@ -143,9 +140,15 @@ def detect(store: Store, shards) -> None:
         print(f"{n:,} | {shard:.3f} {found.mean():.3f} | {build:.3f} {found.any(axis=1).mean():.3f}", flush=True)
 
 
+def zip_columns(store: Store, shard, names):
+    table = store.read(shard, names)
+    return zip(names, (table[name] for name in names), strict=True)
+
+
 def caught(shard, seed: int, n: int, encoding: Encoding) -> bool:
     """Whether the check detects that one token is wrong in each document that a keyed hash chooses, one in n."""
-    hashes, tokens, text, verdict = shard
+    sample, tokens = shard
+    hashes = sample["content_hash"].to_pylist()
     wrong = [i for i, h in enumerate(hashes) if int(hashlib.blake2b(f"{seed} {h}".encode()).hexdigest(), 16) % n == 0]
     if not wrong:
         return False  # nothing to detect among those that are checked
@@ -153,9 +156,10 @@ def caught(shard, seed: int, n: int, encoding: Encoding) -> bool:
     values = ids.values.to_numpy().copy()
     for i in wrong:
         values[(ids.offsets[i].as_py() + ids.offsets[i + 1].as_py()) // 2] ^= 1
-    changed = tokens.set_column(4, "input_ids", pa.ListArray.from_arrays(ids.offsets, values))
-    rows = pa.array(wrong[:1])
-    return differ(rows, changed, text, verdict, encoding)
+    place = tokens.column_names.index("input_ids")
+    changed = tokens.set_column(place, "input_ids", pa.ListArray.from_arrays(ids.offsets, values))
+    rows = np.array(wrong[:1])  # the reference encodes one of them, which is enough
+    return differ(sample.take(rows), rows_of(changed, rows), encoding)
 
 
 def main() -> None:

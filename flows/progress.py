@@ -36,6 +36,7 @@ class StageProgress:
     Attributes:
         shards: number of shards to make. An estimate: ingest knows the number only at its end.
         existing: number of actions whose results existed before.
+        reused: documents whose rows were copied from an earlier version.
         began, ended, latest: times in seconds; `ended` is None while the stage runs.
     """
 
@@ -46,6 +47,7 @@ class StageProgress:
     documents: int = 0
     n_bytes: int = 0
     model_tokens: int = 0
+    reused: int = 0
     began: float = 0.0
     ended: float | None = None
     latest: float = 0.0
@@ -65,7 +67,7 @@ class StageProgress:
             return "nothing to make" if self.existing or not self.shards else "done"
         words = []
         if self.documents:
-            words.append(f"{self.documents:,} documents")
+            words.append(f"{self.documents:,} documents" + (f", {self.reused:,} of them reused" if self.reused else ""))
         if self.n_bytes:
             words.append(f"{self.n_bytes / 1e6 / self.seconds:,.1f} MB/s")
         if self.model_tokens:
@@ -99,6 +101,7 @@ class Follower:
                 stage.documents += event["documents"]
                 stage.n_bytes += event["bytes"]
                 stage.model_tokens += event.get("model_tokens", 0)
+                stage.reused += event.get("reused", 0)
             elif event["event"] == "ended":
                 stage.ended = event["time"]
             changed[stage.stage] = stage

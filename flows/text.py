@@ -9,6 +9,7 @@ import numpy as np
 
 from flows.tables import WIDTH, aligned, compact
 from pipelines import findings
+from pipelines.actions import Reused
 from pipelines.check import Checked
 from pipelines.encode import notes
 from pipelines.forecast import Forecast, ScoringForecast
@@ -136,6 +137,7 @@ def headline(version: Version, totals: Mapping[str, Any], rejections: Rows, seco
         f"{version.mix} {version.version}: {state}",
         f"  {version.folder}",
         *repaired,
+        *reused(version.reused),
         f"  {totals['tokens']:,} tokens in {rows}, {totals['fill_share'] or 0:.2%} filled",
         f"  {totals['documents']:,} documents read, {totals['kept']:,} kept",
         *rejected,
@@ -145,6 +147,12 @@ def headline(version: Version, totals: Mapping[str, Any], rejections: Rows, seco
 def encoding(rows: Rows) -> list[str]:
     """Rows of the view `encoding`."""
     return [line for sentence in findings.encoding(rows) for line in filled(sentence)]
+
+
+def reused(by_stage: Mapping[str, Reused]) -> list[str]:
+    """Documents of the shards made whose rows were copied, by stage."""
+    counts = [f"{name} {n.n_reused:,} of {n.n_documents:,}" for name, n in by_stage.items() if n.n_reused]
+    return filled(f"rows of unchanged documents reused: {', '.join(counts)}", indent=2) if counts else []
 
 
 def shares(rows: Rows) -> list[str]:

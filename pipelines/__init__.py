@@ -22,6 +22,8 @@
     forecast/        `longmix plan`; it and calibrate.py call the functions of build.py and only look
     recipe.py        the TOML file: a section is the Params class of its stage, a key is a field of that class
     stage.py         the engine: looks up what was made before and spreads the rest with Beam
+    actions.py       the most frequent action: one shard, made by a function of columns of others
+    reuse.py         rows of unchanged documents, copied from the shards of an earlier version
     store/           shards, actions, scratch folders, the lock; files.py alone renames, syncs, maps and locks files
     catalog.py       DuckDB over the tables of a version
     versions.py      published versions

@@ -15,7 +15,7 @@ from pipelines.score.model import reader_of
 from pipelines.stage import Engine
 from pipelines.store import Shard, Store
 from pipelines.store.lock import locked
-from pipelines.versions import Version, tables_of
+from pipelines.versions import Version, earlier_tables, tables_of
 from schemas.errors import DamagedError, StageError
 from schemas.manifest import Manifest
 
@@ -49,13 +49,13 @@ def build(
     if recipe.score:
         reader_of(recipe.score, recipe.encode)  # a model that does not fit is refused before the corpus is read
     store = Store(root.absolute(), run=uuid.uuid4().hex, verify=verify)
-    engine = Engine(store, recipe.run)
     discarded: set[str] = set()
     with locked(store.root, f"a build of {recipe.mix!r}", "--root"), store.session():
+        engine = Engine(store, recipe.run, earlier=earlier_tables(store.root, recipe.mix, base))
         while True:
             try:
                 version = graph(recipe, engine, base, stage)
-                return replace(version, mended=tuple(dict.fromkeys(engine.damaged)))
+                return replace(version, mended=tuple(dict.fromkeys(engine.damaged)), reused=engine.reused)
             except DamagedError as error:
                 if len(engine.damaged) >= MAX_DAMAGED:
                     raise

@@ -71,7 +71,7 @@ def refusals(
     return pc.case_when(holds, *reasons)
 
 
-SCREEN = ShardStage("screen", VERSION, "SCORES_CHEAP", screen_shard)
+SCREEN = ShardStage("screen", VERSION, "SCORES_CHEAP", screen_shard, same=("content_hash", "domain"))
 
 
 def run(

@@ -1,8 +1,11 @@
 """Published versions of a mix: the folders ROOT/datasets/MIX/VERSION, and the tables that their manifests list."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
+from pipelines.actions import Reused
 from pipelines.store import Shard, files
 from schemas.errors import RecipeError, SchemaError
 from schemas.manifest import Manifest
@@ -16,6 +19,7 @@ class Version:
         folder: datasets/MIX/VERSION.
         is_new: False where the version was published before.
         mended: TABLE/HASH of each damaged shard that the build made again.
+        reused: by stage, the documents whose rows the build copied from an earlier version.
     """
 
     folder: Path
@@ -23,6 +27,7 @@ class Version:
     version: str
     is_new: bool
     mended: tuple[str, ...] = ()
+    reused: Mapping[str, Reused] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
         return str(self.folder)
@@ -39,6 +44,18 @@ def shards_of(manifest: Manifest) -> dict[str, list[Shard]]:
 def tables_of(folder: Path | None) -> dict[str, list[Shard]]:
     """The tables of a published version; none where there is no version."""
     return shards_of(Manifest.of(folder)) if folder else {}
+
+
+def earlier_tables(root: Path, mix: str, base: Path | None) -> Mapping[str, list[Shard]]:
+    """The tables of which a build may copy rows: the base's, else those of the mix's newest version.
+
+    Empty where there is no version, or none that can be read: they do not change what is built. Not a dict, which Prefect
+    would search for futures, shard by shard, before every task.
+    """
+    try:
+        return MappingProxyType(tables_of(base or latest(root, mix)))
+    except SchemaError:
+        return MappingProxyType({})
 
 
 def is_whole(folder: Path, *, verify: bool) -> bool:

@@ -9,11 +9,15 @@ import duckdb
 import pytest
 
 from flows.text import difference
+from pipelines import build as module
 from pipelines.build import build
 from pipelines.diff import changes
 from pipelines.recipe import load
 from pipelines.versions import latest
+from schemas.manifest import Manifest
+from tests import micro
 from tests.conftest import TINY
+from tests.kills import KINDS, fingerprint, run, run_killed_at
 
 ROOT = TINY.parents[1]
 
@@ -128,3 +132,89 @@ def test_a_source_that_is_gone_takes_its_documents_along(own):
     assert found["wikipedia", "corpus"]["documents_out"] == 12
     assert rows(second, "SELECT count(*) FROM documents WHERE domain = 'wikipedia'") == [(0,)]
     assert made(folder)["encode"] == 0
+
+
+# -- rows of unchanged documents
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory):
+    """A recipe whose first version was built, and whose sources then got more documents among those they had.
+
+    Also its root, and the fingerprint of the next version, built without a base and without earlier shards.
+    """
+    folder = tmp_path_factory.mktemp("grown")
+    recipe, root = micro.write(folder), folder / "root"
+    build(load(recipe), root)
+    pages = folder / "corpus" / "pages.jsonl"
+    more = [json.dumps({"id": f"new {k}", "text": f"Another page, number {k}. " * 30}) + "\n" for k in range(2)]
+    lines = pages.read_text().splitlines(keepends=True)
+    pages.write_text("".join([*lines[:4], more[0], *lines[4:9], *lines[10:], more[1]]))
+    (folder / "corpus" / "speeches" / "2.txt").write_text("A speech that nobody gave. " * 50)
+    alone = shutil.copytree(root, folder / "alone", symlinks=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "earlier_tables", lambda *_: {})
+        version = build(load(recipe), alone)
+    assert all(not reused.n_reused for reused in version.reused.values())
+    return recipe, root, fingerprint(alone)
+
+
+def test_copied_rows_leave_the_bytes_of_a_build_that_made_them(grown, tmp_path):
+    recipe, root, expected = grown
+    root = shutil.copytree(root, tmp_path / "root", symlinks=True)
+    version = build(load(recipe), root)
+    assert version.reused["signatures"] == (11 + 2, 13 + 3)
+    assert version.reused["encode"].n_reused > 8
+    assert fingerprint(root) == expected
+
+
+def test_a_refresh_copies_cheap_scores_too(grown, tmp_path, monkeypatch):
+    """It keeps the background, with which they were made."""
+    recipe, root, _ = grown
+    copying, alone = (shutil.copytree(root, tmp_path / name, symlinks=True) for name in ("copying", "alone"))
+    version = build(load(recipe), copying, base=latest(copying, "micro"))
+    assert version.reused["screen"].n_reused > 8
+    monkeypatch.setattr(module, "earlier_tables", lambda *_: {})
+    build(load(recipe), alone, base=latest(alone, "micro"))
+    assert fingerprint(copying) == fingerprint(alone)
+
+
+@pytest.mark.parametrize(
+    ("when", "kind"), [("before", "a shard of TOKENS"), ("after", "a shard of TOKENS"), ("before", "an action"), ("after", "a shard of SIGNATURES")]
+)  # fmt: skip
+def test_a_build_killed_while_rows_are_copied_resumes_to_the_same_bytes(grown, tmp_path, when, kind):
+    recipe, root, expected = grown
+    root = shutil.copytree(root, tmp_path / "root", symlinks=True)
+    run_killed_at(recipe, root, 2, when, KINDS[kind])
+    run(recipe, root, workers=1)
+    assert fingerprint(root) == expected
+
+
+@pytest.mark.parametrize("table", ["DOCUMENTS", "TOKENS", "SIGNATURES"])
+def test_rows_of_a_damaged_earlier_shard_are_made(grown, tmp_path, table):
+    recipe, root, expected = grown
+    root = shutil.copytree(root, tmp_path / "root", symlinks=True)
+    before = fingerprint(root)
+    shards = Manifest.of(latest(root, "micro")).tables[table]
+    damaged = []
+    for shard in shards:
+        path = root / "shards" / table / shard.content_hash[:2] / f"{shard.content_hash}.parquet"
+        path.write_bytes(path.read_bytes()[:-9] + b"x" * 9)
+        damaged.append(path.relative_to(root).as_posix())
+    version = build(load(recipe), root)
+    assert version.reused[{"TOKENS": "encode"}.get(table, "signatures")].n_reused == 0
+    after = fingerprint(root)
+    assert {name: after[name] for name in expected if name not in before} == {
+        name: expected[name] for name in expected if name not in before
+    }
+    assert all(after.get(name) in (None, expected[name]) for name in damaged)
+
+
+def test_an_unreadable_earlier_version_stops_no_build(grown, tmp_path):
+    recipe, root, expected = grown
+    root = shutil.copytree(root, tmp_path / "root", symlinks=True)
+    manifest = latest(root, "micro") / "manifest.json"
+    manifest.write_text("{")
+    version = build(load(recipe), root)
+    assert version.version in str(sorted(expected))
+    assert all(not reused.n_reused for reused in version.reused.values())

@@ -80,7 +80,7 @@ def sign_shard(documents: pa.Table, params: SignParams) -> pa.Table:
     )
 
 
-SIGN = ShardStage("signatures", VERSION, "SIGNATURES", sign_shard)
+SIGN = ShardStage("signatures", VERSION, "SIGNATURES", sign_shard, same=("content_hash",))
 
 
 def run(

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.actions import ReadColumns
 from pipelines.encode import fast, reference
 from pipelines.encode.batches import batches
 from pipelines.encode.ids import Ids
@@ -22,6 +23,7 @@ from pipelines.encode.sample import decodes, sampled
 from pipelines.encode.tokenizer import NEVER_IN_UTF8, bos_id, eos_id, load, lost_bytes
 from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard
+from schemas.conform import conform
 from schemas.tables import TOKENS
 
 Library = Callable[[pa.Array, EncodeParams], Ids]  # from texts of about batch_bytes
@@ -31,15 +33,10 @@ REASON = "U16"  # numpy type of a reason
 VERSION = 2  # raise when the same params would give other rows
 
 
-def encode_shard(documents: pa.Table, duplicates: pa.Table, encoding: Encoding) -> pa.Table:
-    """TOKENS: a row for each row of `documents`, NULL where it was dropped or refused."""
-    return checked(encode_rows(documents, duplicates, encoding), documents, duplicates, encoding)
-
-
 def encode_rows(
     documents: pa.Table, duplicates: pa.Table, encoding: Encoding, library: Library | None = None
 ) -> pa.Table:
-    """The columns of TOKENS that depend on one document each: all but fell_back and decodes.
+    """TOKENS without fell_back and decodes, which depend on all rows of a shard: see `checked`.
 
     library: `either` unless named.
     """
@@ -58,6 +55,8 @@ def encode_rows(
             "document_id": duplicates["document_id"],
             "status": np.select([encoded, kept], ["encoded", "refused"], "dropped"),
             "reason": pa.array(reasons, pa.string(), mask=reasons == "").take(rows),
+            "fell_back": pa.nulls(len(kept), pa.string()),
+            "decodes": pa.nulls(len(kept), pa.bool_()),
             "n_tokens": pa.array(n_tokens, mask=~encoded),
             "input_ids": pa.ListArray.from_arrays(
                 np.concatenate([[0], n_tokens.cumsum()]).astype(np.int32), ids.values, mask=pa.array(~encoded)
@@ -77,43 +76,51 @@ def encode_batch(texts: pa.Array, params: EncodeParams, library: Library) -> tup
     return ids.marked(bos_id(params), eos_id(params), reasons == ""), reasons
 
 
-def checked(tokens: pa.Table, documents: pa.Table, duplicates: pa.Table, encoding: Encoding) -> pa.Table:
-    """TOKENS from the rows of a complete shard: sampled documents compared with the reference, and decoded."""
-    sample = sample_of(documents, duplicates)
-    fell_back = None
-    if fast.loaded(encoding.params.tokenizer)[0] is not None:
-        if not fast.proven(encoding.params.tokenizer):
+def checked(tokens: pa.Table, read: ReadColumns, encoding: Encoding) -> pa.Table:
+    """TOKENS of a shard from its rows: sampled documents are compared with the reference, and decoded."""
+    file, fell_back = encoding.params.tokenizer, None
+    rows = sample_of(read(("content_hash", "n_bytes", "verdict")))
+    sample = read(("text", "document_id", "verdict"), rows)
+    if fast.loaded(file)[0] is not None:
+        if not fast.proven(file):
             fell_back = "hostile"
-        elif differ(sample, tokens, documents, duplicates, encoding):
-            tokens, fell_back = encode_rows(documents, duplicates, encoding, by_reference), "document"
+        elif differ(sample, rows_of(tokens, rows), encoding):
+            documents = read(("text", "document_id", "verdict"))
+            tokens, fell_back = encode_rows(documents, documents, encoding, by_reference), "document"
     columns = {
         "fell_back": pc.if_else(pc.equal(tokens["status"], "encoded"), pa.scalar(fell_back, pa.string()), None),
-        "decodes": decoded_rows(sample, tokens, documents["text"], encoding.params),
+        "decodes": decoded_rows(rows, tokens, sample["text"], encoding.params),
     }
     return pa.table({**dict(zip(tokens.column_names, tokens.columns, strict=True)), **columns}).select(TOKENS.names)
 
 
-def sample_of(documents: pa.Table, duplicates: pa.Table) -> pa.Array:
-    """The rows that are checked, ascending."""
-    kept = np.flatnonzero(pc.equal(duplicates["verdict"], "kept"))
-    n_bytes = pc.binary_length(documents["text"]).to_numpy()[kept]
-    return pa.array(kept[sampled(n_bytes, documents["content_hash"].take(kept))])
+def sample_of(documents: pa.Table) -> np.ndarray:
+    """The rows of a shard that are checked, ascending."""
+    kept = np.flatnonzero(pc.equal(documents["verdict"], "kept"))
+    return kept[sampled(documents["n_bytes"].to_numpy()[kept], documents["content_hash"].take(kept))]
 
 
-def differ(rows: pa.Array, tokens: pa.Table, documents: pa.Table, duplicates: pa.Table, encoding: Encoding) -> bool:
-    """Whether the reference gives other tokens for some rows."""
-    expected = encode_rows(documents.take(rows), duplicates.take(rows), encoding, by_reference)
-    return expected != tokens.take(rows)
+def differ(documents: pa.Table, tokens: pa.Table, encoding: Encoding) -> bool:
+    """Whether the reference makes other rows of some documents. tokens: see rows_of."""
+    expected = encode_rows(documents, documents, encoding, by_reference)
+    return conform(expected, TOKENS, "TOKENS") != conform(tokens, TOKENS, "TOKENS")
 
 
-def decoded_rows(rows: pa.Array, tokens: pa.Table, texts: pa.ChunkedArray, params: EncodeParams) -> pa.Array:
-    """[n] bool: whether the ids of some rows decode to their text; NULL for other rows, and where there are no ids."""
+def rows_of(tokens: pa.Table, rows: np.ndarray) -> pa.Table:
+    """Some rows as encode_rows makes them."""
+    columns = {name: tokens[name].take(rows) for name in TOKENS.names if name not in ("fell_back", "decodes")}
+    nulls = {name: pa.nulls(len(rows), TOKENS.field(name).type) for name in ("fell_back", "decodes")}
+    return pa.table({**columns, **nulls}).select(TOKENS.names)
+
+
+def decoded_rows(rows: np.ndarray, tokens: pa.Table, texts: pa.ChunkedArray, params: EncodeParams) -> pa.Array:
+    """[n] bool: whether the ids of some rows decode to their texts; NULL for other rows, and where there are no ids."""
     decoded = np.full(len(tokens), None)
-    first = params.n_marks - 1
-    for row in rows.to_pylist():
+    for text, row in zip(texts, rows.tolist(), strict=True):
         ids = tokens["input_ids"][row]
         if ids.is_valid:
-            decoded[row] = decodes(load(params.tokenizer), texts[row].as_py(), ids.values.to_numpy()[first:-1])
+            text_ids = ids.values.to_numpy()[params.n_marks - 1 : -1]
+            decoded[row] = decodes(load(params.tokenizer), text.as_py(), text_ids)
     return pa.array(decoded, pa.bool_())
 
 
@@ -136,14 +143,14 @@ def n_tokens(texts: pa.Array, params: EncodeParams) -> np.ndarray:
     return np.concatenate([np.empty(0, np.int64), *lengths])
 
 
-ENCODE = ShardStage("encode", VERSION, "TOKENS", encode_shard)
+ENCODE = ShardStage("encode", VERSION, "TOKENS", encode_rows, same=("content_hash",), finish=checked)
 
 
 def run(documents: list[Shard], duplicates: list[Shard], params: EncodeParams, engine: Engine) -> list[Shard]:
     """TOKENS, a shard beside each shard of DOCUMENTS."""
     eos_id(params), bos_id(params)
     reads = (
-        (Read(text, ("text", "content_hash")), Read(verdict, ("document_id", "verdict")))
+        (Read(text, ("text", "content_hash", "n_bytes")), Read(verdict, ("document_id", "verdict")))
         for text, verdict in zip(documents, duplicates, strict=True)
     )
     return engine.shards(ENCODE, Encoding.of(params), reads)

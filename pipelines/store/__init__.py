@@ -229,12 +229,18 @@ class Store:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
-    def commit(self, stage: str, name: str, shards: list[Shard], n_documents: int = 0, n_bytes: int = 0) -> list[Shard]:
-        """Record what an action made, after its shards, and report its progress."""
+    def commit(
+        self, stage: str, name: str, shards: list[Shard], n_documents: int = 0, n_bytes: int = 0, n_reused: int = 0
+    ) -> list[Shard]:
+        """Record what an action made, after its shards, and report its progress.
+
+        n_reused: documents whose rows were copied from shards of an earlier version.
+        """
         record = {"stage": stage, "shards": [asdict(shard) for shard in shards]}
         files.write_json(self.action_path(stage, name), record, self.parts())
         if n_documents or n_bytes:  # an action that only lists shards of others has made nothing of its own
-            self.tell({"stage": stage, "event": "made", "documents": n_documents, "bytes": n_bytes})
+            reused = {"reused": n_reused} if n_reused else {}
+            self.tell({"stage": stage, "event": "made", "documents": n_documents, "bytes": n_bytes, **reused})
         return shards
 
     def tell(self, event: dict[str, object]) -> None:

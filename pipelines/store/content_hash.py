@@ -27,16 +27,17 @@ class ColumnHash:
             self.children = []
 
     def update(self, array: pa.Array) -> None:
+        kind = self.field.type
+        is_list = pa.types.is_nested(kind) and not pa.types.is_struct(kind)
         if self.field.nullable:
             self.valid.update(pc.is_valid(array).cast(pa.uint8()).to_numpy(zero_copy_only=False))
-            array = array.drop_null()
-        kind = self.field.type
+            array = array if is_list else array.drop_null()  # flatten() below skips NULL, and does not copy lists
         if pa.types.is_struct(kind):
             for child, values in zip(self.children, array.flatten(), strict=True):
                 child.update(values)
-        elif pa.types.is_nested(kind):
+        elif is_list:
             if not pa.types.is_fixed_size_list(kind):
-                self.lengths.update(pc.list_value_length(array).cast(pa.int64()).to_numpy())
+                self.lengths.update(pc.list_value_length(array).drop_null().cast(pa.int64()).to_numpy())
             self.children[0].update(array.flatten())
         elif pa.types.is_primitive(kind):
             self.values.update(

@@ -39,6 +39,16 @@ def test_a_stage_adds_up(tmp_path, follower):
     assert stage.summary() == "20 documents, 1.5 MB/s"
 
 
+def test_reused_documents_are_counted_apart(tmp_path, follower):
+    now = follower.since + 1
+    tell(tmp_path, event("encode", "begun", now, shards=2))
+    tell(tmp_path, event("encode", "made", now, documents=1_200, bytes=0, reused=1_100))
+    tell(tmp_path, event("encode", "made", now, documents=30, bytes=0))
+    tell(tmp_path, event("encode", "ended", now + 4))
+    (stage,) = follower.poll()
+    assert stage.summary() == "1,230 documents, 1,100 of them reused"
+
+
 def test_only_what_changed_is_told(tmp_path, follower):
     now = follower.since + 1
     assert follower.poll() == []

@@ -8,6 +8,7 @@ import pytest
 
 from flows import text
 from flows.tables import WIDTH
+from pipelines.actions import Reused
 from pipelines.versions import Version
 from schemas.lengths import BUCKETS
 from schemas.tables import TABLES
@@ -112,6 +113,16 @@ def test_a_headline_tells_of_rejected_records_and_of_shards_made_again():
     lines = text.headline(Version(Path("/r"), "m", "v", is_new=True, mended=("T/1", "T/2")), totals(), [REJECTION], 1)
     assert "  damaged shards that were made again: 2" in lines
     assert lines[-1] == f"  rejected: {BILLIONS:,} records ({BILLIONS:,} not_json)"
+
+
+def test_a_headline_counts_reused_rows_by_stage():
+    reused = {"signatures": Reused(28_195, 29_711), "encode": Reused(27_547, 29_711), "screen": Reused(0, 29_711)}
+    lines = text.headline(Version(Path("/r"), "m", "v", is_new=True, reused=reused), totals(), 1)
+    assert lines[2:4] == [
+        "  rows of unchanged documents reused: signatures 28,195 of 29,711, encode 27,547",
+        "  of 29,711",
+    ]
+    assert len(lines) == 6
 
 
 def test_a_difference_has_a_row_for_each_domain():

@@ -63,7 +63,7 @@ def test_the_tokens_of_a_model_with_its_own_tokenizer_are_made(read, root, monke
     assert found.weights == recipe.score.model.weights.hash
     assert said == [f"2 documents, {2 * N_PAIRS} pairs, resumed where it was stopped"]
     monkeypatch.setattr(Measured, "add", None)  # a second time nothing is measured
-    monkeypatch.setattr(encode, "encode_shard", None)  # nor encoded
+    monkeypatch.setattr(encode, "either", None)  # nor encoded
     assert calibrate(recipe, root, 2, said.append) == found
 
 

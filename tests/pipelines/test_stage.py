@@ -106,33 +106,6 @@ def test_equal_actions_are_made_once_and_returned_as_often_as_asked(engine):
     assert len(events(engine.store, "made")) == 2
 
 
-def test_an_action_depends_on_the_columns_it_reads(tmp_path):
-    store = Store(tmp_path)
-    one, two = (
-        store.write("TOKENS", pa.Table.from_pylist([token_row("a", [1] * n)], schema=TOKENS))
-        for n in (1, 2)
-    )  # fmt: skip
-
-    def name(shard, *columns, stage="s", version=1, **changes):
-        made = ShardStage(stage, version, "X", verdicts).actions(Params(**changes), [(Read(shard, columns),)])
-        return made[0].name
-
-    assert name(one, "document_id") == name(two, "document_id")
-    assert name(one, "document_id", "n_tokens") != name(two, "document_id", "n_tokens")
-    assert name(one, "document_id") != name(one, "document_id", version=2)
-    assert name(one, "document_id") != name(one, "document_id", stage="t")
-    assert name(one, "document_id") != name(one, "document_id", fault="recipe")
-
-
-def test_names_of_actions_never_change():
-    """Stored results are looked up by them."""
-    from pipelines.store import Shard
-
-    shard = Shard("TOKENS", "ab" * 16, 3, {"document_id": "cd" * 16, "n_tokens": "ef" * 16})
-    (action,) = ShardStage("encode", 1, "TOKENS", verdicts).actions(Params(), [(Read(shard, ("n_tokens",)),)])
-    assert action.name == "4100ad1d6ea1f8918368e2dbe3804466"
-
-
 def test_once_makes_once_and_reports(engine):
     calls = []
 

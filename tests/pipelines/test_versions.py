@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.versions import (
     Version,
+    earlier_tables,
     find_version,
     is_whole,
     latest,
@@ -126,7 +127,20 @@ def test_the_bases_that_a_build_may_have_had(root):
     assert possible_bases(root, "other") == [None, second]
 
 
+def test_the_tables_whose_rows_a_build_may_copy(tiny, root):
+    """The base's, else the newest version's; an unreadable one has none, and stops no build."""
+    assert earlier_tables(root, "none", None) == {}
+    assert earlier_tables(root, "tiny", None) == tables_of(tiny.folder)
+    assert earlier_tables(root, "none", tiny.folder) == tables_of(tiny.folder)
+    newest = version_in(root, "tiny", "b" * 12)
+    assert earlier_tables(root, "tiny", None) == tables_of(newest) != tables_of(tiny.folder)
+    assert earlier_tables(root, "tiny", tiny.folder) == tables_of(tiny.folder)
+    (newest / "manifest.json").write_text("{")
+    assert earlier_tables(root, "tiny", None) == {}
+
+
 def test_a_version_prints_as_its_folder(tiny):
     version = Version(tiny.folder, "tiny", tiny.version, is_new=False)
     assert str(version) == str(tiny.folder)
     assert version.mended == ()
+    assert version.reused == {}

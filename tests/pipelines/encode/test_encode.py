@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer, models
 
-from pipelines.encode import checked, encode_rows, encode_shard, fast, n_tokens, notes
+from pipelines.encode import checked, encode_rows, fast, n_tokens, notes
 from pipelines.encode.params import Encoding
 from pipelines.encode.tokenizer import load
 from schemas.tables import TOKENS
@@ -19,7 +19,13 @@ needs_wheel = pytest.mark.skipif(fast.fastokens is None, reason="no wheel of fas
 
 def documents(*texts):
     hashes = [hashlib.blake2b(text.encode(), digest_size=16).hexdigest() for text in texts]
-    return pa.table({"text": pa.array(texts, pa.large_string()), "content_hash": pa.array(hashes, pa.string())})
+    return pa.table(
+        {
+            "text": pa.array(texts, pa.large_string()),
+            "content_hash": pa.array(hashes, pa.string()),
+            "n_bytes": [len(t.encode()) for t in texts],
+        }
+    )
 
 
 def verdicts(*kept):
@@ -28,7 +34,15 @@ def verdicts(*kept):
 
 
 def shard(texts, kept=None, params=DEFAULT):
-    return encode_shard(documents(*texts), verdicts(*(kept or [True] * len(texts))), Encoding.of(params))
+    columns, marks = documents(*texts), verdicts(*(kept or [True] * len(texts)))
+    tokens = encode_rows(columns, marks, Encoding.of(params))
+    return checked(tokens, reading(columns, marks), Encoding.of(params))
+
+
+def reading(*tables):
+    """Reads columns as from the shards of a store."""
+    joined = pa.table({name: table[name] for table in tables for name in table.column_names})
+    return lambda names, rows=None: joined.select(names) if rows is None else joined.select(names).take(rows)
 
 
 def at_once(text):
@@ -137,9 +151,10 @@ def test_a_process_that_is_not_proven_says_so(monkeypatch):
 @needs_wheel
 def test_a_document_that_only_one_library_takes_is_a_difference(stand_in):
     stand_in()
-    rows = encode_rows(documents(*TEXTS), verdicts(*[True] * 400), Encoding.of(DEFAULT))
+    columns, marks = documents(*TEXTS), verdicts(*[True] * 400)
+    rows = encode_rows(columns, marks, Encoding.of(DEFAULT))
     refused = rows.set_column(1, "status", pa.array(["refused"] * 400))
-    table = checked(refused, documents(*TEXTS), verdicts(*[True] * 400), Encoding.of(DEFAULT))
+    table = checked(refused, reading(columns, marks), Encoding.of(DEFAULT))
     assert set(table["fell_back"].to_pylist()) == {"document"}
     assert set(table["status"].to_pylist()) == {"encoded"}
 
