@@ -13,8 +13,8 @@ process of its own on an empty root, with one worker and with two. CPU seconds a
 times of both. The start of the process (imports) is a line of its own and in no stage. Kernels are compiled by a build
 that is not counted.
 
-The script resumes: runs in WORK/runs.jsonl are not repeated; delete it after a change of the code. The inputs take 8
-minutes and 1.2 GB of disk. All sizes, both numbers of workers and three runs take about 45 minutes at 6 MB per CPU
+The script resumes: runs in WORK/runs.jsonl are not repeated; delete it after a change of the code. The inputs take 6
+CPU minutes and 1.2 GB of disk. All sizes, both numbers of workers and three runs take about 45 minutes at 6 MB per CPU
 second, and 6 hours at 0.9 (a tokenizer that has no fast path).
 """
 
@@ -73,7 +73,7 @@ def substitutes(words: Counter[str], copy: int) -> dict[str, str]:
     by_length: dict[int, list[str]] = {}
     for word in words:
         by_length.setdefault(len(word.encode()), []).append(word)
-    places = {}
+    places: dict[str, str] = {}
     for alike in by_length.values():
         ranked = sorted(alike, key=lambda word: (-words[word], word))
         for i in range(0, len(ranked), ALIKE):
@@ -126,8 +126,8 @@ def recipe_for(work: Path, size: int, workers: int) -> Path:
     lines += ["[plan]", *settings({**default["plan"], "budget_tokens": size * 100_000}), "[pack]"]
     lines += [*settings(default["pack"]), "[run]", f"workers = {workers}"]
     for source in default["sources"]:
-        path = str((work / f"input-{size}" / Path(source["path"]).name).absolute())
-        lines += ["[[sources]]", *settings({**source, "path": path})]
+        corpus = str((work / f"input-{size}" / Path(source["path"]).name).absolute())
+        lines += ["[[sources]]", *settings({**source, "path": corpus})]
     path = work / f"scale-{size}-{workers}.toml"
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -250,8 +250,8 @@ def report(runs: list[dict]) -> str:
         wall = medians(workers, lambda run: sum(s["wall_s"] for s in run["stages"]))
         lines.append(line(f"{title}, wall seconds", wall, "{:.1f}"))
     for stage in stages:
-        wall = [medians(n, lambda run: next(s["wall_s"] for s in run["stages"] if s["stage"] == stage)) for n in WORKERS]  # noqa: B023  # fmt: skip
-        ratio = [[statistics.median(a) / statistics.median(b)] if a and b else [] for a, b in zip(*wall, strict=True)]
+        both = [medians(n, lambda run: next(s["wall_s"] for s in run["stages"] if s["stage"] == stage)) for n in WORKERS]  # noqa: B023  # fmt: skip
+        ratio = [[statistics.median(a) / statistics.median(b)] if a and b else [] for a, b in zip(*both, strict=True)]
         lines.append(line(f"{stage}, wall of 1 worker / of 2", ratio, "{:.2f}"))
     return "\n".join(lines)
 

@@ -72,6 +72,15 @@ def test_values_that_repeat_decode_in_bounded_batches(tmp_path, batches, encodin
     assert max(n_bytes for _, n_bytes in batches) <= 2 * parquet.BATCH_BYTES
 
 
+def test_nested_labels_decode_in_bounded_batches(tmp_path, batches):
+    """2,000 rows whose id is a list of two texts of 50 kB: 200 MB. A list is no id; reading it must not exhaust memory."""
+    ids = pa.array([["a" * 50_000, "b" * 50_000]] * 2000)
+    pa.parquet.write_table(pa.table({"text": pa.array(["t"] * 2000), "id": ids}), tmp_path / "a.parquet")
+    read = READERS["parquet"].records(File("a.parquet", str(tmp_path / "a.parquet")), FIELDS)
+    assert sum(len(record.raw) > 100_000 for record in read) == 2000
+    assert max(n_bytes for _, n_bytes in batches) <= 2 * parquet.BATCH_BYTES
+
+
 PEAK = """
 import resource, sys
 from pipelines.ingest.readers import READERS
