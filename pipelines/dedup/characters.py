@@ -63,17 +63,16 @@ def characters(unit: Unit) -> np.ndarray:
     text = "".join(map(chr, points)).replace(DOTTED_I, "I").replace(SIGMA, SMALL_SIGMA)
     lowered = text.lower()
     assert len(lowered) == len(text), "a character other than DOTTED_I is lowered to several"
-    category = [unicodedata.category(c) for c in lowered]
-    is_word = np.fromiter((c.isalnum() or c == "_" for c in lowered), bool, len(lowered))
-    is_mark = np.fromiter((c[0] == "M" for c in category), bool, len(lowered))
+    category = np.frombuffer("".join(map(unicodedata.category, lowered)).encode(), "S2")
+    is_word = np.fromiter(map(str.isalnum, lowered), bool, len(lowered))
+    is_word[ord("_")] = True
+    is_mark = np.char.startswith(category, b"M")
     is_alone = np.ones(len(lowered), bool)
     if unit == "words":
         numbers = np.array(points)
-        is_unspaced = np.zeros(len(lowered), bool)
-        for first, last in UNSPACED:
-            is_unspaced |= (numbers >= first) & (numbers <= last)
+        is_unspaced = np.any([(first <= numbers) & (numbers <= last) for first, last in UNSPACED], axis=0)
         is_mark &= is_unspaced
-        is_alone = is_unspaced & np.fromiter((c != "Nd" for c in category), bool, len(lowered))
+        is_alone = is_unspaced & (category != b"Nd")
     kind = np.select([is_word & is_alone, is_word, is_mark], [ALONE, LETTER, MARK], OTHER).astype(np.uint32)
     table = np.zeros(sys.maxunicode + 1, np.uint32)
     table[points] = np.frombuffer(lowered.encode("utf-32-le"), np.uint32) | (kind << KIND_BIT) | sigma_bits(text)
@@ -82,8 +81,8 @@ def characters(unit: Unit) -> np.ndarray:
 
 def sigma_bits(text: str) -> np.ndarray:
     """[n] uint32: CASED and IGNORABLE of each character, by what Python makes of a sigma before it."""
-    before = "".join(f"aΣ{c} " for c in text).lower()[1::4]  # cased and not ignorable: not final
-    across = "".join(f"aΣ{c}a " for c in text).lower()[1::5]  # final unless ignorable or cased
+    before = ("aΣ" + " aΣ".join(text) + " ").lower()[1::4]  # "aΣ", the character, " ": final unless it is cased
+    across = ("aΣ" + "a aΣ".join(text) + "a ").lower()[1::5]  # "aΣ", the character, "a ": final unless also skipped
     is_cased = np.frombuffer(before.encode("utf-32-le"), np.uint32) != ord(FINAL_SIGMA)
     is_skipped = np.frombuffer(across.encode("utf-32-le"), np.uint32) != ord(FINAL_SIGMA)
     return np.where(is_cased, CASED, np.where(is_skipped, IGNORABLE, np.uint32(0)))

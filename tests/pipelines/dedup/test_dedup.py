@@ -3,8 +3,11 @@
 import itertools
 import json
 import random
+import subprocess
+import sys
 from collections import Counter
 from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +24,7 @@ from schemas.tables import DOCUMENTS
 from tests.kills import fingerprint
 from tests.pipelines.dedup.slow import windows
 
+ROOT = Path(__file__).parents[3]
 SEEDS = range(6)
 SOURCES = ("web", "books", "code")
 WORDS = ["whale", "Sea", "ΟΔΟΣ", "İo", "ship", "日本", "x_1", "the", "of", "ß", "Ahab", "7", "rope", "deck", "oar"]
@@ -340,7 +344,7 @@ def test_a_shard_is_signed_text_by_text():
 
 def test_a_long_text_is_signed_in_parts(monkeypatch):
     """The same row as in one part, beside short texts before and after it."""
-    texts = ["a b c", " ".join(f"w{i % 30_000}" for i in range(40_000)), "", "d e f"]
+    texts = ["a b c", " ".join(f"w{i % 9_000}" for i in range(15_000)), "", "d e f"]
     monkeypatch.setattr(batches, "__defaults__", (1 << 10,))
     table = pa.table({"text": pa.array(texts, pa.large_string())})
     for params in (DedupParams(), DedupParams(shingle_chars=9)):
@@ -350,6 +354,49 @@ def test_a_long_text_is_signed_in_parts(monkeypatch):
             rows.append(sign_shard(table, SignParams.of(params)).to_pylist())
         assert rows[0] == rows[1]
         assert rows[0][1]["n_shingles"] == len(windows(texts[1], *SignParams.of(params).window))
+
+
+SIGN_LONG = """
+import io, sys
+import numpy as np, pyarrow as pa
+from pipelines.dedup import DedupParams, SignParams, sign_shard
+module = sys.modules["pipelines.dedup.shingles"]
+
+def status(key):
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(key))
+
+def sign(size, read):
+    data = pa.allocate_buffer(size)
+    read(memoryview(data))
+    text = pa.LargeStringArray.from_buffers(1, pa.py_buffer(np.array([0, size], np.int64)), data)
+    return sign_shard(pa.table({"text": text}), SignParams.of(DedupParams()))["n_shingles"][0].as_py()
+
+with open(sys.argv[1], "rb") as stream:
+    most, module.MAX_HASHES = module.MAX_HASHES, 4_200
+    sign(10_000, io.BytesIO(b"warm " * 2_000).readinto)
+    module.MAX_HASHES = most
+    idle = status("VmRSS")
+    open("/proc/self/clear_refs", "w").write("5")  # sets VmHWM, the peak, to what it is now
+    n = sign(int(sys.argv[2]), stream.readinto)
+    print(n, (status("VmHWM") - idle) / 1e6)
+"""
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="the peak of a process is read from Linux's /proc"
+)
+def test_ten_million_words_are_signed_within_200_mb(tmp_path):
+    """The text itself, 60 MB, included."""
+    n_words = 10_000_000
+    digits = np.frombuffer(b"0123456789abcdefghijklmnopqrstuv", np.uint8)
+    words = np.full((n_words, 6), ord(" "), np.uint8)
+    words[:, :5] = digits[np.random.default_rng(0).integers(0, 32, (n_words, 5), np.uint8)]
+    words.tofile(tmp_path / "text")
+    command = [sys.executable, "-c", SIGN_LONG, tmp_path / "text", str(words.nbytes)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    n_shingles, peak_megabytes = done.stdout.split()
+    assert int(n_shingles) == n_words - 4
+    assert 60 < float(peak_megabytes) < 200
 
 
 # -- the recipe's window
