@@ -11,37 +11,51 @@ The driver holds about 150 bytes for each document: hashes, rank and verdict.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from pipelines.dedup.candidates import BLOCK_RECORDS, IN_MEMORY_TEXTS, Join, components
+from pipelines.dedup.characters import UNICODE
 from pipelines.dedup.minhash import bands, min_agreeing, signatures
-from pipelines.dedup.precedence import COLUMNS, Ranked, hash_bytes, hex_digits, ranked
-from pipelines.dedup.shingles import UNICODE, batches, shingles
+from pipelines.dedup.precedence import COLUMNS, Ranked, hash_bytes, hex_strings, ranked
+from pipelines.dedup.shingles import Shingles, Window, batches, in_parts
 from pipelines.dedup.verify import Verify, group_components, near
 from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard, Store, name_of
 from pipelines.store.files import Scratch
 from schemas.tables import NEAR
 
-VERSION = 1  # raise when the same params would give other rows
-VERDICTS_VERSION = 2  # the same, for DUPLICATES and NEAR
+VERSION = 2  # raise when the same params would give other rows
+VERDICTS_VERSION = 3  # the same, for DUPLICATES and NEAR
 
 SKETCH_MASK = np.uint64(63)  # the sketch holds the shingles in which all of these bits are 0: one of 64
+NO_SHINGLES = Shingles(np.empty(0, np.uint64), np.zeros(1, np.int64))
+VERDICTS = pa.array(["kept", "exact", "near"])
 
 
 class DedupParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     threshold: float = Field(default=0.7, gt=0, le=1)  # Jaccard similarity of the sets of shingles
-    shingle_words: PositiveInt = 5
+    shingle_words: PositiveInt | None = 5
+    shingle_chars: PositiveInt | None = None  # instead of words: characters, without spaces and punctuation
     n_permutations: Literal[128] = 128  # the length of SIGNATURES.signature
     seed: int = Field(default=1, ge=0, lt=2**32)
     min_recall: float = Field(default=0.98, gt=0, lt=1)  # share of the pairs at the threshold that share a band
+
+    @model_validator(mode="before")
+    @classmethod
+    def one_window(cls, raw: Any) -> Any:
+        """shingle_words is its default only where shingle_chars is not given."""
+        if not isinstance(raw, dict) or raw.get("shingle_chars") is None:
+            return raw
+        if raw.get("shingle_words") is not None:
+            raise ValueError("shingle_words and shingle_chars exclude each other; remove one")
+        return {**raw, "shingle_words": None}
 
 
 class SignParams(BaseModel):
@@ -49,34 +63,61 @@ class SignParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    shingle_words: int
+    shingle_words: int | None
+    shingle_chars: int | None = None
     n_permutations: int
     seed: int
     unicode: str = UNICODE
 
     @classmethod
     def of(cls, params: DedupParams) -> "SignParams":
-        return cls(**params.model_dump(include={"shingle_words", "n_permutations", "seed"}))
+        return cls(**params.model_dump(include={"shingle_words", "shingle_chars", "n_permutations", "seed"}))
+
+    @property
+    def window(self) -> Window:
+        return Window(self.shingle_chars, "characters") if self.shingle_chars else Window(self.shingle_words or 1)
+
+
+class Signed(NamedTuple):
+    """The columns of SIGNATURES, of some texts."""
+
+    n_shingles: np.ndarray
+    signature: np.ndarray  # [n_texts, n_permutations]
+    sketch: np.ndarray  # of all texts
+    n_sampled: np.ndarray  # values of each text in `sketch`
 
 
 def sign_shard(documents: pa.Table, params: SignParams) -> pa.Table:
     """SIGNATURES: a row for each row of `documents`."""
-    n_shingles, signature, sketch, n_sampled = [], [], [], []
-    for texts in batches(documents["text"]):
-        values, offsets = shingles(texts, params.shingle_words)
-        n_shingles.append(np.diff(offsets))
-        signature.append(signatures(values, offsets, params.n_permutations, params.seed))
-        sampled = values & SKETCH_MASK == 0
-        sketch.append(values[sampled])
-        n_sampled.append(np.diff(np.concatenate([[0], np.cumsum(sampled)])[offsets]))
-    ends = np.concatenate([[0], *n_sampled]).cumsum().astype(np.int32)
-    flat = np.concatenate([np.empty(0, np.uint32), *(s.ravel() for s in signature)])
+    signed = [merged([sign(part, params) for part in in_parts(b, params.window)]) for b in batches(documents["text"])]
+    n_shingles, signature, sketch, n_sampled = zip(sign(NO_SHINGLES, params), *signed, strict=True)
+    ends = np.concatenate([np.zeros(1, np.int64), *n_sampled]).cumsum().astype(np.int32)
     return pa.table(
         {
-            "n_shingles": np.concatenate([np.empty(0, np.int32), *n_shingles]).astype(np.int32),
-            "signature": pa.FixedSizeListArray.from_arrays(flat, params.n_permutations),
-            "sketch": pa.ListArray.from_arrays(ends, np.concatenate([np.empty(0, np.uint64), *sketch])),
+            "n_shingles": np.concatenate(n_shingles).astype(np.int32),
+            "signature": pa.FixedSizeListArray.from_arrays(np.concatenate(signature).ravel(), params.n_permutations),
+            "sketch": pa.ListArray.from_arrays(ends, np.concatenate(sketch)),
         }
+    )
+
+
+def sign(part: Shingles, params: SignParams) -> Signed:
+    sampled = np.flatnonzero(part.values & SKETCH_MASK == 0)
+    return Signed(
+        np.diff(part.offsets),
+        signatures(part.values, part.offsets, params.n_permutations, params.seed),
+        part.values[sampled],
+        np.diff(np.searchsorted(sampled, part.offsets)),
+    )
+
+
+def merged(parts: Sequence[Signed]) -> Signed:
+    """The columns of a batch; the parts are distinct shingles of the same texts."""
+    if len(parts) == 1:
+        return parts[0]
+    n_shingles, signature, sketch, n_sampled = zip(*parts, strict=True)
+    return Signed(
+        np.add.reduce(n_shingles), np.minimum.reduce(signature), np.concatenate(sketch), np.add.reduce(n_sampled)
     )
 
 
@@ -135,7 +176,8 @@ def find_survivors(
         join = join_of(scratch, params, len(texts))
         root = components(signature_shards, texts, join, engine)
         groups = group_components(ranks, root, (params, SignParams.of(params)))
-        near_shards = near(groups, documents, Verify(join, params.threshold, params.shingle_words), engine)
+        verify = Verify(join, params.threshold, SignParams.of(params).window)
+        near_shards = near(groups, documents, n_shingles, verify, engine)
     pairs = pa.concat_tables([NEAR.empty_table(), *(engine.store.read(shard) for shard in near_shards)])
     texts = texts[np.argsort(ranks.content_hash[texts])]
     dropped, kept = (
@@ -166,14 +208,14 @@ def write_duplicates(
     """DUPLICATES, a shard for each shard of DOCUMENTS, with the same rows."""
     is_kept = survivor == np.arange(len(survivor))
     is_exact = survivor == ranks.text
-    verdict = np.where(is_kept, "kept", np.where(is_exact, "exact", "near"))
+    verdict = np.where(is_kept, 0, np.where(is_exact, 1, 2))
     shards, first = [], 0
     for shard in documents:
         rows = slice(first, first + shard.n_rows)
         table = {
-            "document_id": pa.array(hex_digits(ranks.document_id[rows]), pa.string()),
-            "verdict": pa.array(verdict[rows].tolist(), pa.string()),
-            "kept_id": pa.array(hex_digits(ranks.document_id[survivor[rows]]), pa.string(), mask=is_kept[rows]),
+            "document_id": hex_strings(ranks.document_id[rows]),
+            "verdict": VERDICTS.take(pa.array(verdict[rows])),
+            "kept_id": hex_strings(ranks.document_id[survivor[rows]], is_kept[rows]),
             "similarity": pa.array(similarity[rows], mask=is_kept[rows]),
         }
         shards.append(store.write("DUPLICATES", pa.table(table)))

@@ -1,7 +1,7 @@
 """Shingles -> MinHash signatures, their bands, and how alike two signatures say that two texts are.
 
 The scheme is datasketch 2's "affine32": each permutation is `h -> a * fmix32(h) + b mod 2**32` with odd a, a bijection.
-datasketch draws a and b; the kernel below applies them to a shard's texts at once. A row of SIGNATURES is a datasketch
+The kernel below applies them to a shard's texts at once. A row of SIGNATURES is a datasketch
 object again by
 
     MinHash(num_perm=128, seed=1, hashvalues=row["signature"], scheme="affine32")
@@ -22,11 +22,10 @@ DEVIATIONS = 3.0  # how far below the threshold an estimate may fall, in standar
 
 @cache
 def permutations(n_permutations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """a and b of each permutation, uint32."""
-    from datasketch import MinHash  # imports scipy, and only what signs texts needs it
-
-    a, b = MinHash(num_perm=n_permutations, seed=seed, scheme="affine32").permutations
-    return a, b
+    """a and b of each permutation, uint32: the draws of datasketch, whose import takes half a CPU second."""
+    generator = np.random.RandomState(seed)
+    a = generator.randint(0, 2**31, n_permutations, np.uint32) * np.uint32(2) + np.uint32(1)
+    return a, generator.randint(0, 2**32, n_permutations, np.uint32)
 
 
 def signatures(values: np.ndarray, offsets: np.ndarray, n_permutations: int, seed: int) -> np.ndarray:

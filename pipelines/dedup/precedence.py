@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.store.content_hash import values_buffer
 
@@ -79,6 +80,14 @@ def hex_digits(hashes: np.ndarray) -> list[str]:
     """The inverse of hash_bytes."""
     digits = hashes.tobytes().hex()
     return [digits[i : i + 32] for i in range(0, len(digits), 32)]
+
+
+def hex_strings(hashes: np.ndarray, is_null: np.ndarray | None = None) -> pa.Array:
+    """The hex digits as an Arrow array, NULL where `is_null`."""
+    offsets = np.arange(len(hashes) + 1, dtype=np.int64) * 32
+    data = pa.py_buffer(hashes.tobytes().hex().encode())
+    strings = pa.LargeStringArray.from_buffers(len(hashes), pa.py_buffer(offsets), data).cast(pa.string())
+    return strings if is_null is None else pc.if_else(pa.array(~is_null), strings, None)
 
 
 def codes(columns: Sequence[pa.ChunkedArray], order: Sequence[str] | None = None) -> np.ndarray:

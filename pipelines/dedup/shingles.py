@@ -1,38 +1,59 @@
-r"""Texts -> their shingles: 64-bit hashes of the distinct windows of `n_words` words, straight from Arrow's buffers.
+r"""Texts -> their shingles: 64-bit hashes of the distinct windows of words or characters, from Arrow's buffers.
 
-A word is a maximal run of `\w` (Python's `re`, Unicode) in `text.lower()`; "The CAT, the cat" has the words the, cat,
-the, cat. A text with fewer words than a window is one shingle; a text without words has none. The hashes are the same
-on every machine and in every process. They depend on the Unicode tables of Python, see UNICODE.
+Words are taken from `text.lower()`. In scripts that are written without spaces (UNSPACED in characters.py), each letter
+or number with the combining marks after it is a word; decimal digits are not. Elsewhere a word is a maximal run of `\w`
+(Python's `re`, Unicode). Everything else separates words and is dropped. "Win 11版、2枚" has the words win, 11, 版, 2, 枚.
+
+In windows of characters, each `\w` of any script is a word with the combining marks after it: "Win 11" has w, i, n, 1, 1.
+
+A text with fewer words than a window is one shingle; a text without words has none. The hashes are the same on every
+machine and in every process. They depend on the Unicode tables of Python, see UNICODE.
 """
 
-import re
-import sys
-import unicodedata
 from collections.abc import Iterator
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numba import njit
 
-UNICODE = unicodedata.unidata_version  # another version may classify other characters as letters
-
-SIGMA = "\N{GREEK CAPITAL LETTER SIGMA}"  # lowered to another letter at the end of a word
-DOTTED_I = (
-    "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}"  # its lower case is two characters: i, and a mark that ends the word
+from pipelines.dedup.characters import (
+    ALONE,
+    CASED,
+    CODE,
+    DOT_ABOVE,
+    DOTTED_I,
+    FINAL_SIGMA,
+    IGNORABLE,
+    KIND_BIT,
+    LETTER,
+    MARK,
+    SIGMA,
+    Unit,
+    characters,
 )
 
 BATCH_BYTES = 4 << 20  # of text at a time, so that intermediate arrays fit into the CPU caches
+MAX_WORDS = 1 << 10  # of a text at a time, so that they stay in the CPU's first cache
+MAX_HASHES = 1 << 21  # of a long text at a time, 16 MB; at least 4 * MAX_WORDS
 
 ONE = np.uint64(1)
 FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd
 START = np.uint64(0x243F6A8885A308D3)  # pi; any number but 0
 MIX = np.array([0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53], np.uint64)  # MurmurHash3's fmix64
 HALF = np.uint64(33)
-DOTTED_I_POINT = ord(DOTTED_I)
-END_OF_UNICODE = sys.maxunicode + 1
+LAST = np.uint64(2**64 - 1)
+SIGMA_POINT, FINAL_SIGMA_POINT, DOTTED_I_POINT = ord(SIGMA), ord(FINAL_SIGMA), ord(DOTTED_I)
+DOT_ABOVE_POINT = np.uint64(ord(DOT_ABOVE))
+
+NOTHING, CLOSED = -1, -2  # no word has begun; a word has, and no character continues it
+
+
+class Window(NamedTuple):
+    """What a shingle is a hash of: `length` consecutive words, or characters."""
+
+    length: int
+    unit: Unit = "words"
 
 
 class Shingles(NamedTuple):
@@ -42,22 +63,16 @@ class Shingles(NamedTuple):
     offsets: np.ndarray  # int64, [n_texts + 1]
 
 
-def shingles(texts: pa.Array, n_words: int) -> Shingles:
-    """The shingles of each text. Memory: 4 bytes for each byte of text; use `batches` for long columns.
+def shingles(texts: pa.Array, window: Window) -> Shingles:
+    """The shingles of each text. Memory: 8 bytes for each shingle; for long columns use `batches` and `in_parts`.
 
-    Args:
-        texts: string or large_string, without NULL.
-        n_words: words in a window, at least 1.
+    texts: string or large_string, without NULL.
     """
-    if len(texts) == 0:
-        return Shingles(np.empty(0, np.uint64), np.zeros(1, np.int64))
-    data, starts = buffers(with_sigma_lowered(texts))
-    n_bytes = np.diff(starts)
-    max_words = int(((n_bytes + 1) // 2).sum())
-    max_text_words = int(n_bytes.max() + 1) // 2
-    values, offsets = np.empty(max_words, np.uint64), np.zeros(len(texts) + 1, np.int64)
-    shingle_all(data, starts, lower_words(), n_words, np.empty(max_text_words, np.uint64), values, offsets)
-    return Shingles(values[: offsets[-1]], offsets)
+    parts = [list(in_parts(batch, window)) for batch in batches(texts)]
+    values = [part.values for batch in parts for part in batch]
+    counts = [sum(np.diff(part.offsets) for part in batch) for batch in parts]
+    ends = np.cumsum(np.concatenate([np.zeros(1, np.int64), *counts]))
+    return Shingles(np.concatenate([np.empty(0, np.uint64), *values]), ends)
 
 
 def batches(texts: pa.ChunkedArray | pa.Array, max_bytes: int = BATCH_BYTES) -> Iterator[pa.Array]:
@@ -72,6 +87,34 @@ def batches(texts: pa.ChunkedArray | pa.Array, max_bytes: int = BATCH_BYTES) -> 
             first = last
 
 
+def in_parts(batch: pa.Array, window: Window) -> Iterator[Shingles]:
+    """The shingles of a batch: in one part, or those of one long text in several, in ascending order.
+
+    A part is a range of hashes, and the text is read again for each, so a text of any length takes the memory of
+    MAX_HASHES. Where a range holds more, half of it is tried.
+    """
+    data, starts = buffers(batch)
+    max_words = np.diff(starts) if window.unit == "characters" else (np.diff(starts) + 1) // 2
+    table = characters(window.unit)
+    n_longest = int(max_words.max(initial=0))
+    if n_longest <= MAX_HASHES or len(batch) > 1:
+        values, offsets = np.empty(int(max_words.sum()), np.uint64), np.zeros(len(starts), np.int64)
+        shingle_all(data, starts, table, window.length, np.empty(n_longest + 1, np.uint64), values, offsets)
+        yield Shingles(values[: offsets[-1]], offsets)
+        return
+    text, hashes = data[starts[0] : starts[1]], np.empty(MAX_HASHES, np.uint64)
+    low, n_ranges = 0, 1 + n_longest // (2 * MAX_HASHES)
+    while low < 2**64:
+        high = min(low + 2**64 // n_ranges, 2**64) - 1
+        values = np.empty(MAX_HASHES, np.uint64)
+        n = shingle_range(text, table, window.length, (np.uint64(low), np.uint64(high)), hashes, values)
+        if n < 0:
+            n_ranges *= 2
+            continue
+        yield Shingles(values[:n], np.array([0, n]))
+        low = high + 1
+
+
 def buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """The bytes of a string array, not copied, and the int64 offset of each text."""
     kind = np.int64 if pa.types.is_large_string(texts.type) else np.int32
@@ -82,50 +125,38 @@ def buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8), starts
 
 
-def with_sigma_lowered(texts: pa.Array) -> pa.Array:
-    """The texts, those with a capital sigma lowered by Python, since its lower case depends on the characters around it."""
-    has_sigma = pc.match_substring(texts, SIGMA)
-    if not pc.any(has_sigma).as_py():
-        return texts
-    lowered = pa.array([text.lower() for text in texts.filter(has_sigma).to_pylist()], texts.type)
-    return pc.replace_with_mask(texts, has_sigma, lowered)
-
-
-@cache
-def lower_words() -> np.ndarray:
-    r"""[code points] uint32: the lower case of each character that is part of words, 0 for other characters.
-
-    The lowered character is matched with `\w`, as in the definition of a word. There are two exceptions: SIGMA is
-    lowered beforehand, and DOTTED_I is mapped to i.
-    """
-    points = [p for p in range(END_OF_UNICODE) if not 0xD800 <= p < 0xE000 and chr(p) not in (SIGMA, DOTTED_I)]
-    lowered = "".join(map(chr, points)).lower()
-    assert len(lowered) == len(points), "a character other than DOTTED_I is lowered to several"
-    inside = np.zeros(len(points), bool)
-    for run in re.finditer(r"\w+", lowered):
-        inside[run.start() : run.end()] = True
-    table = np.zeros(END_OF_UNICODE, np.uint32)
-    table[points] = np.where(inside, np.frombuffer(lowered.encode("utf-32-le"), np.uint32), 0)
-    table[DOTTED_I_POINT] = ord("i")
-    return table
-
-
 @njit(cache=True, nogil=True)
 def shingle_all(  # noqa: PLR0913, PLR0917 numba: arrays one by one
     data: np.ndarray,
     starts: np.ndarray,
-    lower_words: np.ndarray,
-    n_words: int,
-    scratch: np.ndarray,
+    table: np.ndarray,
+    length: int,
+    hashes: np.ndarray,
     values: np.ndarray,
     offsets: np.ndarray,
 ) -> None:
-    """Fill `values` and `offsets`. `scratch` has room for the words of the longest text."""
-    begins, sizes = np.empty(len(scratch) + 2, np.int32), np.empty(len(scratch) + 2, np.int32)
+    """Fill `values` and `offsets`. `hashes` has room for the windows of the longest text."""
+    slots = np.empty((2, len(hashes) + 2), np.int32)
+    everything = (np.uint64(0), LAST)
     for i in range(len(starts) - 1):
-        n = hash_words(data[starts[i] : starts[i + 1]], lower_words, scratch)
-        n = hash_windows(scratch, n, n_words)
-        offsets[i + 1] = offsets[i] + sort_distinct(scratch, n, begins, sizes, values[offsets[i] :])
+        text = data[starts[i] : starts[i + 1]]
+        n = hash_windows(text, table, length, everything, hashes, values, slots)
+        offsets[i + 1] = offsets[i] + sort_distinct(hashes, n, slots, values[offsets[i] :])
+
+
+@njit(cache=True, nogil=True)
+def shingle_range(
+    text: np.ndarray,
+    table: np.ndarray,
+    length: int,
+    bounds: tuple[np.uint64, np.uint64],
+    hashes: np.ndarray,
+    values: np.ndarray,
+) -> int:
+    """Write the distinct shingles of a text within bounds to `values`. Returns their number, -1 if too many."""
+    slots = np.empty((2, len(hashes) + 2), np.int32)
+    n = hash_windows(text, table, length, bounds, hashes, values, slots)
+    return n if n < 0 else sort_distinct(hashes, n, slots, values)
 
 
 @njit(cache=True, nogil=True)
@@ -137,67 +168,142 @@ def mix(h: np.uint64) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def hash_words(text: np.ndarray, lower_words: np.ndarray, words: np.ndarray) -> int:
-    """Write a hash of each word of a UTF-8 text to `words`. Returns the number of words."""
-    n, i, stop = 0, 0, len(text)
-    h, inside = START, False
-    while i < stop:
-        point = np.int64(text[i])
-        if point < 0x80:
-            i += 1
-        else:
-            width = 2 if point < 0xE0 else 3 if point < 0xF0 else 4
-            point &= 0x7F >> width
-            for j in range(i + 1, min(i + width, stop)):
-                point = (point << 6) | (text[j] & 0x3F)
-            i += width
-        letter = lower_words[point] if point < END_OF_UNICODE else np.uint32(0)
-        if letter:
-            h = (h ^ np.uint64(letter)) * FACTOR
-            inside = True
-        if inside and (letter == 0 or point == DOTTED_I_POINT):
-            words[n] = mix(h)
-            n += 1
-            h, inside = START, False
-    if inside:
-        words[n] = mix(h)
-        n += 1
+def code_point(text: np.ndarray, i: int) -> tuple[np.int64, int]:
+    """The character at byte i of a UTF-8 text, and where the next one begins."""
+    point = np.int64(text[i])
+    if point < 0x80:
+        return point, i + 1
+    width = 2 if point < 0xE0 else 3 if point < 0xF0 else 4
+    point &= 0x7F >> width
+    for j in range(i + 1, min(i + width, len(text))):
+        point = (point << 6) | (text[j] & 0x3F)
+    return point, i + width
+
+
+@njit(cache=True, nogil=True)
+def hash_windows(  # noqa: PLR0913, PLR0917 numba: arrays one by one
+    text: np.ndarray,
+    table: np.ndarray,
+    length: int,
+    bounds: tuple[np.uint64, np.uint64],
+    hashes: np.ndarray,
+    spare: np.ndarray,
+    slots: np.ndarray,
+) -> int:
+    """Write the hash of each window of a UTF-8 text within bounds to `hashes`. Returns their number, -1 if too many.
+
+    The hash of a window is a polynomial in FACTOR with its words as coefficients, so the next one costs two products.
+    spare, slots: to make room when `hashes` is full.
+    """
+    length = min(length, len(text) + 1)
+    low, span = bounds[0], bounds[1] - bounds[0]
+    weight = ONE  # of the oldest word of a window
+    for _ in range(length - 1):
+        weight *= FACTOR
+    words = np.empty(length + min(MAX_WORDS, len(text)), np.uint64)
+    n, n_words, i, is_short = 0, 0, 0, True
+    while i < len(text):
+        n_words, i = hash_words(text, i, table, words, n_words)
+        width = n_words if is_short and n_words < length else length
+        if n_words < width or width == 0:  # no word since the last window, or no word at all
+            break
+        n_new = n_words - width + 1
+        if n + n_new > len(hashes):
+            n = sort_distinct(hashes, n, slots, spare)
+            hashes[:n] = spare[:n]
+            if n + max(n_new, len(hashes) // 4) > len(hashes):
+                return -1
+        rolling = np.uint64(0)
+        for k in range(width - 1):
+            rolling = rolling * FACTOR + words[k]
+        for k in range(n_new):
+            rolling = rolling * FACTOR + words[k + width - 1]
+            value = mix(rolling)
+            rolling -= words[k] * weight
+            if value - low <= span:
+                hashes[n] = value
+                n += 1
+        is_short = False
+        for k in range(length - 1):  # the next windows begin in these words
+            words[k] = words[n_words - length + 1 + k]
+        n_words = length - 1
     return n
 
 
 @njit(cache=True, nogil=True)
-def hash_windows(words: np.ndarray, n: int, width: int) -> int:
-    """Overwrite the hashes of words with the hashes of windows. Returns the number of windows.
+def hash_words(text: np.ndarray, i: int, table: np.ndarray, words: np.ndarray, n: int) -> tuple[int, int]:
+    """Append hashes of the words from byte i of a UTF-8 text to the n in `words`.
 
-    The hash of a window is a polynomial in FACTOR with its words as coefficients, so the next one costs two products.
-    Index i can be overwritten because later windows start after it.
+    Returns:
+        The number of words then, and the byte where the next word may begin.
     """
-    width = min(width, n)
-    if width == 0:
-        return 0
-    rolling, first = np.uint64(0), ONE
-    for i in range(width - 1):
-        rolling = rolling * FACTOR + words[i]
-        first *= FACTOR
-    for i in range(n - width + 1):
-        rolling = rolling * FACTOR + words[i + width - 1]
-        leaving = words[i]
-        words[i] = mix(rolling)
-        rolling -= leaving * first
-    return n - width + 1
+    h, continues = START, NOTHING
+    while i < len(text):
+        begin, point = i, np.int64(text[i])
+        if point < 0x80:
+            i += 1
+        else:
+            point, i = code_point(text, i)
+        entry = table[point]
+        kind, code = np.int64(entry >> KIND_BIT), np.uint64(entry & CODE)
+        if point == SIGMA_POINT and is_final(text, begin, i, table):
+            code = np.uint64(FINAL_SIGMA_POINT)
+        if kind == continues:
+            h = (h ^ code) * FACTOR
+        else:
+            if continues != NOTHING:
+                words[n] = mix(h)
+                n += 1
+                if n == len(words):
+                    return n, begin
+            h = (START ^ code) * FACTOR
+            continues = LETTER if kind == LETTER else MARK if kind == ALONE else NOTHING
+        if point == DOTTED_I_POINT:  # lowered to i and a mark, which separates words and is part of a character
+            if kind == LETTER:
+                continues = CLOSED
+            else:
+                h = (h ^ DOT_ABOVE_POINT) * FACTOR
+    if continues != NOTHING:
+        words[n] = mix(h)
+        n += 1
+    return n, i
 
 
 @njit(cache=True, nogil=True)
-def sort_distinct(hashes: np.ndarray, n: int, begins: np.ndarray, sizes: np.ndarray, out: np.ndarray) -> int:
+def is_final(text: np.ndarray, begin: int, end: int, table: np.ndarray) -> bool:
+    """Whether a sigma at [begin, end) ends a word: a cased letter before it and none after, ignorable ones skipped.
+
+    Source: the Final_Sigma condition of the Unicode Standard, section 3.13, as in CPython's handle_capital_sigma.
+    """
+    entry = IGNORABLE
+    while begin > 0 and entry & IGNORABLE:
+        begin -= 1
+        while text[begin] & 0xC0 == 0x80:
+            begin -= 1
+        entry = table[code_point(text, begin)[0]]
+    if not entry & CASED:
+        return False
+    entry = IGNORABLE
+    while end < len(text) and entry & IGNORABLE:
+        point, end = code_point(text, end)
+        entry = table[point]
+    return not entry & CASED
+
+
+@njit(cache=True, nogil=True)
+def sort_distinct(hashes: np.ndarray, n: int, slots: np.ndarray, out: np.ndarray) -> int:
     """Write the distinct values of the first n hashes to `out`, ascending. Returns their number.
 
     Hashes are uniform, so their leading bits give the approximate rank of each: `out` is divided into slots that hold
     one or two distinct values each, and each value is inserted into its slot in order. A duplicate costs one lookup.
+
+    slots: [2, at least n + 2] int32, overwritten.
     """
     bits = 0
     while (2 << bits) <= n:
         bits += 1
     shift, n_slots = np.uint64(63 - bits), 1 << bits  # shifted once more below, since a shift by 64 is undefined
+    begins, sizes = slots[0], slots[1]
     begins[: n_slots + 1] = 0
     sizes[:n_slots] = 0
     for i in range(n):

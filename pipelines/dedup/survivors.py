@@ -15,7 +15,7 @@ def survivors(
     keys: np.ndarray,
     signatures: np.ndarray,
     values: np.ndarray,
-    offsets: np.ndarray,
+    spans: np.ndarray,
     min_agreeing: int,
     threshold: float,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +27,8 @@ def survivors(
     Args:
         keys: [n, n_bands] uint64, of texts in the order of the rule.
         signatures: [n, n_permutations].
-        values, offsets: shingles of each text, ascending.
+        values: shingles of texts, ascending for each.
+        spans: [n, 2] int64, those of text i are values[spans[i, 0] : spans[i, 1]].
     """
     buckets = np.empty(keys.shape, np.int64)
     n_buckets = 0
@@ -35,7 +36,7 @@ def survivors(
         buckets[:, band] = np.unique(keys[:, band], return_inverse=True)[1] + n_buckets
         n_buckets = buckets[:, band].max() + 1
     survivor, similarity = np.full(len(keys), -1, np.int64), np.full(len(keys), np.nan)
-    find_survivors(buckets, n_buckets, signatures, values, offsets, min_agreeing, threshold, survivor, similarity)
+    find_survivors(buckets, n_buckets, signatures, values, spans, min_agreeing, threshold, survivor, similarity)
     return survivor, similarity
 
 
@@ -45,7 +46,7 @@ def find_survivors(  # noqa: PLR0913, PLR0917 numba kernel: arrays, no objects
     n_buckets: int,
     signatures: np.ndarray,
     values: np.ndarray,
-    offsets: np.ndarray,
+    spans: np.ndarray,
     min_agreeing: int,
     threshold: float,
     survivor: np.ndarray,
@@ -68,7 +69,7 @@ def find_survivors(  # noqa: PLR0913, PLR0917 numba kernel: arrays, no objects
                     if compared[j] != i:
                         compared[j] = i
                         if n_agreeing(signatures[i], signatures[j]) >= min_agreeing:
-                            one, other = values[offsets[i] : offsets[i + 1]], values[offsets[j] : offsets[j + 1]]
+                            one, other = values[spans[i, 0] : spans[i, 1]], values[spans[j, 0] : spans[j, 1]]
                             prefer(i, j, jaccard(one, other, threshold), threshold, survivor, similarity)
                     j = before[j, band]
             if survivor[i] < 0:

@@ -2,14 +2,14 @@
 
 Components are assigned to groups by their smallest content hash. The action of a group is named by its texts, in the
 order of the rule, and by the params; nothing else affects its result. Therefore texts are read again only for groups
-whose members changed. Each shard is read once: the shingles of its texts go to the scratch folder, where the worker of
-a group finds them by their places.
+whose members changed. Each shard is read once: the shingles of its texts go to one file of the scratch folder. Their
+numbers are in SIGNATURES, so the place of each text is planned, and the worker of a group maps the file into memory.
 
 A base moves the texts that it kept to the front. This changes the order within a group, but not its verdicts if its
 members are unchanged; therefore a group is also looked up under the name that it has without the base.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -21,19 +21,18 @@ from pydantic import BaseModel
 from pipelines.dedup.candidates import Join
 from pipelines.dedup.minhash import band_keys
 from pipelines.dedup.precedence import Ranked, hex_digits
-from pipelines.dedup.shingles import batches, shingles
+from pipelines.dedup.shingles import Window, batches, in_parts
 from pipelines.dedup.survivors import survivors
 from pipelines.stage import Engine
 from pipelines.store import Shard, Store, name_of
-from pipelines.store.files import Scratch
+from schemas.errors import StageError
 
-VERSION = 1  # raise when the same texts would give other verdicts
+VERSION = 2  # raise when the same texts would give other verdicts
 
 GROUP_TEXTS = 256  # approximate number of texts that one action verifies
 MAX_GROUPS = 4096  # beyond about a million texts, groups become larger instead
-IN_MEMORY_BYTES = 256 << 20  # of a group's shingles; above, they are in a file that is mapped into memory
 
-PLACE = np.dtype([("position", "<u4"), ("n", "<u4"), ("first", "<u8")])  # of a text's shingles in a file
+SHINGLES = "shingles"  # the file of the shingles of all texts that are judged
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,25 @@ class Texts:
     first: int  # position of the shard's first row
     rows: np.ndarray
     groups: np.ndarray
+    places: np.ndarray  # [n_rows + 1]: the shingles of row i are values [places[i], places[i + 1]) of the file
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the shingles of each text are in the file."""
+
+    positions: np.ndarray  # of all texts to judge, ascending
+    places: np.ndarray  # int64, [n_texts + 1]: those of text i are values [places[i], places[i + 1])
+
+    @classmethod
+    def of(cls, groups: Sequence[Group], n_shingles: np.ndarray) -> "Layout":
+        positions = np.sort(np.concatenate([group.positions for group in groups]))
+        return cls(positions, np.concatenate([[0], np.cumsum(n_shingles[positions], dtype=np.int64)]))
+
+    def spans(self, positions: np.ndarray) -> np.ndarray:
+        """[n_texts, 2]: first and end of each text's values."""
+        index = np.searchsorted(self.positions, positions)
+        return np.stack([self.places[index], self.places[index + 1]], axis=1)
 
 
 @dataclass(frozen=True)
@@ -63,18 +81,26 @@ class Verify:
 
     join: Join
     threshold: float
-    n_words: int
+    window: Window
 
 
-def near(groups: Sequence[Group], documents: Sequence[Shard], params: Verify, engine: Engine) -> list[Shard]:
-    """NEAR, a shard for each group."""
+def near(
+    groups: Sequence[Group], documents: Sequence[Shard], n_shingles: np.ndarray, params: Verify, engine: Engine
+) -> list[Shard]:
+    """NEAR, a shard for each group.
+
+    n_shingles: of each document, by position.
+    """
     store = engine.store
 
     def spread(p: beam.Pipeline, todo: list[Group]) -> object:
-        texts = p | "Texts" >> beam.Create(texts_by_shard(todo, documents), reshuffle=False)
-        places = texts | "Spread" >> beam.Reshuffle() | "Shingle" >> beam.FlatMap(write_shingles, params, store)
-        numbered = p | "Groups" >> beam.Create(list(enumerate(todo)), reshuffle=False)
-        grouped = {"places": places, "group": numbered} | "Group" >> beam.CoGroupByKey()
+        layout = Layout.of(todo, n_shingles)
+        params.join.scratch.reserve(SHINGLES, int(layout.places[-1]) * 8)
+        texts = p | "Texts" >> beam.Create(texts_by_shard(todo, documents, layout), reshuffle=False)
+        written = texts | "Spread" >> beam.Reshuffle() | "Shingle" >> beam.FlatMap(write_shingles, params, store)
+        placed = [(i, (group, layout.spans(group.positions))) for i, group in enumerate(todo)]
+        groups = p | "Groups" >> beam.Create(placed, reshuffle=False)
+        grouped = {"written": written, "group": groups} | "Group" >> beam.CoGroupByKey()
         return grouped | "Judge" >> beam.Map(judge_group, params, store)
 
     shards_by_group = engine.each("verify", groups, spread, find=lambda group: find_near(group, store))
@@ -119,34 +145,34 @@ def find_near(group: Group, store: Store) -> list[Shard] | None:
     return shards
 
 
-def texts_by_shard(groups: Sequence[Group], documents: Sequence[Shard]) -> list[Texts]:
-    positions = np.concatenate([group.positions for group in groups])
+def texts_by_shard(groups: Sequence[Group], documents: Sequence[Shard], layout: Layout) -> list[Texts]:
     numbers = np.repeat(np.arange(len(groups)), [len(group.positions) for group in groups])
-    order = np.argsort(positions)
-    positions, numbers = positions[order], numbers[order]
+    numbers = numbers[np.argsort(np.concatenate([group.positions for group in groups]))]
     firsts = np.cumsum([0, *(shard.n_rows for shard in documents)])
-    cuts = np.searchsorted(positions, firsts)
+    cuts = np.searchsorted(layout.positions, firsts)
     return [
-        Texts(shard, int(first), positions[begin:end] - first, numbers[begin:end])
-        for shard, first, begin, end in zip(documents, firsts[:-1], cuts[:-1], cuts[1:], strict=True)
-        if begin < end
+        Texts(shard, int(first), layout.positions[a:b] - first, numbers[a:b], layout.places[a : b + 1])
+        for shard, first, a, b in zip(documents, firsts[:-1], cuts[:-1], cuts[1:], strict=True)
+        if a < b
     ]
 
 
-def write_shingles(texts: Texts, params: Verify, store: Store) -> Iterator[tuple[int, tuple[str, bytes]]]:
-    """Write the shingles of the texts to a file. Yields (group, (file, places in it)) for each group of the texts."""
-    name, counts = f"shingles-{texts.first}", []
-    with params.join.scratch.writing(name) as stream:
-        for batch in read_texts(store.open(texts.shard), texts.rows):
-            values, offsets = shingles(batch, params.n_words)
-            values.tofile(stream)
-            counts.append(np.diff(offsets))
-    places = np.empty(len(texts.rows), PLACE)
-    places["position"] = texts.first + texts.rows
-    places["n"] = np.concatenate(counts)
-    places["first"] = np.cumsum(places["n"], dtype=np.uint64) - places["n"]
+def write_shingles(texts: Texts, params: Verify, store: Store) -> Iterator[tuple[int, None]]:
+    """Write the shingles of the texts at their places. Yields the number of each group that has one of the texts.
+
+    Raises:
+        StageError: SIGNATURES has another number of shingles, so that the places are wrong.
+    """
+    n_rows, place = 0, int(texts.places[0])
+    for batch in read_texts(store.open(texts.shard), texts.rows):
+        for part in in_parts(batch, params.window):
+            params.join.scratch.write_at(SHINGLES, part.values, place * 8)
+            place += len(part.values)
+        n_rows += len(batch)
+        if place != texts.places[n_rows]:
+            raise StageError(f"SIGNATURES: not made from DOCUMENTS/{texts.shard.content_hash}; run `longmix check`")
     for group in np.unique(texts.groups).tolist():
-        yield group, (name, places[texts.groups == group].tobytes())
+        yield group, None
 
 
 def read_texts(file: pq.ParquetFile, rows: np.ndarray) -> Iterator[pa.Array]:
@@ -156,52 +182,25 @@ def read_texts(file: pq.ParquetFile, rows: np.ndarray) -> Iterator[pa.Array]:
         n_rows = file.metadata.row_group(number).num_rows
         rows_in_group = rows[(rows >= first) & (rows < first + n_rows)] - first
         if len(rows_in_group):
-            yield from batches(file.read_row_group(number, ["text"])["text"].take(rows_in_group))
+            column = file.read_row_group(number, ["text"])["text"]
+            yield from batches(column.take(rows_in_group) if len(rows_in_group) < n_rows else column)
         first += n_rows
 
 
 def judge_group(grouped: tuple[int, dict[str, list]], params: Verify, store: Store) -> None:
     """Judge the texts of a group and commit its shard of NEAR."""
-    number, inputs = grouped
-    (group,) = inputs["group"]
+    ((group, spans),) = grouped[1]["group"]
     join = params.join
-    name = f"group-{number}"
-    values, offsets = read_shingles(group.positions, inputs["places"], join.scratch, name)
+    values = join.scratch.map(SHINGLES, np.uint64)
     signatures = join.signatures()[group.positions]
     keys = band_keys(signatures, join.n_bands, join.rows)
-    survivor, similarity = survivors(keys, signatures, values, offsets, join.min_agreeing, params.threshold)
-    join.scratch.path(name).unlink(missing_ok=True)
+    survivor, similarity = survivors(keys, signatures, values, spans, join.min_agreeing, params.threshold)
     dropped = np.flatnonzero(survivor >= 0)
+    hashes = pa.array(group.hashes, pa.string())
     rows = {
-        "content_hash": pa.array([group.hashes[i] for i in dropped], pa.string()),
-        "kept_hash": pa.array([group.hashes[i] for i in survivor[dropped]], pa.string()),
+        "content_hash": hashes.take(pa.array(dropped)),
+        "kept_hash": hashes.take(pa.array(survivor[dropped])),
         "similarity": similarity[dropped],
     }
-    store.commit("verify", group.name, [store.write("NEAR", pa.table(rows))], len(survivor), values.nbytes)
-
-
-def read_shingles(
-    positions: np.ndarray, places: Iterable[tuple[str, bytes]], scratch: Scratch, name: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """(values, offsets): the shingles of each text, in the order of `positions`.
-
-    Args:
-        places: (file, PLACEs in it as bytes).
-        name: of the file for more than IN_MEMORY_BYTES.
-    """
-    parts = [(file, np.frombuffer(packed, PLACE)) for file, packed in places]
-    order = np.argsort(positions)
-    counts = np.zeros(len(positions), np.int64)
-    for _, place in parts:
-        counts[order[np.searchsorted(positions[order], place["position"])]] = place["n"]
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    if offsets[-1] * 8 > IN_MEMORY_BYTES:
-        values = scratch.map(name, np.uint64, int(offsets[-1]))
-    else:
-        values = np.empty(offsets[-1], np.uint64)
-    for file, place in parts:
-        shard_values = scratch.map(file, np.uint64)
-        begins = offsets[order[np.searchsorted(positions[order], place["position"])]]
-        for begin, first, n in zip(begins.tolist(), place["first"].tolist(), place["n"].tolist(), strict=True):
-            values[begin : begin + n] = shard_values[first : first + n]
-    return values, offsets
+    n_bytes = int((spans[:, 1] - spans[:, 0]).sum()) * 8
+    store.commit("verify", group.name, [store.write("NEAR", pa.table(rows))], len(survivor), n_bytes)

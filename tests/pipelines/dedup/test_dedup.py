@@ -3,9 +3,11 @@
 import itertools
 import json
 import random
-import re
+import subprocess
+import sys
 from collections import Counter
 from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +16,15 @@ import pytest
 from pipelines import dedup
 from pipelines.dedup import DedupParams, SignParams, candidates, sign_shard, verify
 from pipelines.dedup.minhash import bands, min_agreeing, signatures
-from pipelines.dedup.shingles import shingles
+from pipelines.dedup.shingles import Window, batches, shingles
 from pipelines.stage import Engine, Runner
 from pipelines.store import Store
 from schemas.errors import NotMade
 from schemas.tables import DOCUMENTS
 from tests.kills import fingerprint
+from tests.pipelines.dedup.slow import windows
 
+ROOT = Path(__file__).parents[3]
 SEEDS = range(6)
 SOURCES = ("web", "books", "code")
 WORDS = ["whale", "Sea", "ΟΔΟΣ", "İo", "ship", "日本", "x_1", "the", "of", "ß", "Ahab", "7", "rope", "deck", "oar"]
@@ -84,14 +88,9 @@ def random_documents(seed):
 # -- the plain rule
 
 
-def windows(text):
-    words = re.findall(r"\w+", text.lower())
-    return {tuple(words[i : i + 5]) for i in range(max(1, len(words) - 4))} if words else set()
-
-
 def slow_near(texts, threshold):
     """{(one, other): similarity} of all candidates that are similar enough, by their place in `texts`."""
-    values, offsets = shingles(pa.array(texts, pa.large_string()), 5)
+    values, offsets = shingles(pa.array(texts, pa.large_string()), Window(5))
     signed = signatures(values, offsets, 128, 1)
     n_bands, rows = bands(threshold, 128, 0.98)
     sets = [windows(text) for text in texts]
@@ -222,13 +221,12 @@ def test_shards_order_and_workers_cannot_show(tmp_path, monkeypatch):
     documents, threshold = random_documents(1)
     expected = slow_verdicts(documents, threshold)
     rng = random.Random(0)
-    for number, (cuts, workers, spill, most, in_memory) in enumerate(
-        [([], 1, False, 64, 2**28), ([1, 2, 40], 2, False, 2, 2**28), ([0, 26], 2, True, 1, 8), ([51], 4, True, 64, 8)]
+    for number, (cuts, workers, spill, most) in enumerate(
+        [([], 1, False, 64), ([1, 2, 40], 2, False, 2), ([0, 26], 2, True, 1), ([51], 4, True, 64)]
     ):
         monkeypatch.setattr(dedup, "IN_MEMORY_TEXTS", 0 if spill else 10**9)
         monkeypatch.setattr(candidates, "MAX_BUCKET_TEXTS", most)
         monkeypatch.setattr(verify, "GROUP_TEXTS", most)
-        monkeypatch.setattr(verify, "IN_MEMORY_BYTES", in_memory)
         store = Store(tmp_path / str(number))
         rng.shuffle(documents)
         shards = shards_of(store, documents, cuts)
@@ -335,13 +333,134 @@ def test_a_shard_is_signed_text_by_text():
     params = SignParams.of(DedupParams())
     texts = [" ".join(f"w{i}" for i in range(5_000)), "", "a b", *(d["text"] for d in random_documents(3)[0])]
     made = sign_shard(pa.table({"text": pa.array(texts, pa.large_string())}), params).to_pylist()
-    values, offsets = shingles(pa.array(texts, pa.large_string()), 5)
+    values, offsets = shingles(pa.array(texts, pa.large_string()), Window(5))
     for i, row in enumerate(made):
         own = values[offsets[i] : offsets[i + 1]]
         assert row["n_shingles"] == len(windows(texts[i]))
         assert row["sketch"] == [v for v in own.tolist() if v % 64 == 0]
         assert row["signature"] == signatures(own, np.array([0, len(own)]), 128, 1)[0].tolist()
     assert 40 < len(made[0]["sketch"]) < 120
+
+
+def test_a_long_text_is_signed_in_parts(monkeypatch):
+    """The same row as in one part, beside short texts before and after it."""
+    texts = ["a b c", " ".join(f"w{i % 9_000}" for i in range(15_000)), "", "d e f"]
+    monkeypatch.setattr(batches, "__defaults__", (1 << 10,))
+    table = pa.table({"text": pa.array(texts, pa.large_string())})
+    for params in (DedupParams(), DedupParams(shingle_chars=9)):
+        rows = []
+        for most in (1 << 21, 5_000):
+            monkeypatch.setattr("pipelines.dedup.shingles.MAX_HASHES", most)
+            rows.append(sign_shard(table, SignParams.of(params)).to_pylist())
+        assert rows[0] == rows[1]
+        assert rows[0][1]["n_shingles"] == len(windows(texts[1], *SignParams.of(params).window))
+
+
+SIGN_LONG = """
+import io, sys
+import numpy as np, pyarrow as pa
+from pipelines.dedup import DedupParams, SignParams, sign_shard
+module = sys.modules["pipelines.dedup.shingles"]
+
+def status(key):
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(key))
+
+def sign(size, read):
+    data = pa.allocate_buffer(size)
+    read(memoryview(data))
+    text = pa.LargeStringArray.from_buffers(1, pa.py_buffer(np.array([0, size], np.int64)), data)
+    return sign_shard(pa.table({"text": text}), SignParams.of(DedupParams()))["n_shingles"][0].as_py()
+
+with open(sys.argv[1], "rb") as stream:
+    most, module.MAX_HASHES = module.MAX_HASHES, 4_200
+    sign(10_000, io.BytesIO(b"warm " * 2_000).readinto)
+    module.MAX_HASHES = most
+    idle = status("VmRSS")
+    open("/proc/self/clear_refs", "w").write("5")  # sets VmHWM, the peak, to what it is now
+    n = sign(int(sys.argv[2]), stream.readinto)
+    print(n, (status("VmHWM") - idle) / 1e6)
+"""
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="the peak of a process is read from Linux's /proc"
+)
+def test_ten_million_words_are_signed_within_200_mb(tmp_path):
+    """The text itself, 60 MB, included."""
+    n_words = 10_000_000
+    digits = np.frombuffer(b"0123456789abcdefghijklmnopqrstuv", np.uint8)
+    words = np.full((n_words, 6), ord(" "), np.uint8)
+    words[:, :5] = digits[np.random.default_rng(0).integers(0, 32, (n_words, 5), np.uint8)]
+    words.tofile(tmp_path / "text")
+    command = [sys.executable, "-c", SIGN_LONG, tmp_path / "text", str(words.nbytes)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    n_shingles, peak_megabytes = done.stdout.split()
+    assert int(n_shingles) == n_words - 4
+    assert 60 < float(peak_megabytes) < 200
+
+
+# -- the recipe's window
+
+
+def test_characters_are_the_window_that_the_recipe_asks_for(tmp_path):
+    texts = [
+        "the white whale of the sea and nothing else",
+        "thewhitewhale, of the sea and nothing else!",
+        "another text",
+    ]
+    documents = [document(random.Random(0), text, i) for i, text in enumerate(texts)]
+    store = Store(tmp_path)
+    shards = shards_of(store, documents)
+    signed = dedup.run(shards, DedupParams(shingle_chars=8), SOURCES, {}, Engine(store, ONE))
+    rows = store.read(signed[0][0]).to_pylist()
+    assert [row["n_shingles"] for row in rows] == [len(windows(text, 8, "characters")) for text in texts]
+    found = verdicts(store, shards, signed[1])
+    assert sorted(verdict for verdict, _, _ in found.values()) == ["kept", "kept", "near"]
+    assert [alike for verdict, _, alike in found.values() if verdict == "near"] == [1.0]
+    words = verdicts(store, shards, run(store, shards)[1])
+    assert {verdict for verdict, _, _ in words.values()} == {"kept"}
+
+
+def test_words_and_characters_exclude_each_other():
+    assert (DedupParams().shingle_words, DedupParams().shingle_chars) == (5, None)
+    chars = DedupParams(shingle_chars=8)
+    assert (chars.shingle_words, chars.shingle_chars) == (None, 8)
+    assert SignParams.of(chars).window == Window(8, "characters")
+    assert SignParams.of(DedupParams(shingle_words=3)).window == Window(3)
+    for params in (DedupParams(), chars):
+        assert DedupParams.model_validate(params.model_dump()) == params
+    with pytest.raises(ValueError, match="shingle_words and shingle_chars exclude each other; remove one"):
+        DedupParams(shingle_words=5, shingle_chars=8)
+
+
+def share_changed(text, share, seed=0):
+    """A copy with every so many-th letter replaced by another of the text."""
+    rng = random.Random(seed)
+    letters = [i for i, c in enumerate(text) if c.isalnum()]
+    changed = dict.fromkeys(rng.sample(letters, max(1, round(share * len(letters)))))
+    return "".join(rng.choice([c for c in text if c.isalnum()]) if i in changed else c for i, c in enumerate(text))
+
+
+UNSPACED_TEXTS = {
+    "Chinese": "天地玄黃宇宙洪荒日月盈昃辰宿列張寒來暑往秋收冬藏閏餘成歲律呂調陽雲騰致雨露結為霜金生麗水玉出崑岡",
+    "Japanese": "いろはにほへとちりぬるをわかよたれそつねならむうゐのおくやまけふこえてあさきゆめみしゑひもせすコンピューター",
+    "Thai": "กขคงจฉชซญฎฏฐฑฒณดตถทธนบปผฝพฟภมยรลวศษสหฬอฮแเโใไะาิีึืุู",
+    "Khmer": "កខគឃងចឆជឈញដឋឌឍណតថទធនបផពភមយរលវសហឡអាិីឹឺុូួើ",
+}
+
+
+@pytest.mark.parametrize("script", UNSPACED_TEXTS)
+def test_near_copies_in_scripts_without_spaces_are_found(tmp_path, script):
+    """1 % of the characters changed; and a text of the same letters is no copy."""
+    rng = random.Random(script)
+    one, other = ("".join(rng.choices(UNSPACED_TEXTS[script], k=1_500)) for _ in range(2))
+    store = Store(tmp_path)
+    shards = shards_of(store, [document(rng, text, i) for i, text in enumerate([one, share_changed(one, 0.01), other])])
+    found = verdicts(store, shards, run(store, shards)[1])
+    assert sorted(verdict for verdict, _, _ in found.values()) == ["kept", "kept", "near"]
+    assert found[2][0] == "kept"
+    (alike,) = (alike for verdict, _, alike in found.values() if verdict == "near")
+    assert 0.85 < alike < 0.96
 
 
 def test_nothing_at_all(tmp_path):

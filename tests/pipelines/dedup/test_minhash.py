@@ -16,7 +16,7 @@ from datasketch import MinHash, MinHashLSH
 
 from pipelines.dedup import SignParams, sign_shard
 from pipelines.dedup.minhash import EMPTY, band_keys, bands, min_agreeing, n_agreeing, permutations, signatures
-from pipelines.dedup.shingles import UNICODE, shingles
+from pipelines.dedup.shingles import Window, shingles
 from schemas.tables import SIGNATURES
 
 ROOT = Path(__file__).parents[3]
@@ -90,7 +90,7 @@ TEXTS = [
 def rows(tmp_path_factory):
     """SIGNATURES of TEXTS, out of a Parquet file."""
     path = tmp_path_factory.mktemp("signatures") / "shard.parquet"
-    params = SignParams(shingle_words=5, n_permutations=128, seed=1, unicode=UNICODE)
+    params = SignParams(shingle_words=5, n_permutations=128, seed=1)
     pq.write_table(sign_shard(pa.table({"text": TEXTS}), params).cast(SIGNATURES), path)
     return pq.read_table(path).to_pylist()
 
@@ -100,7 +100,7 @@ def opened(row):
 
 
 def signed_by_datasketch(text):
-    values, _ = shingles(pa.array([text]), 5)
+    values, _ = shingles(pa.array([text]), Window(5))
     minhash = MinHash(num_perm=128, seed=1, hashfunc=lambda h: h, scheme="affine32")
     for value in values.tolist():
         minhash.update(value >> 32)

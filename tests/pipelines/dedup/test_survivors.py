@@ -45,10 +45,14 @@ def random_case(seed):
     return keys, signed, sets, int(random.integers(0, 6))
 
 
+def spans_of(offsets):
+    return np.stack([offsets[:-1], offsets[1:]], axis=1)
+
+
 def fast_survivors(keys, signed, sets, floor):
     values = np.array([v for s in sets for v in sorted(s)], np.uint64)
     offsets = np.cumsum([0, *map(len, sets)])
-    survivor, similarity = survivors(keys, signed, values, offsets, floor, THRESHOLD)
+    survivor, similarity = survivors(keys, signed, values, spans_of(offsets), floor, THRESHOLD)
     return [(s, None if s < 0 else a) for s, a in zip(survivor.tolist(), similarity.tolist(), strict=True)]
 
 
@@ -110,16 +114,16 @@ def near_identical(n, n_shingles, n_own):
     rows.sort(axis=1)
     offsets = np.arange(n + 1) * n_shingles
     signed = signatures(rows.ravel(), offsets, 128, 1)
-    return band_keys(signed, 25, 5), signed, rows.ravel(), offsets
+    return band_keys(signed, 25, 5), signed, rows.ravel(), spans_of(offsets)
 
 
 def n_compared(case, monkeypatch):
     """How many signatures the rule compares, counted in Python; and what it decides."""
-    keys, signed, values, offsets = case
+    keys, signed, values, spans = case
     compared = []
     monkeypatch.setattr(module, "find_survivors", module.find_survivors.py_func)
     monkeypatch.setattr(module, "n_agreeing", lambda one, other: compared.append(1) or n_agreeing(one, other))
-    return survivors(keys, signed, values, offsets, min_agreeing(0.7, 128), 0.7)[0].tolist(), len(compared)
+    return survivors(keys, signed, values, spans, min_agreeing(0.7, 128), 0.7)[0].tolist(), len(compared)
 
 
 def test_many_copies_are_each_compared_to_the_one_that_is_kept(monkeypatch):

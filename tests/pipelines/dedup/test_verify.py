@@ -1,6 +1,5 @@
 """Groups hold whole components in the order of the rule, and find their verdicts and their texts again."""
 
-import itertools
 from collections import Counter
 from hashlib import blake2b
 
@@ -10,10 +9,23 @@ import pytest
 from pydantic import BaseModel
 
 from pipelines.dedup import verify
+from pipelines.dedup.candidates import Join
 from pipelines.dedup.precedence import Ranked, hash_bytes, hex_digits
-from pipelines.dedup.verify import PLACE, Group, find_near, group_components, read_shingles, read_texts, texts_by_shard
+from pipelines.dedup.shingles import Window, batches, shingles
+from pipelines.dedup.verify import (
+    SHINGLES,
+    Group,
+    Layout,
+    Verify,
+    find_near,
+    group_components,
+    read_texts,
+    texts_by_shard,
+    write_shingles,
+)
 from pipelines.store import Shard, Store
 from pipelines.store.files import Scratch
+from schemas.errors import StageError
 from schemas.tables import DOCUMENTS
 
 SEEDS = range(40)
@@ -155,13 +167,22 @@ def test_wanted_texts_are_found_in_their_shards():
         places = [(shard, row) for shard, n in zip(shards, sizes, strict=True) for row in range(n)]
         chosen = rng.permutation(len(places))[: rng.integers(0, len(places) + 1)]
         groups = [Group("", "", part, [], part) for part in np.array_split(chosen, rng.integers(1, 4))]
-        texts = texts_by_shard(groups, shards)
+        n_shingles = rng.integers(0, 9, len(places))
+        layout = Layout.of(groups, n_shingles)
+        texts = texts_by_shard(groups, shards, layout)
         assert [t.shard for t in texts] == [s for s in shards if any(places[p][0] == s for p in chosen)], f"{seed=}"
         assert all(len(t.rows) and (np.diff(t.rows) > 0).all() for t in texts)
         found = sorted((t.shard.content_hash, r, g) for t in texts for r, g in zip(t.rows.tolist(), t.groups.tolist(), strict=True))  # fmt: skip
         slow = sorted((places[p][0].content_hash, places[p][1], g) for g, each in enumerate(groups) for p in each.positions)  # fmt: skip
         assert found == slow, f"{seed=}"
         assert all(sum(sizes[: shards.index(t.shard)]) == t.first for t in texts)
+        spans = {p: span for g in groups for p, span in zip(g.positions.tolist(), layout.spans(g.positions).tolist(), strict=True)}  # fmt: skip
+        assert {p: b - a for p, (a, b) in spans.items()} == {p: n_shingles[p] for p in spans}
+        own = [
+            (t.first + r, [a, b]) for t in texts for r, a, b in zip(t.rows, t.places[:-1], t.places[1:], strict=True)
+        ]
+        assert sorted(spans.items()) == sorted(own)
+        assert layout.places[-1] == sum(n_shingles[p] for p in spans)
 
 
 def test_only_row_groups_that_hold_a_wanted_text_are_read(tmp_path, monkeypatch):
@@ -189,27 +210,40 @@ def test_only_row_groups_that_hold_a_wanted_text_are_read(tmp_path, monkeypatch)
     assert list(read_texts(Counted(), np.array([], np.int64))) == []
 
 
-@pytest.mark.parametrize("in_memory_bytes", [0, 1 << 20])
-def test_shingles_are_gathered_in_the_order_of_the_group(tmp_path, monkeypatch, in_memory_bytes):
-    monkeypatch.setattr(verify, "IN_MEMORY_BYTES", in_memory_bytes)
-    for seed in SEEDS:
-        rng = np.random.default_rng(seed)
-        scratch = Scratch(tmp_path / str(seed))
-        scratch.folder.mkdir()
-        positions = rng.permutation(50)[: rng.integers(1, 12)]
-        texts = {int(p): rng.integers(0, 2**64, rng.integers(0, 5), np.uint64) for p in positions}
-        places = []
-        for number, part in enumerate(np.array_split(rng.permutation(positions), 3)):
-            stored = np.zeros(len(part), PLACE)
-            first = 1  # a value of another group's lies before
-            with scratch.writing(f"shingles-{number}") as stream:
-                np.zeros(1, np.uint64).tofile(stream)
-                for i, p in enumerate(part.tolist()):
-                    texts[p].tofile(stream)
-                    stored[i] = (p, len(texts[p]), first)
-                    first += len(texts[p])
-            places.append((f"shingles-{number}", stored.tobytes()))
-        values, offsets = read_shingles(positions, places, scratch, "group")
-        found = [values[a:b].tolist() for a, b in itertools.pairwise(offsets)]
-        assert found == [texts[int(p)].tolist() for p in positions], f"{seed=}"
-        assert scratch.path("group").exists() == (len(values) * 8 > in_memory_bytes)
+def documents_of(store, texts):
+    rows = [
+        {"document_id": digest(i), "content_hash": digest(i), "source": "s", "domain": "d", "file": "f", "record": i, "n_bytes": 40, "text": text}
+        for i, text in enumerate(texts)
+    ]  # fmt: skip
+    return store.write("DOCUMENTS", pa.Table.from_pylist(rows, DOCUMENTS))
+
+
+def written(tmp_path, texts, n_shingles):
+    """The file of shingles of all texts, and the groups that were reported."""
+    store, scratch = Store(tmp_path), Scratch(tmp_path / "scratch")
+    scratch.folder.mkdir(exist_ok=True)
+    groups = [
+        Group("", "", np.arange(0, len(texts), 2), [], None),
+        Group("", "", np.arange(1, len(texts), 2), [], None),
+    ]
+    layout = Layout.of(groups, n_shingles)
+    scratch.reserve(SHINGLES, int(layout.places[-1]) * 8)
+    join = Join(scratch, n_bands=25, rows=5, n_permutations=128, min_agreeing=75, n_blocks=1, spill=False)
+    (part,) = texts_by_shard(groups, [documents_of(store, texts)], layout)
+    reported = list(write_shingles(part, Verify(join, 0.7, Window(5)), store))
+    return scratch.map(SHINGLES, np.uint64).tolist(), reported
+
+
+def test_shingles_are_written_at_their_places(tmp_path, monkeypatch):
+    """Texts of several parts, several batches and several row groups."""
+    monkeypatch.setattr("pipelines.store.ROW_GROUP_BYTES", 200_000)
+    monkeypatch.setattr("pipelines.dedup.shingles.MAX_HASHES", 5_000)
+    monkeypatch.setattr(batches, "__defaults__", (30_000,))
+    texts = ["", *(" ".join(f"{n}{i}" for i in range(n)) for n in (9, 3, 12_000, 40, 7, 15_000, 1))]
+    values, offsets = shingles(pa.array(texts), Window(5))
+    assert written(tmp_path, texts, np.diff(offsets)) == (values.tolist(), [(0, None), (1, None)])
+
+
+def test_signatures_of_other_texts_are_refused(tmp_path):
+    with pytest.raises(StageError, match=r"SIGNATURES: not made from DOCUMENTS/\w+; run `longmix check`"):
+        written(tmp_path, ["a b c", "d e f g h i j"], np.array([1, 4]))
