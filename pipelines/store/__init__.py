@@ -34,7 +34,7 @@ from pipelines.store.content_hash import TableHash
 from pipelines.store.files import Scratch
 from schemas.conform import conform
 from schemas.errors import DamagedError
-from schemas.tables import FEW_VALUES, TABLES
+from schemas.tables import ENCODINGS, FEW_VALUES, TABLES
 
 ROW_GROUP_BYTES = 8 << 20  # in memory; 16 rows of 131,072 tokens
 
@@ -151,6 +151,7 @@ class Store:
                 schema,
                 compression="zstd",
                 use_dictionary=[name for name in schema.names if name in FEW_VALUES],
+                column_encoding=ENCODINGS.get(table_name),
                 write_statistics=[f.name for f in schema if not pa.types.is_nested(f.type) and f.name != "text"],
             ) as writer:
                 for table in [tables] if isinstance(tables, pa.Table) else tables:

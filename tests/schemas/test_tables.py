@@ -1,10 +1,11 @@
 """The contract: every column says what it holds; the plan's targets have a column for each figure."""
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from schemas.columns import parts
-from schemas.tables import BESIDE_DOCUMENTS, FEW_VALUES, TABLES, TARGETS, holds
+from schemas.tables import BESIDE_DOCUMENTS, ENCODINGS, FEW_VALUES, TABLES, TARGETS, holds
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -31,3 +32,11 @@ def test_a_table_of_scores_has_a_status_a_reason_and_a_score(name):
 def test_names_of_other_lists_are_names_of_tables_and_columns():
     assert set(BESIDE_DOCUMENTS) <= set(TABLES)
     assert set(FEW_VALUES) <= {name for schema in TABLES.values() for name in schema.names}
+
+
+def test_columns_of_encodings_exist(tmp_path):
+    for table, columns in ENCODINGS.items():
+        pq.write_table(TABLES[table].empty_table(), tmp_path / "t.parquet")
+        schema = pq.read_schema(tmp_path / "t.parquet")
+        paths = [pq.ParquetFile(tmp_path / "t.parquet").schema.column(i).path for i in range(len(schema.names))]
+        assert set(columns) <= set(paths)
