@@ -18,7 +18,7 @@ import html
 import random
 import re
 import zipfile
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +32,7 @@ COPIES = 150  # of each rate
 MAX_DOCUMENTS = 450  # of a language
 MIN_LETTERS, MAX_CHARS = 300, 8_000
 FLOOR = 0.4
+ENDINGS = (".html", ".page", ".gz", ".txt", ".xpi")
 LANGUAGES = {
     "zh": r"[\u4e00-\u9fff]",
     "ja": r"[\u3040-\u30ff\u4e00-\u9fff]",
@@ -66,24 +67,19 @@ def texts_of(path: Path) -> Iterator[str]:
 
 def documents(packages: Path) -> list[tuple[str, str]]:
     """(language, text) of distinct documents."""
-    by_language: dict[str, dict[str, None]] = defaultdict(dict)
-    endings = (".html", ".page", ".gz", ".txt", ".xpi")
-    for path in sorted(
-        p for p in packages.rglob("*") if p.is_file() and not p.is_symlink() and p.name.endswith(endings)
-    ):
+    paths = sorted(p for p in packages.rglob("*") if p.name.endswith(ENDINGS) and p.is_file() and not p.is_symlink())
+    random.Random(1).shuffle(paths)
+    by_language: dict[str, dict[str, None]] = {language: {} for language in LANGUAGES}
+    for path in paths:
         place = PLACES.search(path.relative_to(packages).as_posix())
         if not place or not place.lastgroup or "changelog" in path.name:
             continue
-        letters = re.compile(LANGUAGES[place.lastgroup])
-        for text in texts_of(path):
-            if len(text) <= MAX_CHARS and len(letters.findall(text)) >= max(MIN_LETTERS, len(text) // 5):
-                by_language[place.lastgroup][text] = None
-    rng = random.Random(1)
-    return [
-        (language, text)
-        for language, texts in sorted(by_language.items())
-        for text in rng.sample(list(texts), min(len(texts), MAX_DOCUMENTS))
-    ]
+        language, texts = place.lastgroup, by_language[place.lastgroup]
+        for text in texts_of(path) if len(texts) < MAX_DOCUMENTS else ():
+            n_letters = len(re.findall(LANGUAGES[language], text)) if len(text) <= MAX_CHARS else 0
+            if n_letters >= max(MIN_LETTERS, len(text) // 5) and len(texts) < MAX_DOCUMENTS:
+                texts[text] = None
+    return [(language, text) for language, texts in by_language.items() for text in texts]
 
 
 def changed(text: str, share: float, language: str, rng: random.Random) -> str:
