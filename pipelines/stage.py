@@ -19,7 +19,8 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
-from pipelines.actions import Action, Read, Reused, ShardStage, earlier_reads, release
+from pipelines.actions import Action, Read, Reused, ShardStage, earlier_reads
+from pipelines.memory import release
 from pipelines.store import Shard, Store
 from pipelines.store.files import Scratch
 from schemas import errors

@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
+from pipelines.memory import prefer_release
 from pipelines.store import files
 from pipelines.store.content_hash import TableHash
 from pipelines.store.files import Scratch
@@ -38,8 +39,7 @@ from schemas.tables import ENCODINGS, FEW_VALUES, TABLES
 
 ROW_GROUP_BYTES = 8 << 20  # in memory; 16 rows of 131,072 tokens
 
-# Arrow's own allocator keeps what each of its threads freed. What malloc keeps, stage.release() gives back to the system.
-pa.set_memory_pool(pa.system_memory_pool())
+prefer_release()
 
 
 @dataclass(frozen=True)

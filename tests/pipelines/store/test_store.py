@@ -43,11 +43,6 @@ def test_what_is_written_is_read_back(store):
     assert store.open(shard).metadata.num_rows == shard.n_rows == 4
 
 
-def test_arrow_allocates_by_malloc():
-    """What Arrow's own allocator keeps of every stage grows with the corpus, and stage.release() cannot give it back."""
-    assert pa.default_memory_pool().backend_name == "system"
-
-
 def test_a_shard_lies_under_its_table_and_hash(store):
     shard = store.write("TOKENS", tokens(ROWS))
     folder = store.root / "shards" / "TOKENS" / shard.content_hash[:2]
