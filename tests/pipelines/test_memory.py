@@ -16,7 +16,7 @@ before = rss()
 kept, freed = [], []
 for _ in range(40):  # what is kept lies between what is freed
     freed.append(np.ones(6 << 20, np.uint8))
-    kept.append(np.ones(1000, np.uint8))
+    kept.append(np.ones(100_000, np.uint8))
 full = rss()
 del freed
 after = rss()
