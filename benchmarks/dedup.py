@@ -2,18 +2,19 @@ r"""Dedup on a corpus of near duplicates with an exact list of all pairs of Jacc
 
     python benchmarks/dedup.py CORPUS... [--work data/dedup-run]
 
-A CORPUS contains parquet/*.parquet (id, text) and truth_pairs.parquet (id_a, id_b, jaccard, kind): 12,520 real documents
-and 6,000 edited copies. longmix runs ingest and dedup with verification. The baseline, in the same run, is a loop over
-datasketch's MinHash and LSH that keeps the first document of each pair.
+A CORPUS contains parquet/*.parquet (id, text) and truth_pairs.parquet (id_a, id_b, jaccard, kind): 12,520 real
+documents and 6,000 edited copies. longmix runs ingest and dedup with verification. The baseline, in the same run, is a
+loop over datasketch's MinHash and LSH that keeps the first document of each pair.
 
-The list takes a run of \w as a word, as the baseline does. longmix takes each letter of a script without spaces as a word.
-So there are two tables. The first has the documents without such letters, against the list. The second has the documents
-with such letters and those of similarity 0.4 or more to one of them, against the exact similarity by longmix's words of all
-pairs with a document that has such letters (dedup_truth.py). CPU seconds are those of the complete corpus.
+The list takes a run of \w as a word, as the baseline does. longmix takes each letter of a script without spaces as a
+word. So there are two tables. The first has the documents without such letters, against the list. The second has the
+documents with such letters, and those of similarity 0.4 or more to one of them, against the exact similarity by
+longmix's words of all pairs with a document that has such letters (dedup_truth.py). CPU seconds are those of the
+complete corpus.
 
 justified: share of the removed documents with a survivor at or above the threshold. orphaned: removed documents without
-a survivor at 0.5 or more. recall: over isolated pairs (both documents are in no other pair), the share not both kept; in
-the first table over the pairs of a document and its edited copy, in the second over all.
+a survivor at 0.5 or more. recall: over isolated pairs (both documents are in no other pair), the share not both kept;
+in the first table over the pairs of a document and its edited copy, in the second over all.
 """
 
 import argparse
@@ -186,8 +187,8 @@ def compare(corpus: Path, work: Path) -> tuple[str, list[str]]:
         + table({"longmix": {**ours, "cpu": cpu}, "datasketch, keep first": {**theirs, "cpu": baseline_cpu}})
         + f"\n\nDedup alone takes {spent['dedup']:.1f} CPU seconds, ingest {spent['ingest']:.1f}; together they take "
         + f"{baseline_cpu / cpu:.1f} times less than the baseline.\n\n"
-        + f"The {n_unspaced:,} documents with such letters and the {len(second.ids) - n_unspaced:,} similar to one of them, "
-        + "by longmix's words:\n\n"
+        + f"The {n_unspaced:,} documents with such letters and the {len(second.ids) - n_unspaced:,} similar to one of "
+        + "them, by longmix's words:\n\n"
         + table({"longmix": own})
         + "\n"
     )

@@ -8,9 +8,9 @@ libreoffice-help-ko libreoffice-help-zh-cn libreoffice-help-km gimp-help-ja gimp
 debian-reference-ja debian-reference-zh-cn debian-reference-zh-tw installation-guide-amd64 firefox-esr-l10n-th
 firefox-esr-l10n-my. Packages that are missing are left out.
 
-Documents are cut to MAX_CHARS characters. A copy has a share of its letters replaced by letters of the same document. The
-exact similarity of all pairs is computed by dedup_truth.py. justified, orphaned and recall are those of dedup.py; recall is
-over all isolated pairs. longmix runs twice: with its own words, and with runs of \w as words in all scripts.
+Documents are cut to MAX_CHARS characters. A copy has a share of its letters replaced by letters of the same document.
+The exact similarity of all pairs is computed by dedup_truth.py. justified, orphaned and recall are those of dedup.py;
+recall is over all isolated pairs. longmix runs twice: with its own words, and with runs of \w as words in all scripts.
 """
 
 import argparse
@@ -211,7 +211,8 @@ def main() -> None:
         + ", ".join(f"{n:,} {NAMES[language]}" for language, n in sorted(languages.items()))
         + f", and {len(copies):,} copies. The exact similarity is by longmix's words.\n\n"
         + dedup.table(scores)
-        + f"\n\nCopies and their documents; {dedup.THRESHOLD} is the threshold. Dropped: not both are kept, also for similarity to a third document.\n\n"
+        + f"\n\nCopies and their documents; {dedup.THRESHOLD} is the threshold. Dropped: not both are kept, "
+        + "also for similarity to a third document.\n\n"
         + by_rate(copies, {name: k for name, (k, _) in columns.items()})
         + "\n"
     )
