@@ -5,14 +5,13 @@ import itertools
 import random
 import re
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.dedup.characters import DOTTED_I, SIGMA
-from pipelines.dedup.shingles import BATCH_BYTES, Window, batches, in_parts, shingles, sort_distinct
+from pipelines.dedup.shingles import BATCH_BYTES, Window, batches, in_parts, shingles
 from tests.pipelines.dedup.slow import windows, words_of
 
 SEEDS = range(200)
@@ -158,14 +157,6 @@ def test_the_cases_the_oracle_must_reach():
     words = {word for text, window in drawn if window.unit == "words" for word in words_of(text)}
     assert {"กำ"[0], "ก็", "日", "で", "๒", "ー"} <= words
     assert any("日" in a and b == "a" for text, _ in drawn for a, b in itertools.pairwise(words_of(text)))
-
-
-@given(st.lists(st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 9), st.integers(2**64 - 9, 2**64 - 1))))
-def test_sorted_and_distinct(hashes):
-    values = np.array(hashes, np.uint64)
-    out, slots = np.empty(len(values), np.uint64), np.empty((2, len(values) + 2), np.int32)
-    n = sort_distinct(values, len(values), slots, out)
-    assert out[:n].tolist() == sorted(set(hashes))
 
 
 def test_a_text_that_repeats_itself_costs_no_more_than_another():
