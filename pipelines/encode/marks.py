@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders
 
 from pipelines.encode import reference
 from pipelines.encode.attempt import attempted
@@ -22,6 +22,7 @@ from pipelines.encode.params import EncodeParams
 from pipelines.encode.tokenizer import bos_id, eos_id, for_documents, load, specification
 from pipelines.store.files import HashedFile
 
+JOINED = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
 UNREACHABLE = "\U0010fffe{}\U0010fffe"  # noncharacters; a text that has them is compared like any other
 
 
@@ -51,9 +52,17 @@ def respell(texts: pa.Array, ids: Ids, params: EncodeParams) -> tuple[Ids, dict[
 
 
 def same_text(tokenizer: Tokenizer, text: str, spelled: np.ndarray, with_mark: np.ndarray) -> bool:
-    """Whether ids decode to the text, or to what the ids with the mark decode to where a normalizer changed the text."""
-    decoded = tokenizer.decode(spelled.tolist(), skip_special_tokens=False)
-    return decoded == text or decoded == tokenizer.decode(with_mark.tolist(), skip_special_tokens=False)
+    """Whether ids decode to the text, before or after the normalizer, or to what the ids with the mark decode to."""
+    normalizer = tokenizer.normalizer
+    normalized = text if normalizer is None else normalizer.normalize_str(text)
+    return decode(tokenizer, spelled) in (text, normalized, decode(tokenizer, with_mark))
+
+
+def decode(tokenizer: Tokenizer, ids: np.ndarray) -> str:
+    """The text of ids. A file without a decoder separates tokens by spaces; here they are joined, bytes as characters."""
+    if tokenizer.decoder is not None:
+        return tokenizer.decode(ids.tolist(), skip_special_tokens=False)
+    return JOINED.decode([tokenizer.id_to_token(token_id) for token_id in ids.tolist()])
 
 
 @cache

@@ -117,7 +117,7 @@ def test_a_headline_tells_of_rejected_records_and_of_shards_made_again():
 
 def test_a_headline_counts_reused_rows_by_stage():
     reused = {"signatures": Reused(28_195, 29_711), "encode": Reused(27_547, 29_711), "screen": Reused(0, 29_711)}
-    lines = text.headline(Version(Path("/r"), "m", "v", is_new=True, reused=reused), totals(), 1)
+    lines = text.headline(Version(Path("/r"), "m", "v", is_new=True, reused=reused), totals(), [], 1)
     assert lines[2:4] == [
         "  rows of unchanged documents reused: signatures 28,195 of 29,711, encode 27,547",
         "  of 29,711",

@@ -1,4 +1,4 @@
-"""What a stage freed does not count against the next one."""
+"""What a stage freed does not count against the next one: pipelines.memory."""
 
 import subprocess
 import sys

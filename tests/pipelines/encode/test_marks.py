@@ -111,6 +111,19 @@ def test_a_merge_that_makes_the_mark(tmp_path):
     assert ids.values.tolist() == [7, 5, 6, 0, 7, 0]
 
 
+def test_a_file_without_a_decoder(tmp_path):
+    """Its decode puts spaces between tokens, also between those of one word."""
+    tokenizer = Tokenizer.from_str(trained("llama2"))
+    spec = json.loads(tokenizer.to_str()) | {"decoder": None}
+    for token in spec["added_tokens"]:
+        token["special"] = False
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(spec))
+    ids, reasons = encode_batch(array("a </s> b", "</s>"), params_of(path), either)
+    assert list(reasons) == ["", ""]
+    assert [ids.row(i).tolist().count(eos_id(params_of(path))) for i in range(2)] == [1, 1]
+
+
 def test_other_added_tokens_keep_their_ids(tmp_path):
     """Their ids follow from the number of those before them, so the mark is renamed and not removed."""
     tokenizer = Tokenizer.from_str(trained("llama3"))
