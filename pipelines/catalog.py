@@ -19,7 +19,7 @@ from schemas.views import comments, views
 Tables = Mapping[str, Sequence[Shard]]
 
 NOT_MATERIALISED = {"judged", "score_values"}  # many rows for each document, half of the catalog; scores has most of it
-TEXT = "head"  # the one column of views that holds text; the catalog has none
+WITHOUT_TEXT = "SELECT COLUMNS(lambda name: name <> 'head')"  # the one column of views that holds text
 STORAGE = "v1.0.0"  # the oldest DuckDB that can open a catalog
 SETTINGS = {
     "autoinstall_known_extensions": "false",
@@ -85,7 +85,10 @@ def variables_of(recipe: Mapping[str, Any], marks: Mapping[str, int | None]) -> 
 
 
 def view_of(name: str, paths: list[str]) -> str:
-    """A view over the table's shards, each row with the number of its shard and its place in it."""
+    """A view over the table's shards, each row with the number of its shard and its place in it.
+
+    Shards of the same rows are one file: it is read once, and its rows have the number of each.
+    """
     if not paths:
         empty = TABLES[name].empty_table()
         types = duckdb.from_arrow(empty).types
@@ -94,7 +97,7 @@ def view_of(name: str, paths: list[str]) -> str:
     columns = ", ".join(f"t.{column}" for column in TABLES[name].names)
     return (
         f"CREATE VIEW tables.{name} AS SELECT s.shard, t.file_row_number AS row, {columns} "
-        f"FROM read_parquet({literal(paths)}, filename = true, file_row_number = true) t "
+        f"FROM read_parquet({literal(list(dict.fromkeys(paths)))}, filename = true, file_row_number = true) t "
         f"JOIN shards s ON s.path = t.filename AND s.name = '{name}'"
     )
 
@@ -134,11 +137,11 @@ def check_laws(con: duckdb.DuckDBPyConnection) -> None:
 def materialise(con: duckdb.DuckDBPyConnection) -> None:
     """Replace the views of the catalog by tables of their rows, so that laws, catalog, card and report compute each once.
 
-    Memory: about 500 bytes a document, within the memory limit of the connection; the rest is spilled.
+    No view is left that reads the text of documents. Memory: about 500 bytes a document, within the memory limit of the connection; the rest is spilled.
     """
     for view in comments():  # in the order of their dependencies
         if view not in NOT_MATERIALISED:
-            con.execute(f"CREATE TABLE materialised AS FROM {view}")
+            con.execute(f"CREATE TABLE materialised AS {WITHOUT_TEXT} FROM {view}")
             con.execute(f"DROP VIEW {view}")
             con.execute(f"ALTER TABLE materialised RENAME TO {view}")
 
@@ -165,7 +168,7 @@ def write_catalog(con: duckdb.DuckDBPyConnection, path: Path, facts: Mapping[str
     con.execute(f"ATTACH {literal(str(path))} AS catalog (STORAGE_VERSION '{STORAGE}')")
     for view, comment in comments().items():
         if view not in NOT_MATERIALISED:
-            con.execute(f"CREATE TABLE catalog.{view} AS SELECT COLUMNS(lambda name: name <> '{TEXT}') FROM {view}")
+            con.execute(f"CREATE TABLE catalog.{view} AS {WITHOUT_TEXT} FROM {view}")
             con.execute(f"COMMENT ON TABLE catalog.{view} IS {literal(comment)}")
     con.execute("CREATE TABLE catalog.build (key VARCHAR, value VARCHAR)")
     con.executemany(

@@ -49,8 +49,9 @@ SELECT 'encode', d.source, d.file, d.record, t.reason,
             'use another tokenizer or bos_token'
         ELSE 'the tokenizer raised an error on the text; use another tokenizer, or remove the document'
     END,
-    d.n_bytes, d.content_hash, head_of(d.text)
-FROM tables.documents d JOIN tables.tokens t ON t.shard = d.shard AND t.row = d.row
+    d.n_bytes, d.content_hash, d.head
+FROM (SELECT *, head_of(text) AS head FROM tables.documents) d
+JOIN tables.tokens t ON t.shard = d.shard AND t.row = d.row
 WHERE t.status = 'refused';
 
 -- A row is a stage (ingest, encode), a reason and a source: how many records were rejected or refused.
