@@ -81,7 +81,7 @@ def reader(action: Action, tables: Sequence[pa.Table], store: Store) -> ReadColu
             names = [name for name in columns if name in each.columns]
             if tables:
                 part = tables[k].select(names)
-                part = part if rows is None else part.take(rows)
+                part = part if rows is None else reuse.in_order(part, rows)
             elif rows is None:
                 part = store.read(each.shard, names)
             else:

@@ -9,7 +9,7 @@ import ctypes
 import pyarrow as pa
 
 M_MMAP_THRESHOLD = -3  # malloc.h
-MAPPED_BYTES = 1 << 20  # a larger array is mapped by itself
+MAPPED_BYTES = 8 << 20  # a larger array is mapped by itself
 
 
 def prefer_release() -> None:

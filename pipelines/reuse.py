@@ -184,5 +184,18 @@ def in_order(table: pa.Table, order: np.ndarray) -> pa.Table:
 def compact(table: pa.Table) -> pa.Table:
     """The same rows in one chunk, without validity bitmaps that mark no NULL: the store divides equal tables into equal
     row groups."""
-    columns = ([*column.chunks, pa.array([], column.type)] for column in table.columns)
-    return pa.table(dict(zip(table.column_names, map(pa.concat_arrays, columns), strict=True)))
+    return pa.table(dict(zip(table.column_names, map(one_chunk, table.columns), strict=True)))
+
+
+def one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1 and is_compact(column.chunk(0)):
+        return column.chunk(0)
+    return pa.concat_arrays([*column.chunks, pa.array([], column.type)])
+
+
+def is_compact(array: pa.Array) -> bool:
+    """Whether an array has no rows before it and a validity bitmap exactly if it has a NULL, its values too."""
+    if array.offset or (array.buffers()[0] is None) != (array.null_count == 0):
+        return False
+    kind = array.type
+    return not pa.types.is_nested(kind) or (pa.types.is_list(kind) and is_compact(array.values))

@@ -7,7 +7,7 @@ ends a document, BOS begins it if the recipe has one, and neither is anywhere el
 Memory: the text of a shard, its ids twice, and in the reference about 150 bytes for each token of one batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +28,7 @@ from schemas.tables import TOKENS
 
 Library = Callable[[pa.Array, EncodeParams], Ids]  # from texts of about batch_bytes
 
+BATCH_BYTES = 4 << 20  # of text for fastokens; the reference divides it again
 REASON = "U16"  # numpy type of a reason
 
 VERSION = 2  # raise when the same params would give other rows
@@ -41,10 +42,8 @@ def encode_rows(
     library: `either` unless named.
     """
     kept = pc.equal(duplicates["verdict"], "kept").to_numpy()
-    texts = documents["text"].filter(kept).combine_chunks()
-    encoded_batches = [
-        encode_batch(batch, encoding.params, library or either) for batch in batches(texts, encoding.params.batch_bytes)
-    ]
+    texts = kept_texts(documents["text"], kept)
+    encoded_batches = [encode_batch(batch, encoding.params, library or either) for batch in texts]
     ids = Ids.joined([batch for batch, _ in encoded_batches])
     reasons = np.concatenate([np.empty(0, REASON), *(batch for _, batch in encoded_batches)])
     n_tokens, encoded = np.zeros(len(kept), np.int32), np.zeros(len(kept), bool)
@@ -65,6 +64,17 @@ def encode_rows(
     )
 
 
+def kept_texts(texts: pa.ChunkedArray, kept: np.ndarray) -> Iterator[pa.Array]:
+    """The kept texts, in order, in batches of about BATCH_BYTES: no more is copied at a time."""
+    first = 0
+    for chunk in texts.chunks:
+        for batch in batches(chunk, BATCH_BYTES):
+            mask = kept[first : first + len(batch)]
+            first += len(batch)
+            if mask.any():
+                yield batch if mask.all() else batch.filter(pa.array(mask))
+
+
 def encode_batch(texts: pa.Array, params: EncodeParams, library: Library) -> tuple[Ids, np.ndarray]:
     """The ids of each text with its marks, and why a text was refused; an empty string where it was not."""
     ids = library(texts, params)
@@ -80,7 +90,7 @@ def checked(tokens: pa.Table, read: ReadColumns, encoding: Encoding) -> pa.Table
     """TOKENS of a shard from its rows: sampled documents are compared with the reference, and decoded."""
     file, fell_back = encoding.params.tokenizer, None
     rows = sample_of(read(("content_hash", "n_bytes", "verdict")))
-    sample = read(("text", "document_id", "verdict"), rows)
+    sample = read(("text", "document_id", "verdict"), rows).combine_chunks()
     if fast.loaded(file)[0] is not None:
         if not fast.proven(file):
             fell_back = "hostile"
@@ -139,7 +149,7 @@ def by_reference(texts: pa.Array, params: EncodeParams) -> Ids:
 
 def n_tokens(texts: pa.Array, params: EncodeParams) -> np.ndarray:
     """[n] int64: the tokens of each text, marks included."""
-    lengths = [encode_batch(batch, params, either)[0].lengths for batch in batches(texts, params.batch_bytes)]
+    lengths = [encode_batch(batch, params, either)[0].lengths for batch in batches(texts, BATCH_BYTES)]
     return np.concatenate([np.empty(0, np.int64), *lengths])
 
 

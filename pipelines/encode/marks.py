@@ -62,7 +62,7 @@ def decode(tokenizer: Tokenizer, ids: np.ndarray) -> str:
     """The text of ids. A file without a decoder separates tokens by spaces; here they are joined, bytes as characters."""
     if tokenizer.decoder is not None:
         return tokenizer.decode(ids.tolist(), skip_special_tokens=False)
-    return JOINED.decode([tokenizer.id_to_token(token_id) for token_id in ids.tolist()])
+    return JOINED.decode([tokenizer.id_to_token(token_id) or "" for token_id in ids.tolist()])
 
 
 @cache

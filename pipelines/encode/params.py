@@ -42,7 +42,7 @@ class EncodeParams(BaseModel):
     tokenizer: TokenizerFile  # a path and the hash of what it holds
     eos_token: str  # ends every document
     bos_token: str | None = None  # begins every document
-    batch_bytes: PositiveInt = 1_000_000  # of text that a library encodes at a time
+    batch_bytes: PositiveInt = 1_000_000  # of text that the reference encodes at a time
     piece_chars: PositiveInt = 250_000  # a longer text is encoded in pieces by the reference
 
     @property
