@@ -28,7 +28,7 @@ from schemas.tables import TOKENS
 
 Library = Callable[[pa.Array, EncodeParams], Ids]  # from texts of about batch_bytes
 
-BATCH_BYTES = 4 << 20  # of text for fastokens; the reference divides it again
+BATCH_BYTES = 2 << 20  # of text for fastokens; the reference divides it again
 REASON = "U16"  # numpy type of a reason
 
 VERSION = 2  # raise when the same params would give other rows

@@ -5,8 +5,10 @@ vocabulary lacks. A process uses it for a tokenizer only after both libraries ga
 the stage compares documents of each shard besides (sample.py).
 """
 
+import os
+from collections import defaultdict
 from functools import cache
-from threading import Lock
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -18,12 +20,15 @@ from pipelines.encode.ids import Ids
 from pipelines.encode.tokenizer import load, specification
 from pipelines.store.files import HashedFile
 
+# Workers are parallel already: threads of its own cost a third more CPU seconds, and had a defect in one release.
+os.environ.setdefault("FASTOKENS_BPE_THREADS", "1")
+
 try:
     import fastokens
 except ImportError:  # no wheel for this machine
     fastokens = None
 
-LOCK = Lock()  # one call at a time: it has threads of its own, and a release of it shared state between calls
+IDLE: defaultdict[HashedFile, SimpleQueue] = defaultdict(SimpleQueue)  # tokenizers that no worker uses
 
 
 @cache
@@ -34,9 +39,13 @@ def loaded(file: HashedFile) -> tuple[Any, str]:
     if specification(file)["model"].get("dropout"):
         return None, "the tokenizer drops merges at random"
     try:
-        return fastokens.Tokenizer.from_file(file.path), ""
+        return new(file), ""
     except Exception as error:  # noqa: BLE001 whatever it raises, the reference encodes
         return None, " ".join(str(error).split())
+
+
+def new(file: HashedFile) -> Any:
+    return fastokens.Tokenizer.from_file(file.path)
 
 
 @cache  # once a process
@@ -55,9 +64,9 @@ def differences(file: HashedFile) -> list[str]:
 
 def encode(file: HashedFile, texts: pa.Array) -> Ids:
     """The ids of each text, by one call. A text that fastokens raises an error for fails alone."""
-    tokenizer, _ = loaded(file)
-    with LOCK:
-        flat = attempted(lambda: tokenizer.encode_batch_flat(texts.to_pylist(), split_special_tokens=True))
+    tokenizer = idle(file)
+    flat = attempted(lambda: tokenizer.encode_batch_flat(texts.to_pylist(), split_special_tokens=True))
+    IDLE[file].put(tokenizer)
     if flat is not None:
         ids, offsets = flat
         return Ids(np.frombuffer(ids, np.int32), np.frombuffer(offsets, np.int64), np.zeros(len(texts), bool))
@@ -65,3 +74,11 @@ def encode(file: HashedFile, texts: pa.Array) -> Ids:
         return Ids.of([None])
     half = len(texts) // 2
     return Ids.joined([encode(file, texts[:half]), encode(file, texts[half:])])
+
+
+def idle(file: HashedFile) -> Any:
+    """A tokenizer that no other worker uses: none is shared, so calls have no state in common."""
+    try:
+        return IDLE[file].get_nowait()
+    except Empty:
+        return new(file)

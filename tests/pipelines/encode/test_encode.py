@@ -11,7 +11,7 @@ from pipelines.encode.params import Encoding
 from pipelines.encode.tokenizer import load
 from schemas.tables import TOKENS
 from tests.pipelines.encode.families import params_of, saved, trained
-from tests.pipelines.encode.standins import StandIn
+from tests.pipelines.encode.standins import StandIn, put_in_place
 from tests.pipelines.encode.test_pieces import DEFAULT, random_text
 
 needs_wheel = pytest.mark.skipif(fast.fastokens is None, reason="no wheel of fastokens for this machine")
@@ -113,7 +113,7 @@ def stand_in(monkeypatch):
     monkeypatch.setattr(fast, "proven", lambda _: True)
 
     def put(**behaviour):
-        monkeypatch.setattr(fast, "loaded", lambda _: (StandIn(real, **behaviour), ""))
+        put_in_place(StandIn(real, **behaviour), monkeypatch)
 
     return put
 

@@ -1,3 +1,8 @@
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+
 import pyarrow as pa
 import pytest
 
@@ -7,7 +12,7 @@ from pipelines.encode.tokenizer import load
 from schemas.tables import TOKENS
 from tests.pipelines.encode.families import EXAMPLES, params_of, saved, trained
 from tests.pipelines.encode.families import texts as real_texts
-from tests.pipelines.encode.standins import StandIn
+from tests.pipelines.encode.standins import StandIn, put_in_place
 from tests.pipelines.encode.test_pieces import DEFAULT, random_text
 
 TAKEN = {"gpt2", "llama3", "qwen2", "starcoder", "llama2", "gemma"}  # families that fastokens reads
@@ -26,7 +31,7 @@ def stand_in(monkeypatch):
 
     def put(**behaviour):
         tokenizer = StandIn(real, **behaviour)
-        monkeypatch.setattr(fast, "loaded", lambda _: (tokenizer, ""))
+        put_in_place(tokenizer, monkeypatch)
         fast.proven.cache_clear()
         return tokenizer
 
@@ -61,6 +66,33 @@ def test_a_text_that_raises_an_error_fails_alone(stand_in):
     ids = fast.encode(DEFAULT.tokenizer, texts)
     assert ids.failed.tolist() == [False, True, False, True, False, False]
     assert either(texts, DEFAULT).values.tolist() == by_reference(texts, DEFAULT).values.tolist()
+
+
+@needs_wheel
+def test_workers_share_no_tokenizer(monkeypatch):
+    in_use, most = [], []
+
+    class Watching:
+        def encode_batch_flat(self, texts, **options):
+            in_use.append(self)
+            most.append((len(in_use), len(set(in_use))))
+            time.sleep(0.05)
+            in_use.remove(self)
+            return real.encode_batch_flat(texts, **options)
+
+    real = fast.new(DEFAULT.tokenizer)
+    monkeypatch.setattr(fast, "new", lambda _: Watching())
+    monkeypatch.setattr(fast, "IDLE", defaultdict(SimpleQueue))
+    with ThreadPoolExecutor(4) as workers:
+        rows = list(workers.map(lambda _: fast.encode(DEFAULT.tokenizer, array("a whale")).values.tolist(), range(12)))
+    assert rows == [at_once("a whale")] * 12
+    assert max(n for n, _ in most) > 1
+    assert all(n == n_distinct for n, n_distinct in most)
+    assert fast.IDLE[DEFAULT.tokenizer].qsize() <= 4
+
+
+def at_once(text):
+    return load(DEFAULT.tokenizer).encode(text, add_special_tokens=False).ids
 
 
 @needs_wheel
