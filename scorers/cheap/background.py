@@ -138,9 +138,10 @@ def windows(numbers: np.ndarray, distinct: np.ndarray) -> tuple[np.ndarray, np.n
         return None
     last = starts[n_windows * WIDTH]
     window = np.repeat(np.arange(len(starts) - 1) // WIDTH, np.diff(starts))[:last]
-    word_per_window = np.unique(members[:last].astype(np.int64) * n_windows + window) // n_windows
-    words, counts = np.unique(word_per_window, return_counts=True)
-    return distinct[words], counts / n_windows
+    pairs = np.sort(members[:last].astype(np.int64) * n_windows + window)  # faster than np.unique, which hashes
+    words = pairs[np.flatnonzero(np.diff(pairs, prepend=-1))] // n_windows
+    begins = np.flatnonzero(np.diff(words, prepend=-1))
+    return distinct[words[begins]], np.diff(begins, append=len(words)) / n_windows
 
 
 def rarity(windows_of_documents: Sequence[tuple[np.ndarray, np.ndarray] | None]) -> tuple[np.ndarray, ...]:
