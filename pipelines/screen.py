@@ -113,16 +113,11 @@ def background_of(
             base = {**Background.of(table.filter(pc.equal(table["made_by"], made_by))).domains}
         chosen = choice(list(zip(own, statuses, strict=True)), params, store)
         chosen = {domain: rows for domain, rows in chosen.items() if domain not in base}
-        texts = texts_of(documents, chosen, store)
-        described = {
-            domain: (
-                [content_hash for content_hash, _, _ in rows],
-                pa.array([texts[shard, row] for _, shard, row in rows], pa.string()),
-            )
-            for domain, rows in chosen.items()
-        }
-        made = Background(base | dict(background(described).domains))
-        return [store.write("BACKGROUND", made.table(made_by))]
+        made = dict(base)
+        for domain, rows in chosen.items():  # the texts of one domain are in memory at a time
+            hashes = [content_hash for content_hash, _, _ in rows]
+            made |= background({domain: (hashes, texts_of(documents, rows, store))}).domains
+        return [store.write("BACKGROUND", Background(made).table(made_by))]
 
     return engine.once("background", name, make)
 
@@ -131,11 +126,11 @@ def salt_of(params: ScreenParams) -> str:
     return f"background {params.background_seed}"
 
 
-Chosen = dict[str, list[tuple[str, int, int]]]  # domain -> content hash, shard and row of each of its documents
+Places = list[tuple[str, int, int]]  # content hash, shard and row of documents
 
 
-def choice(reads: Sequence[tuple[Read, Read]], params: ScreenParams, store: Store) -> Chosen:
-    """The documents that describe each domain, lowest key first."""
+def choice(reads: Sequence[tuple[Read, Read]], params: ScreenParams, store: Store) -> dict[str, Places]:
+    """The documents that describe each domain, by domain, lowest key first."""
     pieces = []
     for k, own in enumerate(reads):
         table = side_by_side([own], store)
@@ -153,13 +148,12 @@ def choice(reads: Sequence[tuple[Read, Read]], params: ScreenParams, store: Stor
     return chosen
 
 
-def texts_of(documents: Sequence[Shard], chosen: Chosen, store: Store) -> dict[tuple[int, int], str]:
-    """The middle of each chosen document's text, by shard and row. One shard's texts are in memory at a time."""
-    places = sorted({(shard, row) for rows in chosen.values() for _, shard, row in rows})
-    texts = {}
-    for shard, group in groupby(places, key=itemgetter(0)):
+def texts_of(documents: Sequence[Shard], places: Places, store: Store) -> pa.Array:
+    """The middle of each document's text, in the order of `places`. One shard's texts are in memory at a time."""
+    texts: dict[tuple[int, int], bytes] = {}
+    for shard, group in groupby(sorted((shard, row) for _, shard, row in places), key=itemgetter(0)):
         text = store.read(documents[shard], ["text"])["text"]
         for _, row in group:
             raw = np.frombuffer(text[row].as_buffer(), np.uint8)
-            texts[shard, row] = (middle(raw) if len(raw) > MAX_BYTES else raw).tobytes().decode()
-    return texts
+            texts[shard, row] = (middle(raw) if len(raw) > MAX_BYTES else raw).tobytes()
+    return pa.array([texts[shard, row] for _, shard, row in places], pa.binary()).cast(pa.string())

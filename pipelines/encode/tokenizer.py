@@ -38,8 +38,8 @@ def for_documents(tokenizer: Tokenizer) -> Tokenizer:
     return tokenizer
 
 
-@cache
 def specification(file: HashedFile) -> dict[str, Any]:
+    """The content of a tokenizer.json. It is not cached: as Python objects it takes 100 bytes a merge."""
     return json.loads(Path(file.path).read_bytes())
 
 

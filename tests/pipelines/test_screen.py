@@ -144,12 +144,11 @@ def test_the_documents_that_describe_a_domain_are_the_slow_ones(tmp_path, monkey
         assert list(found) == sorted(found)
         full += any(len(rows) == 3 for rows in found.values())
         empty += any(not rows for rows in found.values())
-        texts = screen.texts_of(documents, found, store)
-        assert {(shard, row) for rows in found.values() for _, shard, row in rows} == set(texts)
         for rows in found.values():
-            for content_hash, shard, row in rows:
+            texts = screen.texts_of(documents, rows, store).to_pylist()
+            for (content_hash, shard, row), text in zip(rows, texts, strict=True):
                 own = store.read(documents[shard]).to_pylist()[row]
-                assert (own["content_hash"], own["text"]) == (content_hash, texts[shard, row])
+                assert (own["content_hash"], own["text"]) == (content_hash, text)
     assert full > 10
     assert empty > 10
 
@@ -158,8 +157,8 @@ def test_only_the_middle_of_a_long_text_describes_its_domain(store, monkeypatch)
     monkeypatch.setattr(screen, "MAX_BYTES", 100)
     monkeypatch.setattr("scorers.cheap.background.MAX_BYTES", 100)
     documents, _ = tables(store, [("a", "b" * 50 + "m" * 100 + "e" * 50), ("a", "s" * 100)])
-    found = screen.texts_of(documents, {"a": [("", 0, 0), ("", 0, 1)]}, store)
-    assert found == {(0, 0): "m" * 100, (0, 1): "s" * 100}
+    texts = screen.texts_of(documents, [("", 0, 1), ("", 0, 0)], store)
+    assert texts.to_pylist() == ["s" * 100, "m" * 100]
 
 
 # -- why no model needs to read a document
