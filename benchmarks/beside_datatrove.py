@@ -84,8 +84,8 @@ def cpu_seconds(command: list[str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def longmix_tokens(root: Path) -> int:
-    return sum(pq.read_metadata(path).num_rows for path in root.glob("datasets/all/*/sequences-*.parquet"))
+def longmix_rows(root: Path) -> int:
+    return sum(pq.read_metadata(path).num_rows for path in root.glob("datasets/all/latest/sequences-*.parquet"))
 
 
 def main() -> None:
@@ -109,7 +109,7 @@ def main() -> None:
         peers = cpu_seconds([options.datatrove, __file__, "--corpus", str(corpus), "--work", str(work / "datatrove")])
         row = {
             "run": run, "longmix": round(ours, 1), "datatrove": round(peers, 1), "ratio": round(peers / ours, 1),
-            "rows": longmix_tokens(work / "root"), "datatrove_tokens": (work / "datatrove" / "merged" / "000_all.ds").stat().st_size // 2,
+            "rows": longmix_rows(work / "root"), "datatrove_tokens": (work / "datatrove" / "merged" / "000_all.ds").stat().st_size // 2,
         }  # fmt: skip
         print(json.dumps(row), flush=True)
 

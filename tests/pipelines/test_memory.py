@@ -14,8 +14,8 @@ rss = lambda: psutil.Process().memory_info().rss >> 20
 np.ones(30 << 20, np.uint8)  # raises the threshold of malloc, unless it is fixed
 before = rss()
 kept, freed = [], []
-for _ in range(40):  # what is kept lies between what is freed
-    freed.append(np.ones(6 << 20, np.uint8))
+for _ in range(20):  # what is kept lies between what is freed
+    freed.append(np.ones(12 << 20, np.uint8))
     kept.append(np.ones(100_000, np.uint8))
 full = rss()
 del freed
