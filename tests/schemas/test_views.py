@@ -171,7 +171,7 @@ def test_a_refused_document_counts_as_rejected_and_not_as_encoded(tmp_path):
     assert answers(tmp_path, "not_scored_reasons", refuse) == [("short", 1, 3), ("refused", 1, 0)]
     with opened(refused(sound()), tmp_path) as con:
         rows = con.execute(
-            "SELECT document_id, verdict, token_status, token_reason, n_tokens FROM documents"
+            "SELECT document_id, verdict, token_status, token_reason, n_tokens FROM documents ORDER BY 1"
         ).fetchall()
     assert rows == [
         ("a", "kept", "encoded", None, 6), ("b", "exact", "dropped", None, None), ("c", "near", "dropped", None, None),
