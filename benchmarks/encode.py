@@ -29,8 +29,8 @@ import pyarrow.compute as pc
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pipelines.actions import Read
+from pipelines.batches import batches
 from pipelines.encode import ENCODE, differ, either, encode_rows, fast, rows_of, sample_of
-from pipelines.encode.batches import batches
 from pipelines.encode.params import EncodeParams, Encoding
 from pipelines.encode.tokenizer import load
 from pipelines.recipe import load as load_recipe

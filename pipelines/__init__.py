@@ -24,6 +24,7 @@
     stage.py         the engine: looks up what was made before and spreads the rest with Beam
     actions.py       the most frequent action: one shard, made by a function of columns of others
     reuse.py         rows of unchanged documents, copied from the shards of an earlier version
+    batches.py       consecutive texts of about the same number of bytes
     memory.py        freed memory goes back to the system
     store/           shards, actions, scratch folders, the lock; files.py alone renames, syncs, maps and locks files
     catalog.py       DuckDB over the tables of a version

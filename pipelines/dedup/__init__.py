@@ -18,11 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from pipelines.batches import batches
 from pipelines.dedup.candidates import BLOCK_RECORDS, IN_MEMORY_TEXTS, Join, components
 from pipelines.dedup.characters import UNICODE
 from pipelines.dedup.minhash import bands, min_agreeing, signatures
 from pipelines.dedup.precedence import COLUMNS, Ranked, hash_bytes, hex_strings, ranked
-from pipelines.dedup.shingles import Shingles, Window, batches, in_parts
+from pipelines.dedup.shingles import Shingles, Window, in_parts
 from pipelines.dedup.verify import Verify, group_components, near
 from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard, Store, name_of

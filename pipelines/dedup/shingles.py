@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
+from pipelines.batches import batches
 from pipelines.dedup.characters import (
     ALONE,
     CASED,
@@ -34,7 +35,6 @@ from pipelines.dedup.characters import (
 )
 from pipelines.dedup.distinct import sort_distinct
 
-BATCH_BYTES = 4 << 20  # of text at a time, so that intermediate arrays fit into the CPU caches
 MAX_WORDS = 1 << 10  # of a text at a time, so that they stay in the CPU's first cache
 MAX_HASHES = 1 << 21  # of a long text at a time, 16 MB; at least 4 * MAX_WORDS
 
@@ -74,18 +74,6 @@ def shingles(texts: pa.Array, window: Window) -> Shingles:
     counts = [sum(np.diff(part.offsets) for part in batch) for batch in parts]
     ends = np.cumsum(np.concatenate([np.zeros(1, np.int64), *counts]))
     return Shingles(np.concatenate([np.empty(0, np.uint64), *values]), ends)
-
-
-def batches(texts: pa.ChunkedArray | pa.Array, max_bytes: int = BATCH_BYTES) -> Iterator[pa.Array]:
-    """Batches of consecutive texts of at most `max_bytes` in total; a longer text is a batch of its own."""
-    for chunk in texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]:
-        _, starts = buffers(chunk)
-        first = 0
-        while first < len(chunk):
-            last = int(np.searchsorted(starts, starts[first] + max_bytes, side="right")) - 1
-            last = max(first + 1, min(last, len(chunk)))
-            yield chunk.slice(first, last - first)
-            first = last
 
 
 def in_parts(batch: pa.Array, window: Window) -> Iterator[Shingles]:

@@ -18,10 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
+from pipelines.batches import batches
 from pipelines.dedup.candidates import Join
 from pipelines.dedup.minhash import band_keys
 from pipelines.dedup.precedence import Ranked, hex_digits
-from pipelines.dedup.shingles import Window, batches, in_parts
+from pipelines.dedup.shingles import Window, in_parts
 from pipelines.dedup.survivors import survivors
 from pipelines.stage import Engine
 from pipelines.store import Shard, Store, name_of

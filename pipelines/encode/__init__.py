@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.actions import ReadColumns
+from pipelines.batches import batches
 from pipelines.encode import fast, reference
-from pipelines.encode.batches import batches
 from pipelines.encode.ids import Ids
 from pipelines.encode.marks import respell
 from pipelines.encode.params import EncodeParams, Encoding
@@ -67,12 +67,11 @@ def encode_rows(
 def kept_texts(texts: pa.ChunkedArray, kept: np.ndarray) -> Iterator[pa.Array]:
     """The kept texts, in order, in batches of about BATCH_BYTES: no more is copied at a time."""
     first = 0
-    for chunk in texts.chunks:
-        for batch in batches(chunk, BATCH_BYTES):
-            mask = kept[first : first + len(batch)]
-            first += len(batch)
-            if mask.any():
-                yield batch if mask.all() else batch.filter(pa.array(mask))
+    for batch in batches(texts, BATCH_BYTES):
+        mask = kept[first : first + len(batch)]
+        first += len(batch)
+        if mask.any():
+            yield batch if mask.all() else batch.filter(pa.array(mask))
 
 
 def encode_batch(texts: pa.Array, params: EncodeParams, library: Library) -> tuple[Ids, np.ndarray]:

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
+from pipelines.batches import batches
 from pipelines.encode.attempt import attempted
-from pipelines.encode.batches import batches
 from pipelines.encode.ids import Ids
 from pipelines.encode.params import EncodeParams
 from pipelines.encode.pieces import encode_pieces

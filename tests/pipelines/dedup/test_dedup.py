@@ -14,9 +14,10 @@ import pyarrow as pa
 import pytest
 
 from pipelines import dedup
+from pipelines.batches import batches
 from pipelines.dedup import DedupParams, SignParams, candidates, sign_shard, verify
 from pipelines.dedup.minhash import bands, min_agreeing, signatures
-from pipelines.dedup.shingles import Window, batches, shingles
+from pipelines.dedup.shingles import Window, shingles
 from pipelines.stage import Engine, Runner
 from pipelines.store import Store
 from schemas.errors import NotMade

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.batches import BATCH_BYTES, batches
 from pipelines.dedup.characters import DOTTED_I, SIGMA
-from pipelines.dedup.shingles import BATCH_BYTES, Window, batches, in_parts, shingles
+from pipelines.dedup.shingles import Window, in_parts, shingles
 from tests.pipelines.dedup.slow import windows, words_of
 
 SEEDS = range(200)

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pytest
 from pydantic import BaseModel
 
+from pipelines.batches import batches
 from pipelines.dedup import verify
 from pipelines.dedup.candidates import Join
 from pipelines.dedup.precedence import Ranked, hash_bytes, hex_digits
-from pipelines.dedup.shingles import Window, batches, shingles
+from pipelines.dedup.shingles import Window, shingles
 from pipelines.dedup.verify import (
     SHINGLES,
     Group,

@@ -3,7 +3,7 @@ import random
 
 import pyarrow as pa
 
-from pipelines.encode.batches import batches
+from pipelines.batches import batches
 
 
 def test_every_text_is_in_one_batch_in_order():
