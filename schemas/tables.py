@@ -153,6 +153,51 @@ TARGETS = pa.schema(
     ]
 )
 
+EMBEDDINGS = pa.schema(
+    [
+        column("document_id", pa.string(), "as in DOCUMENTS"),
+        column(
+            "status", pa.string(), "embedded, not_drawn (nobody asked for it) or empty (the encoder makes no token)"
+        ),
+        column("vector", many(pa.float32()), "[dimensions] of length 1; NULL unless embedded", nullable=True),
+    ]
+)
+
+CENTROIDS = pa.schema(
+    [
+        column("partition", pa.int32(), "index of the partition, from 0"),
+        column("group_number", pa.int32(), "the group of draws, a file of SEQUENCES, that the partition belongs to"),
+        column("made_by", pa.string(), "encoder, seed and sizes; a refresh keeps the row if they equal its own"),
+        column("vector", many(pa.float32()), "[dimensions] of length 1: the centre of the partition"),
+    ]
+)
+
+ORDER = pa.schema(
+    [
+        column("document_id", pa.string(), "as in DOCUMENTS; the first copy of each drawn document"),
+        column("partition", pa.int32(), "as in CENTROIDS; 0 if the order needs no vectors"),
+        column("place", pa.int64(), "index in the group's path, from 0; NULL for a near copy, which leaves it", True),
+        column("restarts", pa.bool_(), "the path begins here, or its previous document is not a neighbour"),
+        column(
+            "similarity_to_previous",
+            pa.float32(),
+            "cosine with the previous document of the path; NULL if there is none or no vector",
+            True,
+        ),
+        column(
+            "near_set",
+            pa.string(),
+            "lowest document_id of the documents joined by a cosine of at least the recipe's near_similarity, of which no "
+            "two share a sequence; NULL if there is no other",
+            True,
+        ),
+        column(
+            "neighbours", many(pa.int32()), "rows of this shard of its nearest documents, the nearest first, at most 10"
+        ),
+        column("similarities", many(pa.float32()), "[neighbours] cosine with each"),
+    ]
+)
+
 SEGMENT = pa.struct(
     [
         column("document_id", pa.string(), "as in DOCUMENTS"),
@@ -160,9 +205,10 @@ SEGMENT = pa.struct(
         column("document_start", pa.int32(), "first token of the document in the segment"),
         column("document_stop", pa.int32(), "one past the last"),
         column("epoch", pa.int32(), "index of this copy of the document, from 0"),
-        column("path_position", pa.int64(), "index in a path through related documents, if any", nullable=True),
+        column("path_position", pa.int64(), "place in ORDER; NULL for a further copy or without a path", nullable=True),
+        column("similarity_to_previous", pa.float32(), "as in ORDER, of the document's first copy", nullable=True),
         column(
-            "similarity_to_previous", pa.float32(), "similarity to the previous document of the path", nullable=True
+            "n_pad", pa.int32(), "tokens of the segment that are not the document's: pad or marker tokens at its end"
         ),
     ]
 )
@@ -189,10 +235,13 @@ TABLES = {
     **{name: schema for name, schema in vars(scores).items() if name.startswith("SCORES_")},
     "DRAWS": DRAWS,
     "TARGETS": TARGETS,
+    "EMBEDDINGS": EMBEDDINGS,
+    "CENTROIDS": CENTROIDS,
+    "ORDER": ORDER,
     "SEQUENCES": SEQUENCES,
 }
 
-BESIDE_DOCUMENTS = ("SIGNATURES", "DUPLICATES", "TOKENS")  # the same rows as DOCUMENTS, in the same order
+BESIDE_DOCUMENTS = ("SIGNATURES", "DUPLICATES", "TOKENS", "EMBEDDINGS")  # the same rows as DOCUMENTS, in the same order
 
 # Columns with few distinct values, which are dictionary-encoded.
 FEW_VALUES = {"source", "origin", "domain", "license", "file", "reason", "status", "fell_back", "verdict", "why"}

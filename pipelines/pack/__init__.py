@@ -142,6 +142,7 @@ def segments(rows: Rows, pieces: slice, draws: pa.Table) -> pa.StructArray:
         "epoch": draws["epoch"].take(draw).combine_chunks(),
         "path_position": pa.nulls(len(draw), pa.int64()),
         "similarity_to_previous": pa.nulls(len(draw), pa.float32()),
+        "n_pad": pa.array(np.zeros(len(draw), np.int32)),
     }
     return pa.StructArray.from_arrays([columns[f.name] for f in SEGMENT], names=[f.name for f in SEGMENT])
 
