@@ -93,10 +93,10 @@ def view_of(name: str, paths: list[str]) -> str:
         empty = TABLES[name].empty_table()
         types = duckdb.from_arrow(empty).types
         columns = ", ".join(f"NULL::{kind} AS {column}" for column, kind in zip(TABLES[name].names, types, strict=True))
-        return f"CREATE VIEW tables.{name} AS SELECT 0::BIGINT AS shard, 0::BIGINT AS row, {columns} WHERE false"
+        return f'CREATE VIEW tables."{name}" AS SELECT 0::BIGINT AS shard, 0::BIGINT AS row, {columns} WHERE false'
     columns = ", ".join(f"t.{column}" for column in TABLES[name].names)
     return (
-        f"CREATE VIEW tables.{name} AS SELECT s.shard, t.file_row_number AS row, {columns} "
+        f'CREATE VIEW tables."{name}" AS SELECT s.shard, t.file_row_number AS row, {columns} '
         f"FROM read_parquet({literal(list(dict.fromkeys(paths)))}, filename = true, file_row_number = true) t "
         f"JOIN shards s ON s.path = t.filename AND s.name = '{name}'"
     )

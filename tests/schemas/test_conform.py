@@ -37,8 +37,8 @@ def test_null_is_refused_where_the_contract_says_so():
 
 
 def test_null_is_refused_inside_lists_and_structs():
-    segment = {"document_id": "a", "domain": None, "document_start": 0, "document_stop": 1, "epoch": 0}
-    loose = pa.list_(pa.struct([(n, t) for n, t in [("document_id", pa.string()), ("domain", pa.string()), ("document_start", pa.int32()), ("document_stop", pa.int32()), ("epoch", pa.int32()), ("path_position", pa.int64()), ("similarity_to_previous", pa.float32())]]))  # fmt: skip
+    segment = {"document_id": "a", "domain": None, "document_start": 0, "document_stop": 1, "epoch": 0, "n_pad": 0}
+    loose = pa.list_(pa.struct([(n, t) for n, t in [("document_id", pa.string()), ("domain", pa.string()), ("document_start", pa.int32()), ("document_stop", pa.int32()), ("epoch", pa.int32()), ("path_position", pa.int64()), ("similarity_to_previous", pa.float32()), ("n_pad", pa.int32())]]))  # fmt: skip
     table = pa.table({
         "sequence_id": pa.array([0], pa.int64()),
         "input_ids": pa.array([[1, None]], pa.list_(pa.int32())),

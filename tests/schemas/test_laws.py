@@ -15,7 +15,7 @@ from tests.tokens import refused_row, token_row
 def segment(document: str, start: int, stop: int, epoch: int = 0, domain: str = "book") -> dict:
     return {
         "document_id": document, "domain": domain, "document_start": start, "document_stop": stop, "epoch": epoch,
-        "path_position": None, "similarity_to_previous": None,
+        "path_position": None, "similarity_to_previous": None, "n_pad": 0,
     }  # fmt: skip
 
 
