@@ -1,0 +1,65 @@
+"""DRAWS, EMBEDDINGS -> CENTROIDS, DRAWS by group, ORDER: a path through related documents in each group of draws.
+
+    centroids    partitions of the vectors, dealt to groups; kept by a refresh
+    deal         the draws by group: all copies of a document are in the group of its partition
+    order        neighbours inside a group, near copies, a path through the rest
+
+An order that needs no vectors keeps the groups of the plan. A document that comes or goes changes its own group. Memory of a
+worker: the vectors of one group, about 150 MB for 2^27 tokens of web pages, and a strip of products.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import apache_beam as beam
+
+from pipelines.order.dealing import centroids_of, draws_by_group, keys_of
+from pipelines.order.embedded import Embedded
+from pipelines.order.group import Group, Inputs, members_of, order_group, save
+from pipelines.order.members import Members
+from pipelines.order.params import OrderParams
+from pipelines.order.products import library
+from pipelines.stage import Engine, over_each
+from pipelines.store import Shard, name_of
+
+VERSION = 1  # raise when the same params would give other rows
+
+Tables = Mapping[str, list[Shard]]
+
+
+def run(
+    tables: Tables, params: OrderParams, sources: Sequence[str], base: Tables, engine: Engine
+) -> dict[str, list[Shard]]:
+    """CENTROIDS, DRAWS and ORDER; the last two have a shard for each group, in the same order.
+
+    Args:
+        tables: DOCUMENTS, TOKENS, DRAWS and, where the order needs vectors, EMBEDDINGS.
+        sources: their names, in the order of the recipe.
+        base: the tables of the base version, whose partitions are kept.
+
+    Raises:
+        StageError: a partition needs faiss, which is not installed.
+    """
+    members = Members.of(tables, sources, base.get("DRAWS", []), engine.store)
+    draws, middle, vectors = tables["DRAWS"], [], None
+    if params.needs_vectors:
+        vectors = Embedded(tables["EMBEDDINGS"], members, engine.store)
+        middle = centroids_of(vectors, draws, params, base.get("CENTROIDS", []), engine)
+        draws = draws_by_group(vectors, draws, middle[0], engine)
+    prefix = [VERSION, params.settings, *([middle[0].columns, params.encoder, library()] if vectors else [])]
+    chosen = [members_of(shard, members, engine.store) for shard in draws]
+    groups = [
+        Group(number, name_of("order", *prefix, key, members.take(own).digest()))
+        for number, (key, own) in enumerate(zip(keys_of(draws), chosen, strict=True))
+    ]
+    with engine.scratch("order") as scratch:
+
+        def spread(p: beam.Pipeline, todo: list[Group]) -> object:
+            for group in todo:
+                save(group, members.take(chosen[group.number]), scratch)
+            if vectors:
+                vectors.scatter({group.number: chosen[group.number] for group in todo}, scratch)
+            inputs = Inputs(tables["DOCUMENTS"], middle, params.settings)
+            return over_each(order_group, inputs, engine.store, scratch)(p, todo)
+
+        orders = engine.each("order", groups, spread)
+    return {"CENTROIDS": middle, "DRAWS": draws, "ORDER": [shard for of_group in orders for shard in of_group]}
