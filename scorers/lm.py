@@ -93,7 +93,7 @@ def loaded(params: ModelParams) -> LM:
             model = model.to(params.device).eval().requires_grad_(False)
             n_vocab = len(model.get_output_embeddings().weight)
             wanted = own_nll(model, n_vocab, params.device)
-            if is_packed(params):
+            if is_packed(params.device, params.dtype):
                 pack(model)
     except torch.OutOfMemoryError as error:
         raise RecipeError(f"{path}: does not fit on {params.device}; name a smaller model") from error
@@ -107,8 +107,8 @@ def loaded(params: ModelParams) -> LM:
     return lm
 
 
-def libraries() -> tuple[Any, Any]:
-    """torch and transformers, silent and without a network of their own.
+def libraries(key: str = "score.model") -> tuple[Any, Any]:
+    """torch and transformers, silent and without a network of their own. key: of the recipe, for errors.
 
     Raises:
         RecipeError: they are not installed.
@@ -118,21 +118,21 @@ def libraries() -> tuple[Any, Any]:
         import torch
         import transformers
     except ImportError as error:
-        raise RecipeError(f'score.model: {error.name} is not installed; pip install "longmix[model]"') from error
+        raise RecipeError(f'{key}: {error.name} is not installed; pip install "longmix[model]"') from error
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     return torch, transformers
 
 
-def torch_on(device: str) -> Any:
+def torch_on(device: str, key: str = "score.model") -> Any:
     """torch, where it finds the device.
 
     Raises:
         RecipeError: it doesn't, or is not installed.
     """
-    torch, _ = libraries()
+    torch, _ = libraries(key)
     if device == "cuda" and not torch.cuda.is_available():
-        raise RecipeError('score.model: device = "cuda", but torch finds no GPU here; set device = "cpu"')
+        raise RecipeError(f'{key}: device = "cuda", but torch finds no GPU here; set device = "cpu"')
     return torch
 
 
@@ -142,7 +142,7 @@ def fingerprint(params: ModelParams) -> tuple[str, ...]:
     on_cpu = params.device == "cpu"
     processor = torch.backends.cpu.get_cpu_capability() if on_cpu else torch.cuda.get_device_name()
     passes = f"block {params.n_passes}", f"threads {params.threads}"  # both change the order of a product's sums
-    products = "packed" if is_packed(params) else "plain"
+    products = "packed" if is_packed(params.device, params.dtype) else "plain"
     return params.weights.hash, params.dtype, params.device, torch.__version__, processor, *passes, products
 
 
@@ -184,12 +184,12 @@ def converted(weights: Weights) -> str:
 # -- matrix products on a CPU
 
 
-def is_packed(params: ModelParams) -> bool:
+def is_packed(device: str, dtype: str) -> bool:
     """Whether products go through oneDNN with weights laid out for it: float32 on an x86-64 CPU whose torch has it."""
     torch, _ = libraries()
     has_it = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     is_x86 = platform.machine().lower() in ("x86_64", "amd64")  # tried on no other
-    return params.device == "cpu" and params.dtype == "float32" and is_x86 and has_it
+    return device == "cpu" and dtype == "float32" and is_x86 and has_it
 
 
 def pack(model: Any) -> None:

@@ -64,7 +64,7 @@ def test_every_linear_layer_of_a_float32_model_is_laid_out(models, folders):
 
 def test_where_torch_has_no_onednn_its_own_products_are_used_and_named(models, folders, monkeypatch):
     packed = Chunks(models("llama"), document(), 7).after(every_pair())
-    monkeypatch.setattr(lm, "is_packed", lambda _: False)
+    monkeypatch.setattr(lm, "is_packed", lambda *_: False)
     plain = lm.loaded.__wrapped__(params_of(folders("llama")))
     assert not [module for module in plain.model.modules() if type(module).__name__ == "Packed"]
     found = Chunks(plain, document(), 7).after(every_pair())
