@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pipelines import dedup, encode, ingest, pack, plan, publish, score, screen
+from pipelines import dedup, embed, encode, ingest, order, pack, plan, publish, score, screen
 from pipelines.recipe import Recipe
 from pipelines.score.model import reader_of
 from pipelines.stage import Engine
@@ -73,7 +73,7 @@ def graph(recipe: Recipe, engine: Engine, base: Path | None, stage: Stage = plai
     before = tables_of(base)
     tables = corpus(recipe, engine, before, stage)
     tables |= scores(recipe, tables, engine, before, stage)
-    tables |= mix(recipe, tables, engine, stage)
+    tables |= mix(recipe, tables, engine, before, stage)
     return stage(publish.run)(recipe, Manifest.of(base) if base else None, tables, engine.store)
 
 
@@ -119,10 +119,18 @@ def reader(recipe: Recipe) -> encode.EncodeParams:
     return reader_of(recipe.score, recipe.encode) if recipe.score else recipe.encode
 
 
-def mix(recipe: Recipe, tables: Tables, engine: Engine, stage: Stage = plain) -> Tables:
-    """Which copies of which documents are drawn, and the training rows packed from them."""
+def mix(
+    recipe: Recipe, tables: Tables, engine: Engine, base: Mapping[str, list[Shard]], stage: Stage = plain
+) -> Tables:
+    """Which copies of which documents are drawn, the path through them, and the training rows packed from them."""
     select = recipe.plan.select
     by = tables[select.selector.table] if select else []
     draws, targets = stage(plan.run)(tables["DOCUMENTS"], tables["TOKENS"], by, recipe.plan, engine)
-    sequences = stage(pack.run)(tables["TOKENS"], draws, recipe.encode, recipe.pack, engine)
-    return {"DRAWS": draws, "TARGETS": targets, "SEQUENCES": sequences}
+    mixed: Tables = {"DRAWS": draws, "TARGETS": targets}
+    if recipe.order.makes_path:
+        if recipe.order.encoder and recipe.order.needs_vectors:
+            mixed["EMBEDDINGS"] = stage(embed.run)(tables["DOCUMENTS"], draws, recipe.order.encoder, engine)
+        names = tuple(source.name for source in recipe.sources)
+        mixed |= stage(order.run)({**tables, **mixed}, recipe.order, names, base, engine)
+    mixed["SEQUENCES"] = stage(pack.run)(tables["TOKENS"], mixed["DRAWS"], recipe.encode, recipe.pack, engine)
+    return mixed

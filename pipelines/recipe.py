@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pipelines.dedup import DedupParams
 from pipelines.encode import EncodeParams, bos_id, eos_id
 from pipelines.ingest import Source
+from pipelines.order.params import OrderParams
 from pipelines.pack import PackParams
 from pipelines.plan import PlanParams
 from pipelines.score import ScoreParams
@@ -35,6 +36,7 @@ class Recipe(BaseModel):
     screen: ScreenParams | None = None  # None: no cheap scores, unless the model's need them
     score: ScoreParams | None = None  # None: no model is run
     plan: PlanParams
+    order: OrderParams = OrderParams()
     pack: PackParams
     run: Runner = Runner()
 

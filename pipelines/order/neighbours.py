@@ -186,6 +186,8 @@ def insert(  # noqa: PLR0913, PLR0917 kernel
             if cosine <= 0 or (cosine < least[i] and cosine < least[j]) or leaves[j]:
                 continue
             micro = micro_of(cosine)
+            if micro == 0:
+                continue
             put(ids[i], similarities[i], members[j], micro)
             put(ids[j], similarities[j], members[i], micro)
             for x in (i, j):
