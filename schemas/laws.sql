@@ -169,3 +169,37 @@ WHERE s.n IS DISTINCT FROM w.drawn_tokens OR s.first <> w.document_start OR s.la
 -- law: copies of a document never share a sequence
 SELECT sequence_id, document_id, count(DISTINCT epoch) AS copies
 FROM segments GROUP BY ALL HAVING count(DISTINCT epoch) > 1;
+
+-- law: EMBEDDINGS is empty, or has a row for each row of DOCUMENTS, in the same order; a vector exactly where embedded
+SELECT d.shard, d.row, e.document_id, e.status FROM tables.documents d FULL JOIN tables.embeddings e USING (shard, row)
+WHERE (SELECT count(*) FROM tables.embeddings) > 0 AND (
+    d.document_id IS DISTINCT FROM e.document_id OR e.status NOT IN ('embedded', 'not_drawn', 'empty')
+    OR (e.status = 'embedded') <> (e.vector IS NOT NULL)
+);
+
+-- law: ORDER is empty, or has a row for each drawn document, in the group of its draws
+SELECT coalesce(o.document_id, w.document_id) AS document_id, o.shard AS of_order, w.shard AS of_draws
+FROM tables."ORDER" o FULL JOIN (SELECT * FROM tables.draws WHERE epoch = 0) w
+    ON w.document_id = o.document_id AND w.shard = o.shard
+WHERE (SELECT count(*) FROM tables."ORDER") > 0 AND (o.document_id IS NULL OR w.document_id IS NULL);
+
+-- law: in ORDER, place counts from 0; after the path come near copies, without a place
+SELECT shard, row, place, near_set FROM tables."ORDER"
+WHERE place <> row OR (place IS NULL AND near_set IS NULL)
+    OR (place = 0 AND (NOT restarts OR similarity_to_previous IS NOT NULL)) OR abs(similarity_to_previous) > 1.001
+    OR (place IS NULL AND (restarts OR similarity_to_previous IS NOT NULL)) OR isnan(similarity_to_previous);
+
+-- law: the neighbours of a document in ORDER are other documents of its path, the nearest first
+SELECT o.shard, o.row, o.neighbours FROM tables."ORDER" o
+WHERE len(neighbours) <> len(similarities) OR len(neighbours) > 10 OR list_contains(neighbours, row)
+    OR list_reverse_sort(similarities) <> similarities OR len(list_distinct(neighbours)) <> len(neighbours)
+    OR (place IS NULL AND len(neighbours) > 0);
+
+-- law: a document is in the group of its partition
+SELECT o.shard, o.row, o.partition, c.group_number FROM tables."ORDER" o LEFT JOIN tables.centroids c USING (partition)
+WHERE (SELECT count(*) FROM tables.centroids) > 0 AND c.group_number IS DISTINCT FROM o.shard;
+
+-- law: near copies never share a sequence
+SELECT s.sequence_id, p.near_set, count(DISTINCT s.document_id) AS documents
+FROM segments s JOIN paths p USING (document_id) WHERE p.near_set IS NOT NULL
+GROUP BY ALL HAVING count(DISTINCT s.document_id) > 1;

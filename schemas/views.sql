@@ -246,3 +246,92 @@ SELECT c.inside_id AS document_id, c.inside_domain AS domain, d.source, d.file, 
     least(1, sum(c.n_shingles) / c.inside_shingles) AS inside_share
 FROM contained c JOIN documents d ON d.document_id = c.inside_id AND d.verdict = 'kept'
 GROUP BY c.inside_id, c.inside_domain, d.source, d.file, c.inside_shingles ORDER BY documents_inside DESC, document_id;
+
+-- A row is a drawn document of a mix with an order: its place on its group's path, NULL if it left the path as a near copy.
+-- No two documents of a near_set share a sequence.
+CREATE VIEW paths AS
+SELECT shard AS group_number, partition, place, document_id, restarts, similarity_to_previous, near_set,
+    centre_similarity, len(neighbours) AS n_neighbours, shard, row
+FROM tables."ORDER";
+
+-- A row is a group of a mix with an order: how alike consecutive documents of its path are. most_similarity is a mean that
+-- no path can exceed: half the sum of each document's two nearest. near_copies left the path.
+CREATE VIEW path_quality AS
+SELECT o.shard AS group_number, count(*) AS documents, count(place) AS on_path, count(*) - count(place) AS near_copies,
+    count(*) FILTER (restarts) AS restarts, avg(similarity_to_previous) AS mean_similarity,
+    sum(coalesce(similarities[1], 0) + coalesce(similarities[2], 0)) / 2 / nullif(count(place) - 1, 0) AS most_similarity
+FROM tables."ORDER" o GROUP BY o.shard ORDER BY o.shard;
+
+-- A row is a group of a mix with an order: of the ten nearest of each document, how many share a sequence with it. most is
+-- the number that the sequences have room for.
+CREATE VIEW nearest_together AS
+WITH rows AS (
+    SELECT DISTINCT document_id, sequence_id FROM segments
+), sizes AS (
+    SELECT document_id, max(n - 1) AS others
+    FROM rows JOIN (SELECT sequence_id, count(*) AS n FROM rows GROUP BY sequence_id) USING (sequence_id)
+    GROUP BY document_id
+), listed AS (
+    SELECT shard, row, document_id, unnest(neighbours) AS other FROM tables."ORDER"
+), pairs AS (
+    SELECT l.shard, l.document_id, l.other, count(b.sequence_id) > 0 AS together
+    FROM listed l
+    JOIN tables."ORDER" o ON o.shard = l.shard AND o.row = l.other
+    JOIN rows a ON a.document_id = l.document_id
+    LEFT JOIN rows b ON b.document_id = o.document_id AND b.sequence_id = a.sequence_id
+    GROUP BY l.shard, l.document_id, l.other
+)
+SELECT shard AS group_number, sum(n)::BIGINT AS nearest, sum(together)::BIGINT AS together,
+    sum(least(n, others))::BIGINT AS most
+FROM (SELECT shard, document_id, count(*) AS n, count(*) FILTER (together) AS together FROM pairs GROUP BY ALL)
+JOIN sizes USING (document_id)
+GROUP BY shard ORDER BY shard;
+
+-- A row is the version, if its documents have vectors: the mean cosine of two documents of one sequence, and of two
+-- documents of different ones, in 64 sequences chosen by a hash. most is the mean cosine with the ten nearest.
+CREATE VIEW window_similarity AS
+WITH sampled AS (
+    SELECT sequence_id FROM sequences ORDER BY md5(sequence_id::VARCHAR) LIMIT 64
+), members AS (
+    SELECT DISTINCT sequence_id, document_id FROM segments SEMI JOIN sampled USING (sequence_id)
+), vectors AS (
+    SELECT DISTINCT ON (document_id) document_id, vector FROM tables.embeddings
+    WHERE vector IS NOT NULL AND document_id IN (SELECT document_id FROM members)
+), elements AS (
+    SELECT sequence_id, unnest(vector)::DOUBLE AS x, generate_subscripts(vector, 1) AS i
+    FROM members JOIN vectors USING (document_id)
+), sums AS (
+    SELECT sequence_id, i, sum(x) AS s, count(*) AS n FROM elements GROUP BY sequence_id, i
+), within AS (
+    SELECT sequence_id, any_value(n) AS n, sum(s * s) AS squared FROM sums GROUP BY sequence_id
+), everything AS (
+    SELECT sum(s * s) AS squared FROM (SELECT i, sum(s) AS s FROM sums GROUP BY i)
+)
+SELECT count(*) AS sequences, sum(n)::BIGINT AS documents,
+    sum(squared - n) / nullif(sum(n * (n - 1)), 0) AS same_sequence,
+    (any_value(e.everything) - sum(squared)) / nullif(sum(n) * sum(n) - sum(n * n), 0) AS other_sequence,
+    (SELECT avg(list_avg(similarities)) FROM tables."ORDER" WHERE len(similarities) > 0) AS most
+FROM within, (SELECT squared AS everything FROM everything) e HAVING count(*) > 0;
+
+-- A row is a partition of the vectors of a mix with an order: its documents and their mean cosine with its centre, when the
+-- partition was made and now. A refresh keeps partitions; a falling cosine is their drift.
+CREATE VIEW partitions AS
+SELECT c.partition, c.group_number, c.n_documents AS documents_then, c.mean_similarity AS similarity_then,
+    count(p.document_id) AS documents, avg(p.centre_similarity) AS similarity
+FROM tables.centroids c LEFT JOIN paths p ON p.partition = c.partition
+GROUP BY ALL ORDER BY c.partition;
+
+-- A row is a group of draws, which is a published file: its tokens, and half the sum of the differences between its domain
+-- shares and those of the mix.
+CREATE VIEW draw_groups AS
+WITH cells AS (
+    SELECT shard, domain, sum(document_stop - document_start) AS tokens FROM tables.draws GROUP BY ALL
+), mix AS (
+    SELECT domain, sum(tokens) / sum(sum(tokens)) OVER () AS share FROM cells GROUP BY domain
+), groups AS (
+    SELECT shard, sum(tokens) AS tokens FROM cells GROUP BY shard
+)
+SELECT g.shard AS group_number, any_value(g.tokens)::BIGINT AS tokens,
+    sum(abs(coalesce(c.tokens, 0) / g.tokens - m.share)) / 2 AS distance
+FROM groups g CROSS JOIN mix m LEFT JOIN cells c ON c.shard = g.shard AND c.domain = m.domain
+GROUP BY g.shard ORDER BY g.shard;

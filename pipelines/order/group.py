@@ -75,7 +75,7 @@ def order_group(group: Group, inputs: Inputs, store: Store, scratch: Scratch) ->
         members = pa.ipc.open_file(stream).read_all()
     needs = ORDERS[inputs.settings.by].needs
     with one_thread():
-        found = searched(group.number, members, inputs, store, scratch) if "vectors" in needs else alone(len(members))
+        found = searched(group.number, members, inputs, store, scratch) if inputs.middle else alone(len(members))
         stays = np.flatnonzero(~found.near.leaves)
         documents = OrderDocuments(
             n=len(stays),
@@ -85,7 +85,7 @@ def order_group(group: Group, inputs: Inputs, store: Store, scratch: Scratch) ->
             texts=heads(members.take(pa.array(stays)), inputs.documents, store) if "texts" in needs else None,
             paths=paths_of(members.take(pa.array(stays))) if "paths" in needs else None,
         )
-        path, restarts = ORDERS[inputs.settings.by].function(induced(found.near.graph, stays), documents)
+        path, restarts = ORDERS[inputs.settings.by](induced(found.near.graph, stays), documents)
         table = order_table(members["document_id"], found, stays[path], restarts)
     shard = store.write("ORDER", table)
     store.commit("order", group.name, [shard], len(members), found.vectors.nbytes)

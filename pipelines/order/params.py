@@ -49,7 +49,7 @@ class OrderParams(BaseModel):
 
     @property
     def needs_vectors(self) -> bool:
-        return "vectors" in ORDERS[self.by].needs
+        return not {"graph", "vectors"}.isdisjoint(ORDERS[self.by].needs)
 
     @property
     def settings(self) -> Settings:
