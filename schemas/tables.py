@@ -167,7 +167,9 @@ CENTROIDS = pa.schema(
     [
         column("partition", pa.int32(), "index of the partition, from 0"),
         column("group_number", pa.int32(), "the group of draws, a file of SEQUENCES, that the partition belongs to"),
-        column("made_by", pa.string(), "hash of encoder, seed and version; a refresh keeps the row if it equals its own"),
+        column(
+            "made_by", pa.string(), "hash of encoder, seed and version; a refresh keeps the row if it equals its own"
+        ),
         column("n_documents", pa.int64(), "drawn documents when the partition was made"),
         column("mean_similarity", pa.float64(), "their mean cosine with the centre; 0 if there were none"),
         column("vector", many(pa.float32()), "[dimensions] of length 1: the centre of the partition"),
@@ -192,6 +194,9 @@ ORDER = pa.schema(
             "document_id of the first of the documents that are joined by cosines of at least near_similarity; no two of "
             "them share a sequence; NULL if it has no near copy",
             True,
+        ),
+        column(
+            "centre_similarity", pa.float32(), "cosine with the centre of its partition; NULL without vectors", True
         ),
         column(
             "neighbours", many(pa.int32()), "rows of this shard of its nearest documents, the nearest first, at most 10"
