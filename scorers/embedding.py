@@ -126,7 +126,16 @@ def fingerprint(params: EncoderParams) -> tuple[str, ...]:
     products = "packed" if lm.is_packed(params.device, "float32") else "plain"
     text = params.text, str(params.window_tokens or MOST_TOKENS), str(params.n_windows)
     passes = f"block {params.block_rows}", f"threads {params.threads}"
-    return params.weights.hash, *text, params.device, torch.__version__, platform.machine(), processor, *passes, products
+    return (
+        params.weights.hash,
+        *text,
+        params.device,
+        torch.__version__,
+        platform.machine(),
+        processor,
+        *passes,
+        products,
+    )
 
 
 # -- a transformer
@@ -272,7 +281,9 @@ def tokenizer_of(folder: Path, window_tokens: int, n_vocab: int) -> Tokenizer:
     tokenizer = static_table.own_tokenizer(folder, n_vocab, KEY)
     n_special = tokenizer.num_special_tokens_to_add(is_pair=False)
     if window_tokens <= n_special:
-        raise RecipeError(f"{KEY}: window_tokens = {window_tokens} holds no token of a text beside {n_special}; raise it")
+        raise RecipeError(
+            f"{KEY}: window_tokens = {window_tokens} holds no token of a text beside {n_special}; raise it"
+        )
     tokenizer.enable_truncation(window_tokens)
     return tokenizer
 
