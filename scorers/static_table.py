@@ -2,13 +2,14 @@
 
 The format is that of model2vec: a folder with config.json, tokenizer.json and model.safetensors, which contains
 `embeddings` [n_vocab, d] and, where rows were not weighted before, `weights` [n_vocab]. Sums are float64 in the order
-of the tokens, so that a vector has the same bytes on every machine. About 1,000 long heads a CPU second.
+of the tokens, so that a vector has the same bytes on every machine.
 
 Source of the format and of the mean: MinishLab/model2vec, model2vec/model.py.
 """
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ from scorers.model_files import SINGLE
 from scorers.weights import Weights
 
 MODEL_TYPE = "model2vec"  # in config.json
-WINDOW_TOKENS = 1024
 CHARS_PER_TOKEN = 8  # of a text, so many are read for each token of a window: English has about 4
+BATCH_TEXTS = 256  # at a time: what the tokenizer returns takes 100 bytes a token
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +46,14 @@ class Table:
 
     def vectors(self, texts: pa.Array) -> np.ndarray:
         """[n, dimensions] float32 of length 1; zeros where the tokenizer makes no token of a text."""
+        batches = (texts.slice(start, BATCH_TEXTS) for start in range(0, len(texts), BATCH_TEXTS))
+        return np.concatenate([np.zeros((0, self.dimensions), np.float32), *map(self.batch, batches)])
+
+    def batch(self, texts: pa.Array) -> np.ndarray:
         heads = pc.utf8_slice_codeunits(texts, 0, self.n_chars).to_pylist()
-        encodings = self.tokenizer.encode_batch_fast(heads, add_special_tokens=False)
-        ids = [encoding.ids for encoding in encodings]
+        ids = [e.ids for e in self.tokenizer.encode_batch_fast(heads, add_special_tokens=False)]
         offsets = np.cumsum([0, *map(len, ids)])
-        flat = np.fromiter((token for each in ids for token in each), np.int64, offsets[-1])
+        flat = np.fromiter(chain.from_iterable(ids), np.int64, offsets[-1])
         return means(flat, offsets, self.rows, self.unknown)
 
 

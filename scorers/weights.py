@@ -31,7 +31,7 @@ class Weights(BaseModel):
         if local.exists():
             return cls.of(local)
         if name.startswith((".", "/", "~")) or name.endswith(".gguf") or name.count("/") != 1:
-            raise RecipeError(f"{local}: no such folder or file; `longmix model` fetches the default one")
+            raise RecipeError(f"{local}: no such folder or file; `longmix model` fetches the default models")
         from huggingface_hub import snapshot_download  # slow to import, and rarely needed
 
         try:
@@ -48,7 +48,7 @@ class Weights(BaseModel):
             RecipeError: it holds no model, one that is not safe to load, or can't be read.
         """
         if not path.exists():
-            raise RecipeError(f"{path}: no such folder or file; `longmix model` fetches the default model")
+            raise RecipeError(f"{path}: no such folder or file; `longmix model` fetches the default models")
         if path.is_file() and path.suffix != ".gguf":
             raise RecipeError(f"{path}: not a model; name a folder with safetensors, or a .gguf file")
         files = [path] if path.is_file() else model_files(path)

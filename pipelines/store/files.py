@@ -93,9 +93,14 @@ def sync_folder(folder: Path) -> None:
 
 def write_json(path: Path, value: object, part_folder: Path | None = None) -> None:
     """Write a file in one step. `part_folder`, on the same file system, holds the temporary file."""
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode(), part_folder)
+
+
+def write_bytes(path: Path, data: bytes, part_folder: Path | None = None) -> None:
+    """See write_json."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = (part_folder or path.parent) / f".{path.name}.{uuid.uuid4().hex}"
-    part.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+    part.write_bytes(data)
     rename(part, path)
 
 

