@@ -1,0 +1,218 @@
+"""The stage on small random mixes: groups, paths and near copies, against plain rules."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipelines import order, plan
+from pipelines.order.orders import ORDERS
+from pipelines.order.params import OrderParams
+from pipelines.order.products import one_thread, products
+from schemas.tables import EMBEDDINGS
+from scorers.embedding import EncoderParams
+from scorers.weights import Weights
+from tests.pipelines.corpora import SEEDS, built, engine_in
+from tests.pipelines.order.vectors import unit
+
+ENCODER = EncoderParams(weights=Weights(path="none", hash="0"))
+PARAMS = OrderParams(by="greedy_edge", encoder=ENCODER, near_similarity=0.9, neighbours=5, partition_documents=12)
+
+
+def embedded(mix, seed, n_clusters=6, spread=0.35):
+    """EMBEDDINGS of the drawn documents, of which one in fifteen has no vector; document_id -> vector."""
+    rng = np.random.default_rng(seed)
+    drawn = {row["document_id"] for row in mix.rows(mix.draws)}
+    shards, vectors = [], {}
+    for shard in mix.corpus.documents:
+        ids = mix.store.read(shard, ("document_id",))["document_id"].to_pylist()
+        block = unit(len(ids), 8, seed, n_clusters, spread)
+        rows = []
+        for document_id, vector in zip(ids, block, strict=True):
+            is_empty = document_id in drawn and rng.random() < 1 / 15
+            has = document_id in drawn and not is_empty
+            vectors[document_id] = vector if has else np.zeros(8, np.float32)
+            status = "embedded" if has else "empty" if is_empty else "not_drawn"
+            rows.append({"document_id": document_id, "status": status, "vector": vector.tolist() if has else None})
+        shards.append(mix.store.write("EMBEDDINGS", pa.Table.from_pylist(rows, schema=EMBEDDINGS)))
+    return shards, vectors
+
+
+def ordered(mix, seed, root, params=PARAMS, base=None, workers=1, **changes):
+    shards, vectors = embedded(mix, seed)
+    tables = {
+        "DOCUMENTS": mix.corpus.documents, "TOKENS": mix.corpus.tokens, "DRAWS": mix.draws, "EMBEDDINGS": shards, **changes
+    }  # fmt: skip
+    return order.run(tables, params, ("s",), base or {}, engine_in(root, workers)), vectors
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_a_path_has_every_drawn_document_once(tmp_path, monkeypatch, groups):
+    monkeypatch.setattr(plan, "GROUP_TOKENS", 10**9 if groups == 1 else 600)
+    for seed in SEEDS:
+        mix = built(seed, tmp_path / str(seed))
+        made, vectors = ordered(mix, seed, tmp_path / str(seed))
+        rows = [mix.rows([shard]) for shard in made["ORDER"]]
+        draws = [mix.rows([shard]) for shard in made["DRAWS"]]
+        assert len(rows) == len(draws) == len(mix.draws)
+        assert sorted(map(str, sum(draws, []))) == sorted(map(str, mix.rows(mix.draws)))
+        for path, own in zip(rows, draws, strict=True):
+            assert sorted(r["document_id"] for r in path) == sorted(d["document_id"] for d in own if d["epoch"] == 0)
+            assert {d["document_id"] for d in own} == {r["document_id"] for r in path}, "copies are elsewhere"
+            assert own == sorted(own, key=lambda d: (d["content_hash"], d["epoch"]))
+            on_path = [r for r in path if r["place"] is not None]
+            assert path[: len(on_path)] == on_path
+            assert [r["place"] for r in on_path] == list(range(len(on_path)))
+            check_similarities(path, on_path, vectors)
+
+
+def check_similarities(path, on_path, vectors):
+    for previous, row in zip(on_path, on_path[1:], strict=False):
+        cosine = float(vectors[previous["document_id"]].astype(float) @ vectors[row["document_id"]].astype(float))
+        assert row["similarity_to_previous"] == pytest.approx(cosine, abs=2e-6)
+        listed = {path[j]["document_id"] for j in row["neighbours"]} | {
+            r["document_id"] for r in [row] if previous["document_id"] in {path[j]["document_id"] for j in r["neighbours"]}
+        }
+        if previous["document_id"] in listed:
+            assert not row["restarts"]
+    if on_path:
+        assert on_path[0]["restarts"]
+        assert on_path[0]["similarity_to_previous"] is None
+    for row in path:
+        own = vectors[row["document_id"]].astype(float)
+        for j, cosine in zip(row["neighbours"], row["similarities"], strict=True):
+            assert cosine == pytest.approx(float(own @ vectors[path[j]["document_id"]].astype(float)), abs=2e-6)
+
+
+def test_near_copies_are_those_of_every_pair_of_a_group(tmp_path):
+    params = PARAMS.model_copy(update={"partition_documents": 10_000})
+    n_left = 0
+    for seed in SEEDS:
+        mix = built(seed, tmp_path / str(seed))
+        made, vectors = ordered(mix, seed, tmp_path / str(seed), params)
+        (path,) = (mix.rows([shard]) for shard in made["ORDER"])
+        (draws,) = (mix.rows([shard]) for shard in made["DRAWS"])
+        ids = [d["document_id"] for d in draws if d["epoch"] == 0]  # by content_hash: n_bytes and source are equal
+        with one_thread():
+            x = np.stack([vectors[i] for i in ids])
+            near = products(x, x) >= 900_000
+        left = {ids[i] for i in range(len(ids)) if near[i, :i].any()}
+        assert {r["document_id"] for r in path if r["place"] is None} == left
+        alone = {ids[i] for i in range(len(ids)) if near[i].sum() - near[i, i] == 0}
+        assert {r["document_id"] for r in path if r["near_set"] is None} == alone
+        sets = {r["document_id"]: r["near_set"] for r in path}
+        for i, j in zip(*np.nonzero(near), strict=True):
+            assert sets[ids[i]] == sets[ids[j]]
+        for name in set(sets.values()) - {None}:
+            assert sets[name] == name
+        n_left += len(left)
+    assert n_left > 10, "an easy case"
+
+
+def test_workers_do_not_change_the_result(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "GROUP_TOKENS", 300)
+    results = []
+    for workers in (1, 2, 4):
+        mix = built(2, tmp_path / str(workers))
+        results.append(ordered(mix, 2, tmp_path / str(workers), workers=workers)[0])
+    assert len(results[0]["ORDER"]) > 2
+    assert results[0] == results[1] == results[2]
+
+
+def test_partitions_are_dealt_near_the_mix(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "GROUP_TOKENS", 700)
+    mix = built(4, tmp_path)
+    made, _ = ordered(mix, 4, tmp_path, PARAMS.model_copy(update={"partition_documents": 2}))
+    tokens = {}
+    for number, shard in enumerate(made["DRAWS"]):
+        for row in mix.rows([shard]):
+            drawn = row["document_stop"] - row["document_start"]
+            tokens.setdefault(number, {}).setdefault(row["domain"], []).append(drawn)
+    sizes = [sum(map(sum, own.values())) for own in tokens.values()]
+    assert len(sizes) > 1
+    assert max(sizes) < 1.5 * sum(sizes) / len(sizes)
+
+
+def test_a_refresh_keeps_partitions_and_untouched_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "GROUP_TOKENS", 600)
+    mix = built(5, tmp_path)
+    first, _ = ordered(mix, 5, tmp_path)
+    removed = mix.rows([first["DRAWS"][0]])[0]["document_id"]
+    fewer = [
+        mix.store.write("DRAWS", table.filter(pa.array([i != removed for i in table["document_id"].to_pylist()])))
+        for table in map(mix.store.read, mix.draws)
+    ]
+    second, _ = ordered(mix, 5, tmp_path, base=first, DRAWS=fewer)
+    assert second["CENTROIDS"] == first["CENTROIDS"]
+    assert second["ORDER"][1:] == first["ORDER"][1:]
+    assert second["DRAWS"][1:] == first["DRAWS"][1:]
+    assert second["ORDER"][0] != first["ORDER"][0]
+    from_nothing, _ = ordered(mix, 5, tmp_path, DRAWS=fewer)
+    assert from_nothing["CENTROIDS"] != first["CENTROIDS"]
+    other = PARAMS.model_copy(update={"encoder": ENCODER.model_copy(update={"max_chunks": 3})})
+    assert ordered(mix, 5, tmp_path, other, base=first)[0]["CENTROIDS"] != first["CENTROIDS"], "of another encoder"
+
+
+def test_of_near_copies_the_one_of_the_base_stays(tmp_path):
+    params = PARAMS.model_copy(update={"near_similarity": 0.3})
+    mix = built(0, tmp_path)
+    made, _ = ordered(mix, 0, tmp_path, params)
+    left = [r["document_id"] for r in mix.rows(made["ORDER"]) if r["place"] is None]
+    base = {"DRAWS": [mix.store.write("DRAWS", mix.store.read(mix.draws[0]).filter(
+        pa.array([i == left[-1] for i in mix.store.read(mix.draws[0])["document_id"].to_pylist()])
+    ))]}  # fmt: skip
+    again, _ = ordered(mix, 0, tmp_path, params, base=base)
+    assert left[-1] not in [r["document_id"] for r in mix.rows(again["ORDER"]) if r["place"] is None]
+
+
+@pytest.mark.parametrize("by", [name for name in ORDERS if name != "random"])
+def test_every_order_makes_a_path(tmp_path, by):
+    mix = built(3, tmp_path)
+    made, _ = ordered(mix, 3, tmp_path, PARAMS.model_copy(update={"by": by}))
+    rows = mix.rows(made["ORDER"])
+    assert len(rows) == len({d["document_id"] for d in mix.rows(mix.draws)})
+    if not PARAMS.model_copy(update={"by": by}).needs_vectors:
+        assert made["DRAWS"] == mix.draws
+        assert made["CENTROIDS"] == []
+        assert {r["similarity_to_previous"] for r in rows} == {None}
+        assert {r["partition"] for r in rows} == {0}
+
+
+def test_one_document_and_no_vector_at_all(tmp_path):
+    mix = built(1, tmp_path)
+    one = mix.store.read(mix.draws[0]).slice(0, 1)
+    made, _ = ordered(mix, 1, tmp_path, DRAWS=[mix.store.write("DRAWS", one)])
+    (row,) = mix.rows(made["ORDER"])
+    assert (row["place"], row["restarts"], row["near_set"], row["neighbours"]) == (0, True, None, [])
+    nothing = [
+        mix.store.write("EMBEDDINGS", pa.Table.from_pylist(
+            [{**r, "status": "empty" if r["status"] == "embedded" else r["status"], "vector": None} for r in mix.rows([s])],
+            schema=EMBEDDINGS,
+        )) for s in embedded(mix, 1)[0]
+    ]  # fmt: skip
+    made, _ = ordered(mix, 1, tmp_path, EMBEDDINGS=nothing)
+    assert {r["near_set"] for r in mix.rows(made["ORDER"])} == {None}
+
+
+def test_identical_documents_leave_one_on_the_path(tmp_path):
+    mix = built(1, tmp_path)
+    same = [
+        mix.store.write("EMBEDDINGS", pa.Table.from_pylist(
+            [{**r, "status": "embedded", "vector": [1.0, 0.0]} for r in mix.rows([s])], schema=EMBEDDINGS
+        )) for s in embedded(mix, 1)[0]
+    ]  # fmt: skip
+    made, _ = ordered(mix, 1, tmp_path, EMBEDDINGS=same)
+    rows = mix.rows(made["ORDER"])
+    assert [r["place"] for r in rows].count(0) == 1
+    assert len({r["near_set"] for r in rows}) == 1
+    assert len([r for r in rows if r["place"] is None]) == len(rows) - 1
+
+
+def test_a_second_run_makes_nothing(tmp_path):
+    mix = built(2, tmp_path)
+    first, _ = ordered(mix, 2, tmp_path)
+    shards, _ = embedded(mix, 2)
+    tables = {"DOCUMENTS": mix.corpus.documents, "TOKENS": mix.corpus.tokens, "DRAWS": mix.draws, "EMBEDDINGS": shards}
+    looking = replace(engine_in(tmp_path), looks_only=True)
+    assert order.run(tables, PARAMS, ("s",), {}, looking) == first
