@@ -17,7 +17,7 @@ from pipelines.order.embedded import Embedded
 from pipelines.order.group import Group, Inputs, members_of, order_group, save
 from pipelines.order.members import Members
 from pipelines.order.params import OrderParams
-from pipelines.order.products import library
+from pipelines.order.products import library, one_thread
 from pipelines.stage import Engine, over_each
 from pipelines.store import Shard, name_of
 
@@ -43,8 +43,9 @@ def run(
     draws, middle, vectors = tables["DRAWS"], [], None
     if params.needs_vectors:
         vectors = Embedded(tables["EMBEDDINGS"], members, engine.store)
-        middle = centroids_of(vectors, draws, params, base.get("CENTROIDS", []), engine)
-        draws = draws_by_group(vectors, draws, middle[0], engine)
+        with one_thread():
+            middle = centroids_of(vectors, draws, params, base.get("CENTROIDS", []), engine)
+            draws = draws_by_group(vectors, draws, middle[0], engine)
     prefix = [VERSION, params.settings, *([middle[0].columns, params.encoder, library()] if vectors else [])]
     chosen = [members_of(shard, members, engine.store) for shard in draws]
     groups = [
