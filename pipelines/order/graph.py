@@ -46,7 +46,9 @@ def graph_of(ids: np.ndarray, similarities: np.ndarray, k: int | None = None) ->
     neighbours, millionths = np.empty(ids.size, np.int32), np.empty(ids.size, np.int32)
     invalid = clean_lists(ids, similarities, c if k is None else k, offsets, neighbours, millionths)
     if invalid >= 0:
-        raise ValueError(f"neighbour lists: row {invalid} has a similarity beyond ±{MAX_SIMILARITY:g} or NaN; remove it")
+        raise ValueError(
+            f"neighbour lists: row {invalid} has a similarity beyond ±{MAX_SIMILARITY:g} or NaN; remove it"
+        )
     return Graph(offsets, neighbours[: offsets[n]], millionths[: offsets[n]])
 
 
@@ -100,33 +102,15 @@ def clean_lists(
 def union_rows(
     offsets: np.ndarray, neighbours: np.ndarray, similarities: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The arrays of the union graph. Each row receives its own list, then the documents that list it."""
+    """The arrays of the union graph."""
+    starts, ids, weights = both_ways(offsets, neighbours, similarities)
     n = len(offsets) - 1
-    cursor = np.zeros(n + 1, np.int64)
-    for i in range(n):
-        cursor[i + 1] += offsets[i + 1] - offsets[i]
-    for j in neighbours:
-        cursor[j + 1] += 1
-    for i in range(n):
-        cursor[i + 1] += cursor[i]
-    row_start = cursor.copy()
-    ids = np.empty(row_start[n], np.int32)
-    weights = np.empty(row_start[n], np.int32)
-    for i in range(n):
-        for e in range(offsets[i], offsets[i + 1]):
-            ids[cursor[i]], weights[cursor[i]] = neighbours[e], similarities[e]
-            cursor[i] += 1
-    for i in range(n):
-        for e in range(offsets[i], offsets[i + 1]):
-            j = neighbours[e]
-            ids[cursor[j]], weights[cursor[j]] = i, similarities[e]
-            cursor[j] += 1
     end = 0  # never ahead of the entry that is read, so rows are compacted in place
     written_at = np.full(n, -1, np.int64)
     compact = np.zeros(n + 1, np.int64)
     for i in range(n):
         start = end
-        for e in range(row_start[i], row_start[i + 1]):
+        for e in range(starts[i], starts[i + 1]):
             j, weight = ids[e], weights[e]
             if written_at[j] >= start:
                 weights[written_at[j]] = max(weights[written_at[j]], weight)
@@ -137,6 +121,30 @@ def union_rows(
         sort_row(ids[start:end], weights[start:end])
         compact[i + 1] = end
     return compact, ids[:end], weights[:end]
+
+
+@numba.njit(nogil=True, cache=True)
+def both_ways(
+    offsets: np.ndarray, neighbours: np.ndarray, similarities: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The arrays of a graph whose rows are each document's own list, then the documents that list it."""
+    n = len(offsets) - 1
+    starts = offsets.copy()
+    listed = np.bincount(neighbours, minlength=n)
+    for i in range(n):
+        starts[i + 1] = starts[i] + offsets[i + 1] - offsets[i] + listed[i]
+    cursor = starts[:-1].copy()
+    ids, weights = np.empty(starts[n], np.int32), np.empty(starts[n], np.int32)
+    for i in range(n):
+        for e in range(offsets[i], offsets[i + 1]):
+            ids[cursor[i]], weights[cursor[i]] = neighbours[e], similarities[e]
+            cursor[i] += 1
+    for i in range(n):
+        for e in range(offsets[i], offsets[i + 1]):
+            j = neighbours[e]
+            ids[cursor[j]], weights[cursor[j]] = i, similarities[e]
+            cursor[j] += 1
+    return starts, ids, weights
 
 
 @numba.njit(nogil=True, cache=True)
@@ -175,5 +183,7 @@ def reached(offsets: np.ndarray, neighbours: np.ndarray, order: np.ndarray) -> n
 def lists(offsets: np.ndarray, neighbours: np.ndarray, i: int, j: int) -> bool:
     for e in range(offsets[i], offsets[i + 1]):
         if neighbours[e] == j:
-            return True
-    return False
+            break
+    else:
+        return False
+    return True

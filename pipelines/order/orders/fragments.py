@@ -22,9 +22,9 @@ class Fragments(NamedTuple):
         """[m] int64 documents with fewer than two links, ascending."""
         return np.flatnonzero(self.links[:, 1] < 0)
 
-    def count(self) -> int:
-        n_links = np.count_nonzero(self.links >= 0) // 2
-        return len(self.links) - n_links
+    @property
+    def n_fragments(self) -> int:
+        return len(self.links) - int(np.count_nonzero(self.links >= 0)) // 2
 
     def chain(self) -> np.ndarray:
         """[n] int64: the fragments one after the other by their lowest end, each from this end."""

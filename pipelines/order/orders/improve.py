@@ -77,7 +77,7 @@ def try_moves(a: int, cycle: np.ndarray, place: np.ndarray, graph: tuple, change
         b = following(cycle, place, a, forward)
         replaced = similarity(graph, a, b)
         for e in range(offsets[a], stop):
-            c = np.int64(neighbours[e])
+            c = int(neighbours[e])
             gain = similarity(graph, a, c) - replaced  # not as listed: that may come from another product
             if gain <= 0:
                 break
@@ -90,7 +90,7 @@ def try_moves(a: int, cycle: np.ndarray, place: np.ndarray, graph: tuple, change
 
 
 @numba.njit(nogil=True, cache=True)
-def two_opt(
+def two_opt(  # noqa: PLR0913, PLR0917
     a: int,
     b: int,
     c: int,
@@ -110,7 +110,7 @@ def two_opt(
 
 
 @numba.njit(nogil=True, cache=True)
-def or_opt(
+def or_opt(  # noqa: PLR0913, PLR0917
     a: int,
     p: int,
     c: int,
@@ -129,12 +129,13 @@ def or_opt(
     z = a
     for _ in range(MAX_SEGMENT):
         q = following(cycle, place, z, not forward)
-        if z == n or z == c or q == p:
+        reaches_c = z == c or q == p
+        if reaches_c or z == n:
             return 0
         closing = gain + similarity(graph, p, q) - similarity(graph, z, q)
         for side in (True, False):
             d = following(cycle, place, c, side)
-            if d == a or d == z:  # c is p or q: the segment is there already
+            if d in (a, z):  # c is p or q: the segment is there already
                 continue
             if closing + similarity(graph, z, d) - similarity(graph, c, d) > 0:
                 first, last = (z, a) if forward else (a, z)
@@ -147,14 +148,14 @@ def or_opt(
 
 
 @numba.njit(nogil=True, cache=True)
-def move(
+def move(  # noqa: PLR0913, PLR0917
     cycle: np.ndarray, place: np.ndarray, first: int, last: int, c: int, d: int, side: bool, a: int
 ) -> int:
     """Move the segment first .. last (forward) between c and d, so that a, one of its ends, is next to c.
 
     side: whether d follows c. Before: p [first .. last] q .. u v, where u and v are c and d in their order.
     """
-    u, v = (c, d) if side else (d, c)
+    u = c if side else d
     p, q = following(cycle, place, first, False), following(cycle, place, last, True)
     if is_long(place, q, u):
         return 0
@@ -204,16 +205,16 @@ def similarity(graph: tuple, i: int, j: int) -> int:
     """In millionths: of vectors if there are any, else as listed, else 0."""
     offsets, neighbours, similarities, vectors = graph
     n = len(offsets) - 1
-    if i == n or j == n:
-        return np.int64(0)
+    if max(i, j) == n:
+        return 0
     if len(vectors):
-        return np.int64(np.rint(np.float64(product(vectors[i], vectors[j])) * MILLION))
+        return int(np.rint(np.float64(product(vectors[i], vectors[j])) * MILLION))
     if offsets[i + 1] - offsets[i] > offsets[j + 1] - offsets[j]:
         i, j = j, i
     for e in range(offsets[i], offsets[i + 1]):
         if neighbours[e] == j:
-            return np.int64(similarities[e])
-    return np.int64(0)
+            return similarities[e]
+    return 0
 
 
 @numba.njit(nogil=True, cache=True)

@@ -29,7 +29,7 @@ def join_by_vectors(fragments: Fragments, vectors: np.ndarray, keys: np.ndarray)
         vectors: [n, d] float32, rows of length 1.
         keys: [n] uint64 that depend on content alone.
     """
-    while fragments.count() > 1:
+    while fragments.n_fragments > 1:
         ends = fragments.ends()
         drawn = vectors[ends]
         cells = split(drawn, keys[ends], CELL)
@@ -58,10 +58,10 @@ def link_greedily(
     """
     m = len(ends)
     heap = [(np.int64(0), np.int64(0), np.int64(0)) for _ in range(0)]
-    for i in range(m):
-        j = best_partner(links, other_end, ends, similarities, i)
-        if j >= 0:
-            heap.append((-np.int64(similarities[i, j]), np.int64(i), np.int64(j)))
+    for e in range(m):
+        best = best_partner(links, other_end, ends, similarities, e)
+        if best >= 0:
+            heap.append((-np.int64(similarities[e, best]), np.int64(e), np.int64(best)))
     heapq.heapify(heap)
     n_ends = m
     while len(heap) > 0 and n_ends > target:
@@ -71,15 +71,13 @@ def link_greedily(
         if joinable(links, other_end, ends[i], ends[j]):
             attach(links, other_end, ends[i], ends[j])
             n_ends -= (links[ends[i], 1] >= 0) + (links[ends[j], 1] >= 0)
-        j = best_partner(links, other_end, ends, similarities, i)
-        if j >= 0:
-            heapq.heappush(heap, (-np.int64(similarities[i, j]), np.int64(i), np.int64(j)))
+        best = best_partner(links, other_end, ends, similarities, int(i))
+        if best >= 0:
+            heapq.heappush(heap, (-np.int64(similarities[i, best]), i, np.int64(best)))
 
 
 @numba.njit(nogil=True, cache=True)
-def best_partner(
-    links: np.ndarray, other_end: np.ndarray, ends: np.ndarray, similarities: np.ndarray, i: int
-) -> int:
+def best_partner(links: np.ndarray, other_end: np.ndarray, ends: np.ndarray, similarities: np.ndarray, i: int) -> int:
     """The most similar end of another fragment, or -1. Of equal ones, the first after i, cyclically."""
     if links[ends[i], 1] >= 0:
         return -1
@@ -97,7 +95,7 @@ def join_by_lists(fragments: Fragments, union: Graph) -> None:
     for _ in range(MAX_ROUNDS):
         order = fragments.chain()
         ends = fragments.ends()
-        partners, weights = listed_partners(*fragments, order, *union, ends)
+        partners, weights = listed_partners(fragments.links, order, *union, ends)
         by_weight = np.argsort(-weights.astype(np.int64), kind="stable")
         by_weight = by_weight[partners[by_weight] >= 0]
         if not link_listed(*fragments, ends[by_weight], partners[by_weight]):
@@ -107,7 +105,6 @@ def join_by_lists(fragments: Fragments, union: Graph) -> None:
 @numba.njit(nogil=True, cache=True)
 def listed_partners(
     links: np.ndarray,
-    other_end: np.ndarray,
     order: np.ndarray,
     offsets: np.ndarray,
     neighbours: np.ndarray,

@@ -63,7 +63,7 @@ def walk_residual(offsets: np.ndarray, neighbours: np.ndarray) -> tuple[np.ndarr
     degree = np.diff(offsets)
     order, restarts = np.empty(n, np.int64), np.zeros(n, np.bool_)
     heap = [np.int64(0) for _ in range(0)]
-    at, limit = -1, np.int64(-1)
+    at, limit = -1, -1
     for place in range(n):
         at = heaviest(at, offsets, neighbours, cursor, visited)
         if at < 0:
@@ -72,7 +72,7 @@ def walk_residual(offsets: np.ndarray, neighbours: np.ndarray) -> tuple[np.ndarr
                 if len(heap) == 0:
                     limit = fill(heap, degree, visited)
                 key = heapq.heappop(heap)
-                document = key & 0xFFFFFFFF
+                document = int(key & 0xFFFFFFFF)
                 if not visited[document] and degree[document] == key >> 32:
                     at = document
         order[place] = at
@@ -88,7 +88,7 @@ def walk_residual(offsets: np.ndarray, neighbours: np.ndarray) -> tuple[np.ndarr
 @numba.njit(nogil=True, cache=True)
 def fill(heap: list, degree: np.ndarray, visited: np.ndarray) -> int:
     """Push every unvisited document whose degree is at most twice the least one. Returns this limit."""
-    least = np.int64(len(degree))
+    least = len(degree)
     for i in range(len(degree)):
         if not visited[i] and degree[i] < least:
             least = degree[i]
@@ -100,9 +100,7 @@ def fill(heap: list, degree: np.ndarray, visited: np.ndarray) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def heaviest(
-    at: int, offsets: np.ndarray, neighbours: np.ndarray, cursor: np.ndarray, visited: np.ndarray
-) -> int:
+def heaviest(at: int, offsets: np.ndarray, neighbours: np.ndarray, cursor: np.ndarray, visited: np.ndarray) -> int:
     """The first unvisited neighbour in the row of `at`, or -1. Visits are final, so the cursor only moves forward."""
     if at < 0:
         return -1

@@ -1,6 +1,6 @@
 """Vectors in cells of bounded size, by recursive bisection.
 
-A cell is halved along the line between two means, which are found on a sample. The cells are in the order of the tree,
+A cell is cut across the line between two means, which are found on a sample. The cells are in the order of the tree,
 so cells that follow each other are similar. Products are in blocks of fixed shape: the result for a vector does not
 depend on how many others there are.
 """
@@ -12,7 +12,7 @@ from pipelines.order.graph import MILLION
 BLOCK = 4_096  # rows of a product
 SAMPLE = 4_096  # rows from which the two means are found
 N_ITERATIONS = 6
-LEAST_SHARE = 0.25  # of a cell in each half, so that the depth is logarithmic
+LEAST_SHARE = 0.1  # of a cell in each part, so that the depth is logarithmic
 
 
 def split(vectors: np.ndarray, keys: np.ndarray, size: int) -> list[np.ndarray]:
@@ -33,7 +33,7 @@ def split(vectors: np.ndarray, keys: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def halves(vectors: np.ndarray, keys: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
-    """The rows nearer to the first of two means, and the others; each at least a quarter."""
+    """The rows nearer to the first of two means, and the others; each at least LEAST_SHARE."""
     sample = rows
     if len(rows) > SAMPLE:
         sample = rows[np.sort(np.argsort(keys[rows], kind="stable")[:SAMPLE])]
