@@ -124,5 +124,5 @@ def mix(recipe: Recipe, tables: Tables, engine: Engine, stage: Stage = plain) ->
     select = recipe.plan.select
     by = tables[select.selector.table] if select else []
     draws, targets = stage(plan.run)(tables["DOCUMENTS"], tables["TOKENS"], by, recipe.plan, engine)
-    sequences = stage(pack.run)(tables["TOKENS"], draws, recipe.encode, recipe.pack, engine)
+    sequences = stage(pack.run)(tables["TOKENS"], draws, [], recipe.encode, recipe.pack, engine)
     return {"DRAWS": draws, "TARGETS": targets, "SEQUENCES": sequences}
