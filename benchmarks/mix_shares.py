@@ -26,7 +26,7 @@ DOCUMENTS = """
 SELECT v.content_hash, v.domain, length(d.text) AS chars, v.n_tokens FROM documents v JOIN tables.documents d USING (shard, row)
 WHERE v.verdict = 'kept' ORDER BY v.content_hash
 """
-SEGMENTS = "SELECT sequence_id, domain, sequence_stop - sequence_start AS n FROM segments ORDER BY sequence_id, place"
+SEGMENTS = "SELECT sequence_id, domain, document_stop - document_start AS n FROM segments ORDER BY sequence_id, place"
 
 
 def one_hot(domains: list[str], all_domains: list[str], n_tokens: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ def check(root: Path, mix: str | None, n: int, tokenizer: Tokenizer) -> dict[str
             i, j = places[place]
             row, segment = rows[i], duckdb_segment(files, i, j)
             ids, text = con.execute(OF_DOCUMENT, [segment["document_id"]]).fetchall()[0]
-            segment_ids = row["input_ids"][row["cu_seqlens"][j] : row["cu_seqlens"][j + 1]]
+            segment_ids = row["input_ids"][row["cu_seqlens"][j] : row["cu_seqlens"][j + 1] - segment["n_pad"]]
             n_equal += np.array_equal(segment_ids, ids[segment["document_start"] : segment["document_stop"]])
             n_decoded += tokenizer.decode(ids[:-1], skip_special_tokens=False) == text
             n_complete += segment["document_start"] == 0 and segment["document_stop"] == len(ids)
@@ -51,7 +51,7 @@ def check(root: Path, mix: str | None, n: int, tokenizer: Tokenizer) -> dict[str
 
 
 def duckdb_segment(files: list[str], sequence: int, place: int) -> dict:
-    query = f"SELECT segments[{place + 1}] FROM read_parquet({files}) WHERE sequence_id = {sequence}"
+    query = f"SELECT segments[{place + 1}] FROM read_parquet({files}) ORDER BY sequence_id LIMIT 1 OFFSET {sequence}"
     return duckdb.sql(query).fetchall()[0][0]
 
 

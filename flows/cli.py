@@ -121,7 +121,7 @@ def query(
 @app.command()
 def show(
     root: RootArgument,
-    sequence: Annotated[int, typer.Argument(min=0, help="Its place in the training order, from 0.")],
+    sequence: Annotated[str, typer.Argument(help="Its place in the training order, from 0, or FILE:ROW, as 2:17.")],
     mix: Mix = None,
     version: VersionName = "latest",
     chars: Annotated[int, typer.Option(min=0, help="Characters of text to show of each segment.")] = 160,

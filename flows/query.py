@@ -79,25 +79,47 @@ WHERE s.sequence_id = {sequence} ORDER BY s.place
 """
 
 
-def show_sequence(root: Path, sequence: int, mix: str | None, version: str, chars: int) -> str:
+def show_sequence(root: Path, sequence: str, mix: str | None, version: str, chars: int) -> str:
     """A sequence, segment by segment: where each came from, and how it begins.
 
     Args:
+        sequence: its place in the training order, from 0, or FILE:ROW.
         chars: of each segment's document to show; 0 for none.
 
     Raises:
         RecipeError: the version has no such sequence.
     """
     with opened(root, mix, version) as (con, manifest, folder):
-        rows = rows_of(con, f"SELECT * FROM sequences WHERE sequence_id = {int(sequence)}")
-        if not rows:
-            (totals,) = rows_of(con, "SELECT count(*) AS sequences FROM sequences")
-            last = totals["sequences"] - 1
-            raise RecipeError(f"{folder}: no sequence {sequence}; choose one from 0 to {last:,}")
-        lines = [text.sequence_head(sequence, f"{manifest.mix} {manifest.version}", rows[0])]
-        for row in rows_of(con, PLACES.format(sequence=int(sequence))):
+        shown = sequence_row(con, sequence, folder)
+        lines = [text.sequence_head(sequence, f"{manifest.mix} {manifest.version}", shown)]
+        for row in rows_of(con, PLACES.format(sequence=shown["sequence_id"])):
             lines += text.segment(row, opening(con, row, chars) if chars else None)
         return "\n".join(lines)
+
+
+def sequence_row(con: duckdb.DuckDBPyConnection, sequence: str, folder: Path) -> dict[str, Any]:
+    """The row of the view `sequences` that a user names: 3 is the fourth in the training order, 2:17 is row 17 of file 2.
+
+    Raises:
+        RecipeError: there is none; the message says which there are.
+    """
+    numbers = sequence.split(":")
+    if len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
+        raise RecipeError(
+            f"{sequence!r} is no sequence; name a place in the training order, as 3, or FILE:ROW, as 2:17"
+        )
+    *file, place = map(int, numbers)
+    where = f"sequence_id >> 32 = {file[0]}" if file else "true"
+    rows = rows_of(con, f"SELECT * FROM sequences WHERE {where} ORDER BY sequence_id LIMIT 1 OFFSET {place}")
+    if rows:
+        return rows[0]
+    query = f"SELECT count(*) AS n, (SELECT max(sequence_id >> 32) FROM sequences) AS last FROM sequences WHERE {where}"
+    (there,) = rows_of(con, query)
+    if file and there["n"]:
+        raise RecipeError(f"{folder}: no row {place} in file {file[0]}; choose one from 0 to {there['n'] - 1:,}")
+    if file:
+        raise RecipeError(f"{folder}: no file {file[0]}; choose one from 0 to {there['last'] or 0:,}")
+    raise RecipeError(f"{folder}: no sequence {sequence}; choose one from 0 to {there['n'] - 1:,}")
 
 
 def opening(con: duckdb.DuckDBPyConnection, row: dict[str, Any], chars: int) -> str:

@@ -235,7 +235,7 @@ def views_help(comments: Mapping[str, str], tables: Iterable[str]) -> str:
 # -- a sequence
 
 
-def sequence_head(number: int, name: str, row: Mapping[str, Any]) -> str:
+def sequence_head(number: str, name: str, row: Mapping[str, Any]) -> str:
     return (
         f"Sequence {number} of {name}: {row['n_tokens']:,} tokens, {row['n_segments']:,} segments\n  in {row['file']}"
     )

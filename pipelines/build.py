@@ -132,5 +132,6 @@ def mix(
             mixed["EMBEDDINGS"] = stage(embed.run)(tables["DOCUMENTS"], draws, recipe.order.encoder, engine)
         names = tuple(source.name for source in recipe.sources)
         mixed |= stage(order.run)({**tables, **mixed}, recipe.order, names, base, engine)
-    mixed["SEQUENCES"] = stage(pack.run)(tables["TOKENS"], mixed["DRAWS"], recipe.encode, recipe.pack, engine)
+    path = mixed.get("ORDER", [])
+    mixed["SEQUENCES"] = stage(pack.run)(tables["TOKENS"], mixed["DRAWS"], path, recipe.encode, recipe.pack, engine)
     return mixed

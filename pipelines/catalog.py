@@ -75,10 +75,12 @@ def variables_of(recipe: Mapping[str, Any], marks: Mapping[str, int | None]) -> 
         recipe: Recipe.identity(), as in a manifest.
         marks: eos_id and bos_id, as in a manifest.
     """
-    plan = recipe["plan"]
+    plan, pack = recipe["plan"], recipe["pack"]
     return {
         "threshold": recipe["dedup"]["threshold"],
-        "sequence_tokens": recipe["pack"]["sequence_tokens"],
+        "sequence_tokens": pack["sequence_tokens"],
+        "pad_documents_to": pack.get("pad_documents_to") or 1,  # an earlier release has no such key
+        "n_knots": len(pack.get("knot_tokens", ())),
         **marks,
         **{name: plan[name] for name in ("budget_tokens", "long_tokens", "max_epochs")},
     }

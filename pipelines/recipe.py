@@ -15,7 +15,7 @@ from pipelines.dedup import DedupParams
 from pipelines.encode import EncodeParams, bos_id, eos_id
 from pipelines.ingest import Source
 from pipelines.order.params import OrderParams
-from pipelines.pack import PackParams
+from pipelines.pack import PackParams, pad_ids
 from pipelines.plan import PlanParams
 from pipelines.score import ScoreParams
 from pipelines.screen import ScreenParams
@@ -115,6 +115,7 @@ def load(path: Path | str) -> Recipe:
         recipe = Recipe.model_validate(raw, context={"folder": path.absolute().parent})
         eos_id(recipe.encode)
         bos_id(recipe.encode)
+        pad_ids(recipe.pack, recipe.encode)
     except ValidationError as error:
         raise RecipeError(f"{path}: {'; '.join(complaints(error))}") from error
     return recipe

@@ -1,5 +1,6 @@
 -- The laws of the tables. Each query returns the rows that violate its law; a build with any such row fails.
--- Variables: threshold (of dedup), sequence_tokens (of pack), budget_tokens, long_tokens and max_epochs (of plan), eos_id
+-- Variables: threshold (of dedup), sequence_tokens, pad_documents_to (1 if nothing is padded) and n_knots (of pack),
+-- budget_tokens, long_tokens and max_epochs (of plan), eos_id
 -- and bos_id (of encode; bos_id is NULL if the recipe has no BOS).
 
 -- law: DUPLICATES and TOKENS have a row for each row of DOCUMENTS
@@ -134,10 +135,8 @@ FROM tables.targets t FULL JOIN (
 WHERE t.drawn_tokens IS DISTINCT FROM least(target_tokens, available_tokens)
     OR coalesce(t.drawn_tokens, 0) <> coalesce(drawn.tokens, 0);
 
--- law: sequence_id counts from 0 in the order of the files
-SELECT shard, row, sequence_id
-FROM (SELECT *, row_number() OVER (ORDER BY shard, row) - 1 AS place FROM tables.sequences)
-WHERE sequence_id <> place;
+-- law: sequence_id is (group << 32) + the row in the group's file
+SELECT shard, row, sequence_id FROM tables.sequences WHERE sequence_id <> (shard::BIGINT << 32) + row;
 
 -- law: in SEQUENCES, n_tokens is the length of input_ids, from 1 to sequence_tokens
 SELECT sequence_id, n_tokens, len(input_ids) AS length FROM tables.sequences
@@ -147,9 +146,15 @@ WHERE n_tokens <> len(input_ids) OR n_tokens > getvariable('sequence_tokens') OR
 SELECT sequence_id, n_tokens, cu_seqlens FROM tables.sequences
 WHERE cu_seqlens[1] <> 0 OR cu_seqlens[-1] <> n_tokens OR len(cu_seqlens) <> len(segments) + 1;
 
--- law: each segment is non-empty, and its length is that given by cu_seqlens
-SELECT sequence_id, place, document_start, document_stop, sequence_start, sequence_stop FROM segments
-WHERE document_stop - document_start <> sequence_stop - sequence_start OR document_stop <= document_start;
+-- law: each segment has a token of its document, and its length is that given by cu_seqlens, n_pad included
+SELECT sequence_id, place, document_start, document_stop, n_pad, sequence_start, sequence_stop FROM segments
+WHERE document_stop - document_start + n_pad <> sequence_stop - sequence_start OR document_stop <= document_start
+    OR n_pad < 0;
+
+-- law: n_pad fills a segment up to a multiple of pad_documents_to, or is the marker after a chunk, or 0
+SELECT sequence_id, place, document_start, document_stop, n_pad, sequence_start, sequence_stop FROM segments
+WHERE (sequence_stop - sequence_start) % getvariable('pad_documents_to') <> 0
+    OR n_pad >= greatest(getvariable('pad_documents_to'), CASE WHEN getvariable('n_knots') > 0 THEN 2 ELSE 1 END);
 
 -- law: every drawn token is in exactly one segment, and no other token is in any
 SELECT coalesce(s.document_id, w.document_id) AS document_id, coalesce(s.epoch, w.epoch) AS epoch, w.drawn_tokens,

@@ -222,7 +222,11 @@ SEGMENT = pa.struct(
 
 SEQUENCES = pa.schema(
     [
-        column("sequence_id", pa.int64(), "index in the training order, from 0"),
+        column(
+            "sequence_id",
+            pa.int64(),
+            "(index of the file << 32) + row in the file; the training order is ascending",
+        ),
         column("input_ids", many(pa.int32()), "[n_tokens] token ids"),
         column("n_tokens", pa.int32(), "length of input_ids, at most the recipe's sequence_tokens"),
         column("cu_seqlens", many(pa.int32()), "[n_segments + 1] offsets of the segments: 0 first, n_tokens last"),

@@ -149,15 +149,19 @@ CREATE VIEW draws AS
 SELECT * EXCLUDE (shard, row), document_stop - document_start AS drawn_tokens, bucket_of(n_tokens) AS length_bucket
 FROM tables.draws;
 
--- A row is a training row; `file` is the Parquet file beside the catalog.
+-- A row is a training row; n_pad of its n_tokens are pad or marker tokens, which belong to no document. `file` is the
+-- Parquet file beside the catalog.
 CREATE VIEW sequences AS
-SELECT sequence_id, n_tokens, len(segments) AS n_segments, getvariable('published')[shard + 1] AS file
+SELECT sequence_id, n_tokens, list_sum(list_transform(segments, lambda s: s.n_pad))::INTEGER AS n_pad,
+    len(segments) AS n_segments, getvariable('published')[shard + 1] AS file
 FROM tables.sequences;
 
--- A row is a segment: the tokens of one document at [sequence_start, sequence_stop) of one sequence.
+-- A row is a segment: the tokens of one document at [sequence_start, sequence_stop) of one sequence. The last n_pad of
+-- these are pad or marker tokens. path_position is the place in the group's path, NULL for a copy that is not on it.
 CREATE VIEW segments AS
 SELECT
     sequence_id, place, s.document_id, s.domain, s.document_start, s.document_stop, s.epoch,
+    s.path_position, s.similarity_to_previous, s.n_pad,
     cu_seqlens[place + 1] AS sequence_start, cu_seqlens[place + 2] AS sequence_stop
 FROM (
     SELECT sequence_id, cu_seqlens, unnest(segments) AS s, generate_subscripts(segments, 1) - 1 AS place
@@ -191,14 +195,15 @@ CREATE VIEW targets AS
 SELECT * EXCLUDE (shard, row), target_tokens - drawn_tokens AS shortfall_tokens FROM tables.targets ORDER BY shard, row;
 
 -- A row is the version: numbers of tokens, sequences, segments and documents, and the share of the sequences that is
--- filled. rejected counts the rows of `rejected`, refused those whose stage is encode. screened and scored count documents
+-- filled with tokens of documents; pad_tokens are those that belong to no document. rejected counts the rows of `rejected`, refused those whose stage is encode. screened and scored count documents
 -- with cheap and chunk_gain scores, NULL if the recipe has no such scores.
 CREATE VIEW totals AS
-SELECT tokens, sequences, segments, documents, kept, rejected, refused, screened, scored,
+SELECT tokens, pad_tokens, sequences, segments, documents, kept, rejected, refused, screened, scored,
     getvariable('sequence_tokens') AS sequence_tokens,
     tokens / nullif(sequences * getvariable('sequence_tokens'), 0) AS fill_share
 FROM (
-    SELECT coalesce(sum(n_tokens), 0)::BIGINT AS tokens, count(*) AS sequences,
+    SELECT coalesce(sum(n_tokens - n_pad), 0)::BIGINT AS tokens, coalesce(sum(n_pad), 0)::BIGINT AS pad_tokens,
+        count(*) AS sequences,
         coalesce(sum(n_segments), 0)::BIGINT AS segments
     FROM sequences
 ), (

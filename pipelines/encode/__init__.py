@@ -21,6 +21,7 @@ from pipelines.encode.marks import respell
 from pipelines.encode.params import EncodeParams, Encoding
 from pipelines.encode.sample import decodes, sampled
 from pipelines.encode.tokenizer import NEVER_IN_UTF8, bos_id, eos_id, load, lost_bytes
+from pipelines.encode.tokenizer import id_of as id_of  # for tokens that other stages' keys name
 from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard
 from schemas.conform import conform

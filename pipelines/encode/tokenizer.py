@@ -49,7 +49,7 @@ def eos_id(params: EncodeParams) -> int:
     Raises:
         RecipeError: the tokenizer has no such token.
     """
-    return id_of(params, "eos_token", params.eos_token)
+    return id_of(params, "encode.eos_token", params.eos_token)
 
 
 def bos_id(params: EncodeParams) -> int | None:
@@ -60,13 +60,18 @@ def bos_id(params: EncodeParams) -> int | None:
     """
     if params.bos_token is None:
         return None
-    return id_of(params, "bos_token", params.bos_token)
+    return id_of(params, "encode.bos_token", params.bos_token)
 
 
 def id_of(params: EncodeParams, key: str, token: str) -> int:
+    """The id of a token that the recipe's key names.
+
+    Raises:
+        RecipeError: the tokenizer has no such token.
+    """
     token_id = load(params.tokenizer).token_to_id(token)
     if token_id is None:
-        raise RecipeError(f"{params.tokenizer.path}: encode.{key} {token!r} is not in its vocabulary")
+        raise RecipeError(f"{params.tokenizer.path}: {key} {token!r} is not in its vocabulary")
     return token_id
 
 

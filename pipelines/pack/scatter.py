@@ -1,6 +1,6 @@
 """Write tokens to their planned places: each TOKENS shard is read once and written into one flat file per group.
 
-A flat file is little-endian int32, row after row without padding. Workers write to disjoint ranges of the same files,
+A flat file is little-endian int32, row after row. Pad tokens are left out: they are filled in when the file is read. Workers write to disjoint ranges of the same files,
 so the order of writes does not matter, and writing a piece twice is idempotent.
 """
 
@@ -66,8 +66,7 @@ def pieces_of(number: int, rows: Rows, positions: np.ndarray, index: Index) -> t
     position = positions[rows.draw]
     pieces["row"], pieces["group"] = index.row[position], number
     pieces["start"], pieces["stop"] = rows.start, rows.stop
-    lengths = rows.stop - rows.start
-    pieces["place"] = np.cumsum(lengths) - lengths
+    pieces["place"] = np.cumsum(rows.lengths) - rows.lengths
     return index.shard[position], pieces
 
 
@@ -142,6 +141,20 @@ def write_pieces(
         for start, stop, place in zip(*places, strict=True):
             write_at(descriptor, tokens[start:stop], place)
         yield group, int((stops - starts)[own].sum())
+
+
+def write_pads(tokens: np.ndarray, rows: Rows, pieces: slice, pads: Sequence[int]) -> None:
+    """Write the pad tokens of consecutive pieces to their places.
+
+    Args:
+        tokens: those of the pieces, one after another.
+        pads: the ids that rows.pad is an index in.
+    """
+    n_pad = rows.n_pad[pieces]
+    if n_pad.any():
+        ends = np.cumsum(rows.lengths[pieces])
+        last = np.repeat(ends - np.cumsum(n_pad), n_pad)  # place of a pad token minus its index among all pad tokens
+        tokens[last + np.arange(len(last))] = np.repeat(np.asarray(pads, tokens.dtype)[rows.pad[pieces]], n_pad)
 
 
 def check_all_written(number: int, n_written: int, n_planned: int) -> None:

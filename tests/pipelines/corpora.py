@@ -93,4 +93,4 @@ def built(seed: int, root: Path, packer: str = "best_fit", workers: int = 1, **c
     params = PlanParams(**{"budget_tokens": made.total // 2, "long_tokens": 50, "max_epochs": 3, **changes})
     draws, targets = plan.run(made.documents, made.tokens, [], params, engine)
     packing = PackParams(packer=packer, sequence_tokens=128)
-    return Built(engine.store, made, params, draws, targets, pack.run(made.tokens, draws, ENCODE, packing, engine))
+    return Built(engine.store, made, params, draws, targets, pack.run(made.tokens, draws, [], ENCODE, packing, engine))

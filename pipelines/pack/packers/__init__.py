@@ -2,21 +2,21 @@
 
 from collections.abc import Callable
 
-import numpy as np
-
 from pipelines.pack.packers.best_fit import best_fit
 from pipelines.pack.packers.concat import concat
-from pipelines.pack.packers.rows import Rows
+from pipelines.pack.packers.in_order import in_order
+from pipelines.pack.packers.rows import Drawn, Rows
 
-Packer = Callable[[np.ndarray, np.ndarray, int, int | None], Rows]
-"""packer(lengths, documents, capacity, max_segments) -> Rows
+Packer = Callable[[Drawn, int, int | None], Rows]
+"""packer(drawn, capacity, max_segments) -> Rows
 
-lengths: [n] int64 tokens of each draw; a draw of 0 tokens is in no row.
-documents: [n] int64 labels from 0 to about n; copies of a document have the same label and never share a row.
+drawn: the draws, those on the path first.
 capacity: maximum tokens of a row. Rows are not padded and may be shorter.
 max_segments: maximum pieces of a row; None for no limit.
+
+A label with more draws than there are rows needs further rows, which may be short: see Drawn.fewest_rows.
 """
 
-PACKERS: dict[str, Packer] = {"best_fit": best_fit, "concat": concat}
+PACKERS: dict[str, Packer] = {"best_fit": best_fit, "in_order": in_order, "concat": concat}
 
-__all__ = ["PACKERS", "Packer", "Rows"]
+__all__ = ["PACKERS", "Drawn", "Packer", "Rows"]

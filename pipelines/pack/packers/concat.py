@@ -3,19 +3,17 @@
 import numba
 import numpy as np
 
-from pipelines.pack.packers.rows import Rows
+from pipelines.pack.packers.rows import Drawn, Rows
 
 
-def concat(lengths: np.ndarray, documents: np.ndarray, capacity: int, max_segments: int | None) -> Rows:
+def concat(drawn: Drawn, capacity: int, max_segments: int | None) -> Rows:
     """Rows that are full, except the last one and those that the next draw may not share.
 
     A draw starts a new row if its document is already in the row or if the row has `max_segments`.
     Arguments: see packers.PACKERS.
     """
-    limit = max_segments or len(lengths) + 1
-    draw, start, stop, row = cut(np.asarray(lengths, np.int64), np.asarray(documents, np.int64), capacity, limit)
-    offsets = np.concatenate([[0], np.flatnonzero(np.diff(row)) + 1, [len(row)]]) if len(row) else np.zeros(1, np.int64)
-    return Rows(draw, start, stop, offsets)
+    limit = max_segments or len(drawn) + 1
+    return Rows.by_row(*cut(drawn.lengths, drawn.documents, capacity, limit))
 
 
 @numba.njit(nogil=True, cache=True)

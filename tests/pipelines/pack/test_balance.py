@@ -20,6 +20,7 @@ from pipelines.pack.balance import (
 )
 from pipelines.pack.packers import PACKERS
 from schemas.lengths import BUCKETS, bucket_of
+from tests.pipelines.pack.packers.cases import drawn_of
 
 SEEDS = range(40)
 CAPACITY = 131_072
@@ -149,7 +150,7 @@ def stream(seed, budget=20_000_000):
         lengths.append(n)
         domain.append(np.full(len(n), d))
     lengths, domain = np.concatenate(lengths), np.concatenate(domain)
-    rows = PACKERS["best_fit"](lengths, np.arange(len(lengths)), CAPACITY, None)
+    rows = PACKERS["best_fit"](drawn_of(lengths), CAPACITY, None)
     tokens = rows.stop - rows.start
     domains, buckets = np.zeros((len(rows), 7), np.int64), np.zeros((len(rows), len(BUCKETS)), np.int64)
     np.add.at(domains, (rows.row, domain[rows.draw]), tokens)

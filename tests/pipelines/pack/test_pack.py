@@ -19,7 +19,7 @@ def test_every_row_holds_the_tokens_that_its_segments_name(tmp_path, packer):
         mix = built(seed, tmp_path / str(seed), packer)
         draws, sequences = mix.rows(mix.draws), mix.rows(mix.sequences)
         assert sum(d["document_stop"] - d["document_start"] for d in draws) == mix.params.budget_tokens
-        assert [row["sequence_id"] for row in sequences] == list(range(len(sequences)))
+        assert [row["sequence_id"] for row in sequences] == list(range(len(sequences)))  # of one group
         places = defaultdict(list)
         for row in sequences:
             ids = []
@@ -43,26 +43,39 @@ def test_workers_do_not_change_the_result(tmp_path):
         assert (other.draws, other.targets, other.sequences) == (one.draws, one.targets, one.sequences)
 
 
-def test_several_groups_are_several_shards_with_consecutive_ids(tmp_path, monkeypatch):
+def ids_of(mix, shards):
+    return [[row["sequence_id"] for row in mix.rows([shard])] for shard in shards]
+
+
+def test_the_id_of_a_row_is_its_group_and_its_place_there(tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "GROUP_TOKENS", 400)
     mix = built(2, tmp_path)
-    assert len(mix.draws) > 2
-    assert len(mix.sequences) == len(mix.draws)
-    sequences = mix.rows(mix.sequences)
-    assert [row["sequence_id"] for row in sequences] == list(range(len(sequences)))
-    assert sum(row["n_tokens"] for row in sequences) == mix.params.budget_tokens
+    assert len(mix.sequences) == len(mix.draws) > 2
+    ids = ids_of(mix, mix.sequences)
+    assert ids == [[(g << 32) + k for k in range(len(rows))] for g, rows in enumerate(ids)]
+    assert sum(row["n_tokens"] for row in mix.rows(mix.sequences)) == mix.params.budget_tokens
 
 
-def test_a_group_whose_place_has_changed_gets_other_ids(tmp_path, monkeypatch):
-    """Its draws are the same: the rows before it are one group fewer. In its place it is made again with its ids."""
+def test_a_group_does_not_depend_on_the_groups_before_it(tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "GROUP_TOKENS", 400)
     mix = built(2, tmp_path)
     packing = PackParams(packer="best_fit", sequence_tokens=128)
+    engine = engine_in(tmp_path, 1)
     mix.store.path(mix.sequences[-1]).unlink()  # it follows groups that are there
-    assert pack.run(mix.corpus.tokens, mix.draws, ENCODE, packing, engine_in(tmp_path, 1)) == mix.sequences
-    later = mix.rows(pack.run(mix.corpus.tokens, mix.draws[1:], ENCODE, packing, engine_in(tmp_path, 1)))
-    assert [row["sequence_id"] for row in later] == list(range(len(later)))
-    assert [row["input_ids"] for row in later] == [row["input_ids"] for row in mix.rows(mix.sequences[1:])]
+    assert pack.run(mix.corpus.tokens, mix.draws, [], ENCODE, packing, engine) == mix.sequences
+    other = mix.store.write("DRAWS", mix.store.read(mix.draws[0]).slice(1))
+    later = pack.run(mix.corpus.tokens, [other, *mix.draws[1:]], [], ENCODE, packing, engine)
+    assert later[0] != mix.sequences[0]
+    assert later[1:] == mix.sequences[1:]
+
+
+def test_a_group_in_another_place_gets_other_ids(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "GROUP_TOKENS", 400)
+    mix = built(2, tmp_path)
+    packing = PackParams(packer="best_fit", sequence_tokens=128)
+    later = pack.run(mix.corpus.tokens, mix.draws[1:], [], ENCODE, packing, engine_in(tmp_path, 1))
+    assert [rows[0] for rows in ids_of(mix, later)] == [g << 32 for g in range(len(later))]
+    assert [row["input_ids"] for row in mix.rows(later)] == [row["input_ids"] for row in mix.rows(mix.sequences[1:])]
 
 
 def test_copies_never_share_a_row(tmp_path):

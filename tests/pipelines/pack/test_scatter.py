@@ -44,7 +44,7 @@ def plan(seed, documents):
                     draw, start, stop = [*draw, i], [*start, first], [*stop, last]
         order = rng.permutation(len(draw))
         pieces = [np.array(column, np.int64)[order] for column in (draw, start, stop)]
-        groups.append((draws, Rows(*pieces, np.arange(len(order) + 1))))
+        groups.append((draws, Rows.bare(*pieces, np.arange(len(order) + 1))))
     return groups
 
 

@@ -1,13 +1,12 @@
 """concat is the slow one that places one token at a time."""
 
-import numpy as np
-
 from pipelines.pack.packers.concat import concat
-from tests.pipelines.pack.packers.cases import SEEDS, case, rows_of
+from tests.pipelines.pack.packers.cases import SEEDS, case, drawn_of, rows_of
 
 
-def slow_concat(lengths, documents, capacity, max_segments):
+def slow_concat(drawn, capacity, max_segments):
     """One token at a time."""
+    lengths, documents = drawn.lengths, drawn.documents
     rows = [[]]
     for draw, n in enumerate(lengths.tolist()):
         if n and any(documents[d] == documents[draw] for d, _ in rows[-1]):
@@ -32,7 +31,7 @@ def test_concat_is_the_slow_one():
 
 def test_concat_fills_every_row_that_could_be():
     for seed in SEEDS:
-        lengths, _, capacity, _ = case(seed)
-        rows = concat(lengths, np.arange(len(lengths)), capacity, None)
+        drawn, capacity, _ = case(seed)
+        rows = concat(drawn_of(drawn.lengths), capacity, None)
         assert (rows.n_tokens[:-1] == capacity).all(), f"{seed=}"
-        assert len(rows) == -(-int(lengths.sum()) // capacity)
+        assert len(rows) == -(-int(drawn.lengths.sum()) // capacity)

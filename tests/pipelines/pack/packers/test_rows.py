@@ -18,7 +18,7 @@ def test_rows_in_another_order():
 
 
 def test_rows_by_hand():
-    rows = Rows(np.array([0, 2, 1]), np.array([0, 5, 0]), np.array([3, 9, 4]), np.array([0, 2, 3]))
+    rows = Rows.bare(np.array([0, 2, 1]), np.array([0, 5, 0]), np.array([3, 9, 4]), np.array([0, 2, 3]))
     assert len(rows) == 2
     assert rows.row.tolist() == [0, 0, 1]
     assert rows.n_tokens.tolist() == [7, 4]

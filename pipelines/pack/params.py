@@ -1,0 +1,77 @@
+"""The recipe's [pack]."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, PositiveInt, field_validator, model_validator
+
+from pipelines.encode import EncodeParams, id_of
+from pipelines.pack.packers import PACKERS
+
+
+class PackParams(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    packer: str = "best_fit"
+    sequence_tokens: PositiveInt = 131_072
+    max_segments: PositiveInt | None = None  # of a sequence
+    pad_documents_to: PositiveInt | None = None  # each segment's length is a multiple of it
+    pad_token: str | None = None  # None: eos_token
+    knot_tokens: tuple[str, ...] = ()  # the documents of a row are cut into chunks and interleaved, see knots.py
+    knot_chunk_tokens: PositiveInt = 2_048
+    seed: int = 0
+
+    @field_validator("packer")
+    @classmethod
+    def check_packer(cls, packer: str) -> str:
+        if packer not in PACKERS:
+            raise ValueError(f"unknown packer {packer!r}; choose one of {', '.join(sorted(PACKERS))}")
+        return packer
+
+    @model_validator(mode="after")
+    def check_padding(self) -> Self:
+        if self.pad_documents_to and self.sequence_tokens % self.pad_documents_to:
+            raise ValueError(
+                f"sequence_tokens = {self.sequence_tokens} is no multiple of pad_documents_to = {self.pad_documents_to}; "
+                "change one of them"
+            )
+        if self.pad_token is not None and not self.pad_documents_to:
+            raise ValueError("pad_token has no effect without pad_documents_to; add that key, or remove pad_token")
+        return self
+
+    @model_validator(mode="after")
+    def check_knots(self) -> Self:
+        if not self.knot_tokens:
+            return self
+        if len(set(self.knot_tokens)) < max(2, len(self.knot_tokens)):
+            raise ValueError("knot_tokens: needs two or more different tokens, one for each interleaved document")
+        for key in ("pad_documents_to", "max_segments"):
+            if getattr(self, key):
+                raise ValueError(f"knot_tokens cannot be combined with {key}; remove one of them")
+        return self
+
+    @property
+    def unit(self) -> int:
+        """Packers count in this many tokens."""
+        return self.pad_documents_to or 1
+
+    @property
+    def capacity(self) -> int:
+        """Units of a row for tokens of documents: with knots there is room for a marker after each chunk."""
+        if self.knot_tokens:
+            return max(1, self.sequence_tokens * self.knot_chunk_tokens // (self.knot_chunk_tokens + 1))
+        return self.sequence_tokens // self.unit
+
+
+def pad_ids(params: PackParams, encoding: EncodeParams) -> list[int]:
+    """The ids of the recipe's pad token or of its knot tokens; empty if it has neither.
+
+    Raises:
+        RecipeError: the tokenizer has no such token.
+    """
+    if params.knot_tokens:
+        return [id_of(encoding, "pack.knot_tokens", token) for token in params.knot_tokens]
+    if not params.pad_documents_to:
+        return []
+    if params.pad_token is None:
+        return [id_of(encoding, "encode.eos_token", encoding.eos_token)]
+    return [id_of(encoding, "pack.pad_token", params.pad_token)]
