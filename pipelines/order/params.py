@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
-from scorers.embedding import EncoderParams
 
 from pipelines.order.neighbours import Search
 from pipelines.order.orders import ORDERS
 from pipelines.shares import MICRO
+from scorers.embedding import EncoderParams
 
 
 class Settings(NamedTuple):
