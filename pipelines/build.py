@@ -121,8 +121,7 @@ def reader(recipe: Recipe) -> encode.EncodeParams:
 
 def mix(recipe: Recipe, tables: Tables, engine: Engine, stage: Stage = plain) -> Tables:
     """Which copies of which documents are drawn, and the training rows packed from them."""
-    select = recipe.plan.select
-    by = tables[select.selector.table] if select else []
+    by = {name: tables[name] for name in recipe.selects_by}
     draws, targets = stage(plan.run)(tables["DOCUMENTS"], tables["TOKENS"], by, recipe.plan, engine)
     sequences = stage(pack.run)(tables["TOKENS"], draws, recipe.encode, recipe.pack, engine)
     return {"DRAWS": draws, "TARGETS": targets, "SEQUENCES": sequences}

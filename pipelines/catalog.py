@@ -79,6 +79,7 @@ def variables_of(recipe: Mapping[str, Any], marks: Mapping[str, int | None]) -> 
     return {
         "threshold": recipe["dedup"]["threshold"],
         "sequence_tokens": recipe["pack"]["sequence_tokens"],
+        "dropped_reasons": (plan["select"] or {}).get("drop", []),
         **marks,
         **{name: plan[name] for name in ("budget_tokens", "long_tokens", "max_epochs")},
     }
