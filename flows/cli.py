@@ -124,7 +124,7 @@ def show(
     sequence: Annotated[str, typer.Argument(help="Its place in the training order, from 0, or FILE:ROW, as 2:17.")],
     mix: Mix = None,
     version: VersionName = "latest",
-    chars: Annotated[int, typer.Option(min=0, help="Characters of text to show of each segment.")] = 160,
+    chars: Annotated[int, typer.Option(min=0, help="Characters to show of each end of a segment.")] = 160,
 ) -> None:
     """Show a training sequence: its segments, and which document each of them came from."""
     from flows.query import show_sequence

@@ -7,19 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import duckdb
+import numpy as np
+from tokenizers import Tokenizer
 
 from flows import text
 from flows.tables import printed
 from pipelines.catalog import connect, rows_of, variables_of
+from pipelines.encode.marks import decode
+from pipelines.encode.tokenizer import load
 from pipelines.store import Store
-from pipelines.versions import find_version, shards_of
+from pipelines.versions import find_version, shards_of, tokenizer_of
 from schemas.errors import RecipeError
 from schemas.manifest import Manifest
 
 MOST_ROWS = 10_000  # of a table or of JSON on a terminal; csv has all rows
+MOST_TOKENS_A_CHAR = 4  # a token is at least a byte, and a character at most four
 
 
 @contextmanager
@@ -80,20 +84,26 @@ WHERE s.sequence_id = {sequence} ORDER BY s.place
 
 
 def show_sequence(root: Path, sequence: str, mix: str | None, version: str, chars: int) -> str:
-    """A sequence, segment by segment: where each came from, and how it begins.
+    """A sequence, segment by segment: where each came from, and how its tokens begin and end.
 
     Args:
         sequence: its place in the training order, from 0, or FILE:ROW.
-        chars: of each segment's document to show; 0 for none.
+        chars: of each end of a segment to show; 0 for none.
 
     Raises:
-        RecipeError: the version has no such sequence.
+        RecipeError: the version has no such sequence, or no tokenizer.
     """
     with opened(root, mix, version) as (con, manifest, folder):
-        shown = sequence_row(con, sequence, folder)
-        lines = [text.sequence_head(sequence, f"{manifest.mix} {manifest.version}", shown)]
-        for row in rows_of(con, PLACES.format(sequence=shown["sequence_id"])):
-            lines += text.segment(row, opening(con, row, chars) if chars else None)
+        found = sequence_row(con, sequence, folder)
+        lines = [text.sequence_head(sequence, f"{manifest.mix} {manifest.version}", found)]
+        tokenizer = load(tokenizer_of(folder, manifest)) if chars else None
+        query = f"SELECT input_ids FROM tables.sequences WHERE sequence_id = {found['sequence_id']}"
+        input_ids = con.execute(query).to_arrow_table()["input_ids"][0].values.to_numpy() if tokenizer else None
+        for row in rows_of(con, PLACES.format(sequence=found["sequence_id"])):
+            shown = []
+            if tokenizer:
+                shown = ends(tokenizer, input_ids[row["sequence_start"] : row["sequence_stop"]], chars)
+            lines += text.segment(row, shown)
         return "\n".join(lines)
 
 
@@ -122,7 +132,13 @@ def sequence_row(con: duckdb.DuckDBPyConnection, sequence: str, folder: Path) ->
     raise RecipeError(f"{folder}: no sequence {sequence}; choose one from 0 to {there['n'] - 1:,}")
 
 
-def opening(con: duckdb.DuckDBPyConnection, row: dict[str, Any], chars: int) -> str:
-    """The first characters of a document's text."""
-    query = "SELECT left(text, ?) FROM tables.documents WHERE shard = ? AND row = ?"
-    return con.execute(query, [chars, row["shard"], row["row"]]).fetchall()[0][0]
+def ends(tokenizer: Tokenizer, input_ids: np.ndarray, chars: int) -> list[str]:
+    """The text of a segment if it has at most 2 * chars characters, else its first and its last characters.
+
+    Only the ends of a long segment are decoded.
+    """
+    n = MOST_TOKENS_A_CHAR * (chars + 1)  # one more: the first token may be the middle of a character
+    if len(input_ids) <= 2 * n:
+        complete = decode(tokenizer, input_ids)
+        return [complete] if len(complete) <= 2 * chars else [complete[:chars], complete[-chars:]]
+    return [decode(tokenizer, input_ids[:n])[:chars], decode(tokenizer, input_ids[-n:])[-chars:]]

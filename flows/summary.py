@@ -21,6 +21,7 @@ def summary(version: Version, root: Path, seconds: float) -> str:
             text.headline(version, totals, rows_of(con, "FROM rejections"), seconds),
             text.encoding(rows_of(con, "FROM encoding")),
             text.supply(rows_of(con, "FROM targets")),
+            text.left_out(rows_of(con, "FROM left_out")),
             [
                 "Tokens in the mix, by domain and length of the document",
                 *text.length_table(*by_length(con, "drawn_tokens")),

@@ -16,7 +16,7 @@ from pipelines.forecast import Forecast, ScoringForecast
 from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams
 from pipelines.score.budget import FIRST
-from pipelines.supply import sentences, short_cells
+from pipelines.supply import selection, sentences, short_cells
 from pipelines.versions import Version
 from schemas.lengths import BUCKETS
 from scorers.chunk_gain.pairs import price
@@ -52,11 +52,8 @@ def forecast_text(forecast: Forecast, recipe: Recipe) -> str:
     if forecast.scoring and recipe.score:
         lines += ["", *filled(scoring(forecast.scoring, recipe.score))]
     lines += ["", *supply(targets), *absent_lengths(domains, before, targets)]
-    if params.select and not forecast.is_selected:
-        reason = (
-            f"plan.select: the scores of {params.select.by} do not exist yet, so this forecast selects every document."
-        )
-        lines += filled(reason)
+    if forecast.missing:
+        lines += filled(f"plan.select: {forecast.missing[-1]} does not exist yet, so this forecast selects every document.")
     if recipe_notes := encoding_notes(recipe):
         lines += ["", *recipe_notes]
     return "\n".join(lines)
@@ -112,6 +109,11 @@ def supply(targets: Rows) -> list[str]:
     short = [[f"{v:,}" if isinstance(v, int) else v for v in row.values()] for row in short_cells(targets)]
     table = aligned(["domain", "kind", "target", "available", "shortfall"], short, n_text=2) if short else []
     return [*budget, *table, *(line for lines in left_out for line in lines)]
+
+
+def left_out(rows: Rows) -> list[str]:
+    """Rows of the view `left_out`."""
+    return [line for sentence in selection(rows) for line in filled(sentence)]
 
 
 def absent_lengths(domains: Sequence[str], tokens: np.ndarray, targets: Rows) -> list[str]:
@@ -241,18 +243,22 @@ def sequence_head(number: str, name: str, row: Mapping[str, Any]) -> str:
     )
 
 
-def segment(row: Mapping[str, Any], opening: str | None) -> list[str]:
-    """One segment: its place, its document, where that came from, and how its text begins."""
+def segment(row: Mapping[str, Any], ends: Sequence[str]) -> list[str]:
+    """One segment: its place, its document, where that came from, and its text.
+
+    ends: its complete text, or how it begins and how it ends; empty to show none.
+    """
     n_tokens, start, stop = row["n_tokens"], row["document_start"], row["document_stop"]
     part = "a complete document" if (start, stop) == (0, n_tokens) else f"tokens [{start:,}, {stop:,}) of {n_tokens:,}"
     copy = f", copy {row['epoch'] + 1}" if row["epoch"] else ""
-    lines = [
+    labels = ("text", "") if len(ends) == 1 else ("begins", "ends")
+    return [
         f"  [{row['sequence_start']:,}, {row['sequence_stop']:,})  {row['domain']}, {part}{copy}",
         f"    document {row['document_id']} of source {row['source']}",
         f"    {row['file']}, record {row['record']:,} of the shard at byte {row['first_byte'] or 0:,}",
         f"    origin {row['origin'] or '-'}, license {row['license'] or '-'}",
+        *(line for label, end in zip(labels, ends, strict=False) for line in filled(f"{label} {end!r}", indent=4)),
     ]
-    return [*lines, *filled(repr(opening), indent=4)] if opening is not None else lines
 
 
 # -- a check

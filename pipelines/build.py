@@ -123,8 +123,7 @@ def mix(
     recipe: Recipe, tables: Tables, engine: Engine, base: Mapping[str, list[Shard]], stage: Stage = plain
 ) -> Tables:
     """Which copies of which documents are drawn, the path through them, and the training rows packed from them."""
-    select = recipe.plan.select
-    by = tables[select.selector.table] if select else []
+    by = {name: tables[name] for name in recipe.selects_by}
     draws, targets = stage(plan.run)(tables["DOCUMENTS"], tables["TOKENS"], by, recipe.plan, engine)
     mixed: Tables = {"DRAWS": draws, "TARGETS": targets}
     if recipe.order.makes_path:

@@ -81,6 +81,7 @@ def variables_of(recipe: Mapping[str, Any], marks: Mapping[str, int | None]) -> 
         "sequence_tokens": pack["sequence_tokens"],
         "pad_documents_to": pack.get("pad_documents_to") or 1,  # an earlier release has no such key
         "n_knots": len(pack.get("knot_tokens", ())),
+        "dropped_reasons": (plan["select"] or {}).get("drop", []),
         **marks,
         **{name: plan[name] for name in ("budget_tokens", "long_tokens", "max_epochs")},
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.store import files
 from schemas.errors import RecipeError, SchemaError
-from schemas.manifest import Manifest
+from schemas.manifest import PAGES, TOKENIZER, Manifest
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,14 @@ def check_version(root: Path, folder: Path, manifest: Manifest) -> Iterator[Chec
     """The files that people and trainers open. Parquet files are the store's shards under another name."""
     remedy = rebuild(root, {manifest.mix})
     sealed = dict(zip(manifest.files, manifest.tables.get("SEQUENCES", []), strict=False))
-    for name in (*manifest.files, "catalog.duckdb", "README.md", "report.html"):
+    for name in (*manifest.files, *PAGES):
         path, finding = folder / name, None
         if not path.is_file():
             finding = "missing"
         elif name in sealed and files.seal(path)["xxh3_128"] != sealed[name].xxh3_128:
             finding = "differs from its checksum in the manifest"
+        elif name == TOKENIZER and files.HashedFile.of(path).hash != manifest.tokenizer_hash:
+            finding = "not the tokenizer of the version's recipe"
         fault = Fault(str(path.relative_to(root)), finding, remedy) if finding else None
         yield Checked(path.stat().st_size if path.is_file() else 0, fault)
 

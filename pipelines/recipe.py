@@ -48,8 +48,8 @@ class Recipe(BaseModel):
         if twice:
             raise ValueError(f"sources: two are named {twice[0]!r}; give each a name of its own")
         domains = sorted({source.domain for source in self.sources})
-        top_shares = self.plan.select.top_shares if self.plan.select else {}
-        for key, shares in {"shares": self.plan.shares or {}, "select.top_shares": top_shares}.items():
+        shares_by_key = {"shares": self.plan.shares or {}, "select.top_shares": self.plan.select.top_shares}
+        for key, shares in shares_by_key.items():
             for domain in sorted(shares):
                 if domain not in domains:
                     raise ValueError(f"plan.{key}.{domain}: no source has this domain{meant(domain, domains)}")
@@ -66,20 +66,30 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def scores_are_made(self) -> Self:
-        """A plan selects by a table that the recipe has made, and no two scorers write one table."""
+        """A plan selects by tables that the recipe has made, and no two scorers write one table.
+
+        What a plan drops by default needs no [screen]: without one no document has a reason.
+        """
         kinds = [scorer.kind for scorer in self.score.also] if self.score else []
         made = {"SCORES_CHEAP": self.screen, "SCORES_CHUNK_GAIN": self.score} | dict.fromkeys(
             map(table_of, kinds), True
         )
         select = self.plan.select
-        if select and not made.get(select.selector.table):
-            raise ValueError(f"plan.select.by: {select.by} needs {maker_of(select.selector.table)}; add it")
+        if select.table and not made.get(select.table):
+            raise ValueError(f"plan.select.by: {select.by} needs {maker_of(select.table)}; add it")
+        if "drop" in select.model_fields_set and select.drop and not self.screen:
+            raise ValueError(f"plan.select.drop: {select.drop[0]} needs {maker_of('SCORES_CHEAP')}; add it")
         if self.score and not self.screen:
             raise ValueError("score: needs the section [screen], whose guard and gate come before the model; add it")
         twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
         if twice:
             raise ValueError(f"score.also: two are of kind {twice[0]}; their table is one, so keep one of them")
         return self
+
+    @property
+    def selects_by(self) -> tuple[str, ...]:
+        """The tables that the plan selects by."""
+        return self.plan.select.tables if self.screen else ()
 
     def identity(self) -> dict[str, Any]:
         """What makes the mix what it is: all but where files lie and how the work is spread."""

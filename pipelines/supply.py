@@ -4,8 +4,18 @@ The forecast, the summary of a build, the artifacts of a flow, the report and th
 the same.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from pipelines.findings import counted
+
+SETTINGS = {  # of a recipe -> the prefix of the columns of TARGETS with what it leaves out
+    "plan.max_document_share": "over_share",
+    "plan.select.drop": "dropped",
+    "plan.select.top_share": "not_selected",
+}
+INTACT_REFUSED = {"repeats": 0.01, "list": 0.03, "stitched": 0.09}  # of 137, by default thresholds: benchmarks/cheap.py
 
 
 def sentences(targets: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -13,18 +23,35 @@ def sentences(targets: Sequence[Mapping[str, Any]]) -> list[str]:
 
     targets: rows of TARGETS or of the view `targets`; none for a version that was made before there was such a table.
     """
-    target, drawn, over, not_selected = (
-        total(targets, name) for name in ("target_tokens", "drawn_tokens", "over_share_tokens", "not_selected_tokens")
-    )
+    target, drawn = (total(targets, name) for name in ("target_tokens", "drawn_tokens"))
     lines = []
     if target > drawn:
         lines.append(f"Shortfall: {target - drawn:,} of {target:,} tokens cannot be supplied and are not substituted.")
     elif targets:
         lines.append(f"The budget can be met: the corpus supplies all {target:,} tokens.")
-    if over:
-        lines.append(f"Left out by plan.max_document_share: {over:,} tokens.")
-    if not_selected:
-        lines.append(f"Left out by plan.select: {not_selected:,} tokens.")
+    for setting, name in SETTINGS.items():
+        if documents := total(targets, f"{name}_documents"):
+            counts = f"{counted(documents, 'document')}, {counted(total(targets, f'{name}_tokens'), 'token')}"
+            lines.append(f"Left out by {setting}: {counts}.")
+    return lines
+
+
+def selection(left_out: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a selection costs: by reason, by domain, and in intact documents. left_out: rows of the view of that name."""
+    by_reason, documents, by_domain = Counter[str](), Counter[str](), Counter[str]()
+    for row in left_out:
+        by_reason[row["reason"]] += row["tokens"]
+        documents[row["reason"]] += row["documents"]
+        by_domain[row["domain"]] += row["domain_share"]
+    if not left_out:
+        return []
+    each = [f"{reason} {counted(documents[reason], 'document')} ({n:,} tokens)" for reason, n in by_reason.most_common()]
+    parts = [f"{domain} {share:.1%}" for domain, share in by_domain.most_common()]
+    lines = [f"Left out by reason: {', '.join(each)}.", f"Share of a domain's tokens that is left out: {', '.join(parts)}."]
+    if wrong := [f"{share:.0%} as {reason}" for reason, share in INTACT_REFUSED.items() if by_reason[reason]]:
+        lines.append(f"Of intact documents the cheap tier refuses about {', '.join(wrong)}.")
+    if by_reason["outranked"]:
+        lines.append("outranked: the cheap tier accepts these documents; others of their domain score higher.")
     return lines
 
 

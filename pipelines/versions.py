@@ -8,7 +8,7 @@ from types import MappingProxyType
 from pipelines.actions import Reused
 from pipelines.store import Shard, files
 from schemas.errors import RecipeError, SchemaError
-from schemas.manifest import Manifest
+from schemas.manifest import PAGES, TOKENIZER, Manifest
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,22 @@ def is_whole(folder: Path, *, verify: bool) -> bool:
                 return False
             if verify and files.seal(folder / name)["xxh3_128"] != shard.xxh3_128:
                 return False
-    except (SchemaError, OSError, KeyError, ValueError):
+        tokenizer_of(folder, manifest)
+    except (RecipeError, SchemaError, OSError, KeyError, ValueError):
         return False
-    return all((folder / name).is_file() for name in ("catalog.duckdb", "README.md", "report.html"))
+    return all((folder / name).is_file() for name in PAGES)
+
+
+def tokenizer_of(folder: Path, manifest: Manifest) -> files.HashedFile:
+    """The published copy of the tokenizer that made a version's input_ids.
+
+    Raises:
+        RecipeError: the file is missing or is not the recipe's tokenizer.
+    """
+    file = files.HashedFile.of(folder / TOKENIZER)
+    if file.hash != manifest.tokenizer_hash:
+        raise RecipeError(f"{file.path}: not the tokenizer of the version's recipe; build the mix again")
+    return file
 
 
 def point_latest(folder: Path) -> None:

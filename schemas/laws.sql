@@ -103,6 +103,11 @@ SELECT document_id, count(*) AS draws, count(DISTINCT epoch) AS epochs, max(epoc
 FROM draws GROUP BY document_id
 HAVING count(*) <> count(DISTINCT epoch) OR max(epoch) <> count(*) - 1 OR min(epoch) <> 0;
 
+-- law: no draw is of a document that plan.select drops
+SELECT w.document_id, w.domain, coalesce(s.refused, s.reason) AS reason
+FROM draws w JOIN scores s USING (document_id)
+WHERE list_contains(getvariable('dropped_reasons'), coalesce(s.refused, s.reason));
+
 -- law: the mix has at most budget_tokens tokens
 SELECT sum(drawn_tokens) AS drawn, getvariable('budget_tokens') AS budget FROM draws
 HAVING sum(drawn_tokens) > getvariable('budget_tokens');
@@ -118,13 +123,33 @@ SELECT sum(target_tokens) AS target_tokens, getvariable('budget_tokens') AS budg
 HAVING sum(target_tokens) IS DISTINCT FROM getvariable('budget_tokens');
 
 -- law: available_tokens is max_epochs times the tokens of the cell's encoded documents that are not excluded
-SELECT domain, kind, available_tokens, over_share_tokens, not_selected_tokens, kept.tokens
+SELECT domain, kind, available_tokens, over_share_tokens, dropped_tokens, not_selected_tokens, kept.tokens
 FROM tables.targets LEFT JOIN (
     SELECT domain, kind_of(n_tokens) AS kind, sum(n_tokens) AS tokens
     FROM documents WHERE token_status = 'encoded' GROUP BY ALL
 ) kept USING (domain, kind)
 WHERE available_tokens
-    <> getvariable('max_epochs') * (coalesce(kept.tokens, 0) - over_share_tokens - not_selected_tokens);
+    <> getvariable('max_epochs')
+        * (coalesce(kept.tokens, 0) - over_share_tokens - dropped_tokens - not_selected_tokens);
+
+-- law: dropped_documents and dropped_tokens are those of the encoded documents with a reason in plan.select.drop
+SELECT domain, kind, t.dropped_documents, t.dropped_tokens, d.documents, d.tokens
+FROM tables.targets t FULL JOIN (
+    SELECT domain, kind_of(n_tokens) AS kind, count(*) AS documents, sum(n_tokens) AS tokens
+    FROM scores
+    WHERE n_tokens IS NOT NULL AND list_contains(getvariable('dropped_reasons'), coalesce(refused, reason))
+    GROUP BY ALL
+) d USING (domain, kind)
+WHERE t.dropped_documents IS DISTINCT FROM coalesce(d.documents, 0)
+    OR t.dropped_tokens IS DISTINCT FROM coalesce(d.tokens, 0);
+
+-- law: a cell of TARGETS leaves out no tokens without a document, and no document without tokens
+SELECT domain, kind, over_share_documents, over_share_tokens, dropped_documents, dropped_tokens,
+    not_selected_documents, not_selected_tokens
+FROM tables.targets
+WHERE over_share_documents NOT BETWEEN sign(over_share_tokens) AND over_share_tokens
+    OR dropped_documents NOT BETWEEN sign(dropped_tokens) AND dropped_tokens
+    OR not_selected_documents NOT BETWEEN sign(not_selected_tokens) AND not_selected_tokens;
 
 -- law: drawn_tokens is the smaller of target_tokens and available_tokens, and equals the cell's tokens in DRAWS
 SELECT domain, kind, target_tokens, available_tokens, t.drawn_tokens, drawn.tokens

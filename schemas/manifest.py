@@ -11,6 +11,10 @@ from schemas.errors import SchemaError
 # Tables that no reader of a version needs, and that the next refresh would otherwise compute again.
 KEPT = ("NEAR", "FIRST_BUDGET", "FIRST_SCORES")
 
+# Published beside the Parquet files. The recipe has the hash of TOKENIZER; the others have no checksum.
+TOKENIZER = "tokenizer.json"
+PAGES = ("catalog.duckdb", "README.md", "report.html", TOKENIZER)
+
 
 class ManifestShard(BaseModel):
     """A shard as a version lists it."""
@@ -52,6 +56,11 @@ class Manifest(BaseModel):
             return cls.model_validate_json(path.read_bytes())
         except (OSError, ValueError) as error:
             raise SchemaError(f"{path}: not a readable manifest ({fault(error)}); build the mix again") from error
+
+    @property
+    def tokenizer_hash(self) -> str:
+        """Of the tokenizer that made input_ids, as HashedFile.hash."""
+        return self.recipe["encode"]["tokenizer"]["hash"]  # type: ignore[index]
 
     def holds(self, recipe: dict[str, object], tables: dict[str, list[str]]) -> bool:
         """Whether the version has this recipe and these content hashes."""

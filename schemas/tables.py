@@ -148,8 +148,12 @@ TARGETS = pa.schema(
             "epochs that meet the target, before max_epochs limits them; NULL if the domain has nothing to draw",
             nullable=True,
         ),
-        column("over_share_tokens", pa.int64(), "tokens of documents excluded by plan.max_document_share"),
-        column("not_selected_tokens", pa.int64(), "tokens of other documents excluded by plan.select"),
+        column("over_share_documents", pa.int64(), "documents excluded by plan.max_document_share"),
+        column("over_share_tokens", pa.int64(), "their tokens"),
+        column("dropped_documents", pa.int64(), "documents excluded for a reason in plan.select.drop"),
+        column("dropped_tokens", pa.int64(), "their tokens"),
+        column("not_selected_documents", pa.int64(), "other documents, excluded since others rank higher by plan.select"),
+        column("not_selected_tokens", pa.int64(), "their tokens"),
     ]
 )
 

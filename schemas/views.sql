@@ -1,7 +1,8 @@
 -- Views over the tables of a version, for people, for the laws, and for the card, the report and the summary.
 -- The schema `tables` has a view for each table, with `shard` and `row`. catalog.duckdb has these views as tables.
 -- Requires the table `shards` (name, shard, path, file, first_byte) and the variables `published` (names of the Parquet
--- files), `sequence_tokens` and `long_tokens`. The comment before a view defines its rows and becomes its COMMENT.
+-- files), `sequence_tokens`, `long_tokens` and `dropped_reasons` (plan.select.drop). The comment before a view defines its
+-- rows and becomes its COMMENT.
 -- views.py replaces the placeholders, such as $$judged, by SQL for all tables of scores.
 
 CREATE TYPE length_bucket AS ENUM ('0-1K', '1-2K', '2-4K', '4-8K', '8-16K', '16-32K', '32-64K', '64-128K', '128K+');
@@ -193,6 +194,25 @@ FROM lengths GROUP BY domain ORDER BY domain;
 -- A row is a domain and a kind (short, long): tokens that the plan requests, has available, draws and excludes.
 CREATE VIEW targets AS
 SELECT * EXCLUDE (shard, row), target_tokens - drawn_tokens AS shortfall_tokens FROM tables.targets ORDER BY shard, row;
+
+-- A row is a domain and a reason for which the plan draws no document: how many kept documents, their tokens, and those as
+-- a share of the domain's. repeats, list, stitched and the model's reasons are those in plan.select.drop; outranked: a
+-- document below plan.select.top_share; over_share: one above plan.max_document_share.
+CREATE VIEW left_out AS
+SELECT domain, reason, l.documents, l.tokens, l.tokens / k.tokens AS domain_share
+FROM (
+    SELECT domain, coalesce(refused, reason) AS reason, count(*) AS documents, sum(n_tokens)::BIGINT AS tokens
+    FROM scores
+    WHERE n_tokens IS NOT NULL AND list_contains(getvariable('dropped_reasons'), coalesce(refused, reason))
+    GROUP BY ALL
+    UNION ALL
+    SELECT domain, 'outranked', sum(not_selected_documents)::BIGINT, sum(not_selected_tokens)::BIGINT
+    FROM tables.targets GROUP BY domain HAVING sum(not_selected_documents) > 0
+    UNION ALL
+    SELECT domain, 'over_share', sum(over_share_documents)::BIGINT, sum(over_share_tokens)::BIGINT
+    FROM tables.targets GROUP BY domain HAVING sum(over_share_documents) > 0
+) l JOIN (SELECT domain, tokens FROM shares) k USING (domain)
+ORDER BY domain, l.tokens DESC, reason;
 
 -- A row is the version: numbers of tokens, sequences, segments and documents, and the share of the sequences that is
 -- filled with tokens of documents; pad_tokens are those that belong to no document. rejected counts the rows of `rejected`, refused those whose stage is encode. screened and scored count documents

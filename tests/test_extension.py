@@ -67,7 +67,7 @@ EDITS = (  # file, the text before which something is put, what is put there
     (
         "pipelines/plan/selection.py",
         '    "random": Selector(',
-        '    "toy": Selector("SCORES_TOY", "repeated_share", "reason"),\n',
+        '    "toy": Selector("SCORES_TOY", "repeated_share"),\n',
     ),
 )
 

@@ -151,7 +151,8 @@ def test_the_generated_file_is_an_eighth_of_its_domain_and_the_report_says_so(co
 
 def test_the_folder_holds_what_the_readme_says(tiny):
     names = sorted(p.name for p in tiny.folder.iterdir())
-    assert names == ["README.md", "catalog.duckdb", "manifest.json", "report.html", "sequences-00000-of-00001.parquet"]
+    pages = ["README.md", "catalog.duckdb", "manifest.json", "report.html"]
+    assert names == [*pages, "sequences-00000-of-00001.parquet", "tokenizer.json"]
     assert tiny.folder.with_name("latest").resolve() == tiny.folder.resolve()
     assert is_whole(tiny.folder, verify=True)
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pipelines import build
 from pipelines.encode import EncodeParams
 from pipelines.forecast.estimate import Sample, estimated, sample
-from pipelines.plan import PlanParams, plan, read_kept, reads_of, targets_table
+from pipelines.plan import LEFT_OUT, PlanParams, plan, read_kept, reads_of, targets_table
 from pipelines.plan.cells import Cells
 from pipelines.plan.upsample import Targets, solve
 from pipelines.recipe import Recipe
@@ -51,7 +51,7 @@ class Forecast:
         after: [d, 9] tokens that will be drawn, by domain and length bucket.
         targets: TARGETS, as the build will write it.
         sampled: source -> the share of it that was read; empty where the figures are exact.
-        is_selected: the plan selects nothing, or the scores that it selects by exist.
+        missing: the tables that the plan selects by and that do not exist yet.
         scoring: None where the recipe has no model.
     """
 
@@ -59,7 +59,7 @@ class Forecast:
     after: np.ndarray
     targets: pa.Table
     sampled: dict[str, float]
-    is_selected: bool
+    missing: tuple[str, ...]
     scoring: ScoringForecast | None
 
 
@@ -89,20 +89,18 @@ def from_root(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -
     scoring = scoring_of_tables(recipe, recipe.score, tables, engine, base) if recipe.score else None
     try:
         tables |= build.scores(recipe, tables, engine, base)
-        exact = from_tables(tables, recipe.plan, engine.store)
+        missing: tuple[str, ...] = ()
     except NotMade:
-        exact = from_tables(tables, recipe.plan.model_copy(update={"select": None}), engine.store)
-        exact = replace(exact, is_selected=recipe.plan.select is None)
-    return replace(exact, scoring=scoring)
+        missing = recipe.selects_by
+    return replace(from_tables(tables, recipe.plan, engine.store), missing=missing, scoring=scoring)
 
 
 def from_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: Store) -> Forecast:
     """The plan of tables that exist, those that it selects by among them."""
-    scores = tables[params.select.selector.table] if params.select else []
-    reads = reads_of(tables["DOCUMENTS"], tables["TOKENS"], scores, params)
+    reads = reads_of(tables["DOCUMENTS"], tables["TOKENS"], tables, params)
     kept, judgements = read_kept(reads, params, store)
     mix = plan(kept, params, judgements)
-    return Forecast(mix.before, mix.after.tokens.sum(axis=1), mix.table(), {}, is_selected=True, scoring=None)
+    return Forecast(mix.before, mix.after.tokens.sum(axis=1), mix.table(), {}, missing=(), scoring=None)
 
 
 def from_samples(recipe: Recipe, samples: Sequence[Sample]) -> Forecast:
@@ -110,13 +108,13 @@ def from_samples(recipe: Recipe, samples: Sequence[Sample]) -> Forecast:
     params: PlanParams = recipe.plan
     cells = estimated(samples, params.long_tokens)
     targets = solve(cells, params.budget_tokens, params.shares, params.short_rate, params.max_epochs)
-    nothing = np.zeros(targets.target.shape, np.int64)
+    nothing = replace(cells, documents=np.zeros_like(cells.documents), tokens=np.zeros_like(cells.tokens))
     return Forecast(
         before=cells,
         after=spread(cells, targets),
-        targets=targets_table(targets, over_share=nothing, not_selected=nothing),
+        targets=targets_table(targets, dict.fromkeys(LEFT_OUT, nothing)),
         sampled={s.source: s.part for s in samples},
-        is_selected=params.select is None,
+        missing=recipe.selects_by,
         scoring=scoring_of_samples(samples, recipe.score, recipe.encode) if recipe.score else None,
     )
 

@@ -5,7 +5,7 @@ and no token is read. The draws are divided into groups, each a shard of DRAWS a
 content and epoch: a document that comes or goes changes its own group, and copies of a document are far apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -25,7 +25,7 @@ from pipelines.store import Shard, Store, name_of
 from schemas.errors import RecipeError
 from schemas.tables import TARGETS
 
-VERSION = 3  # raise when the same params would give other rows
+VERSION = 4  # raise when the same params would give other rows
 
 GROUP_TOKENS = 1 << 27  # a group has at most about so many: a published file of about 500 MB
 
@@ -40,7 +40,7 @@ class PlanParams(BaseModel):
     normalise_shares: bool = False
     shares: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None  # None: the corpus's own
     max_document_share: Top | None = None  # a larger part of its domain is left out
-    select: SelectParams | None = None  # None: every document that was kept may be drawn
+    select: SelectParams = SelectParams()
     seed: int = 0
 
     @field_validator("shares")
@@ -52,25 +52,24 @@ class PlanParams(BaseModel):
         return shares
 
 
+Tables = Mapping[str, Sequence[Shard]]
+
+
 def reads_of(
-    documents: Sequence[Shard], tokens: Sequence[Shard], scores: Sequence[Shard], params: PlanParams
+    documents: Sequence[Shard], tokens: Sequence[Shard], scores: Tables, params: PlanParams
 ) -> list[tuple[Read, ...]]:
     """For each shard of DOCUMENTS the small columns that a plan is made from.
 
-    scores: of the selector's table; not read where the plan selects nothing.
+    scores: the tables that the plan selects by; a plan selects nothing where they are missing.
     """
-    own = [
-        (Read(s, ("content_hash", "domain")), Read(t, ("document_id", "n_tokens")))
-        for s, t in zip(documents, tokens, strict=True)
-    ]
-    if not params.select:
-        return list(own)
-    _, *columns = params.select.selector
-    return [(*both, Read(s, tuple(columns))) for both, s in zip(own, scores, strict=True)]
+    tables = [name for name in params.select.tables if name in scores]
+    columns = (("content_hash", "domain"), ("document_id", "n_tokens"), *map(params.select.columns, tables))
+    beside = zip(documents, tokens, *(scores[name] for name in tables), strict=True)
+    return [tuple(map(Read, shards, columns)) for shards in beside]
 
 
 def read_kept(reads: Sequence[tuple[Read, ...]], params: PlanParams, store: Store) -> tuple[Documents, Judged | None]:
-    """The encoded documents and the scores that the plan selects by.
+    """The encoded documents, and what the plan selects by: None where it selects nothing.
 
     Raises:
         RecipeError: the tokenizer refuses all of them.
@@ -80,10 +79,7 @@ def read_kept(reads: Sequence[tuple[Read, ...]], params: PlanParams, store: Stor
     if not len(table):
         check_refusals(reads, store)
     documents = Documents.of(table, sorted(params.shares or {}))
-    if not params.select:
-        return documents, None
-    _, score, reason = params.select.selector
-    return documents, Judged.of(table[score], table[reason])
+    return documents, Judged.of(table, params.select) if "refused" in table.column_names else None
 
 
 def check_refusals(reads: Sequence[tuple[Read, ...]], store: Store) -> None:
@@ -97,53 +93,60 @@ def check_refusals(reads: Sequence[tuple[Read, ...]], store: Store) -> None:
         raise RecipeError(f"encode.tokenizer: it refuses all documents that dedup kept ({each}); use another tokenizer")
 
 
+LEFT_OUT = ("over_share", "dropped", "not_selected")  # each with a column _documents and one _tokens in TARGETS
+LeftOut = Mapping[str, Cells]  # a name of LEFT_OUT -> the documents that are left out
+
+
 @dataclass(frozen=True)
 class Mix:
     """A plan and its figures.
 
     Attributes:
         before, after: the documents to draw from, and their copies in the mix.
-        over_share: [d, 2] int64 tokens of documents over max_document_share.
-        not_selected: [d, 2] int64 tokens of the other documents that `select` leaves out.
+        left_out: the documents that may not be drawn.
     """
 
     before: Cells
     after: Cells
     targets: Targets
     draws: Draws
-    over_share: np.ndarray
-    not_selected: np.ndarray
+    left_out: LeftOut
 
     def table(self) -> pa.Table:
-        return targets_table(self.targets, self.over_share, self.not_selected)
+        return targets_table(self.targets, self.left_out)
 
 
 def plan(kept: Documents, params: PlanParams, judged: Judged | None = None) -> Mix:
     """Solve for the budget and draw.
 
+    A document that is dropped does not count in its domain's own share, as if dedup had dropped it. One that is outranked
+    does: a selection by rank changes no share.
+
     Raises:
         RecipeError: there is nothing to draw.
     """
-    over = np.zeros(len(kept.domain), bool)
+    dropped, over, outranked = np.zeros((3, len(kept)), bool)
+    if judged:
+        dropped = judged.dropped(params.select)
     if params.max_document_share is not None:
-        over = over_share(kept.domain, kept.n_tokens, params.max_document_share)
-    not_selected = np.zeros(len(over), bool)
-    if params.select and judged:
-        not_selected = ~chosen(kept, judged, params.select, params.seed) & ~over
-    out = over | not_selected
+        over = over_share(kept.domain, np.where(dropped, 0, kept.n_tokens), params.max_document_share)
+    if judged:
+        outranked = ~chosen(kept, judged, params.select, params.seed) & ~dropped & ~over
+    out = dropped | over | outranked
     before = cells_where(~out, kept, params)
-    shares = params.shares or own_shares(kept, over)  # what the scores leave out still counts in its domain's share
+    shares = params.shares or own_shares(kept, dropped | over)
     targets = solve(before, params.budget_tokens, shares, params.short_rate, params.max_epochs)
     if not targets.drawn.any():
         raise RecipeError(
-            "plan: not one token can be drawn: no document of a domain with a share was kept; see sources and shares"
+            "plan: not one token can be drawn: no document of a domain with a share was kept and may be drawn; see "
+            "sources, shares and select"
         )
     cell = np.where(out, -1, kept.domain * len(KINDS) + kind_of(kept.n_tokens, params.long_tokens))
     draws = draw(kept.n_tokens, cell, targets.drawn, kept.content, params.seed)
     of_document = kept.n_tokens[draws.document]
     after = cells_of(kept.domains, kept.domain[draws.document], of_document, draws.n_tokens, params.long_tokens)
-    left_out = [cells_where(mask, kept, params).tokens.sum(axis=2) for mask in (over, not_selected)]
-    return Mix(before, after, targets, draws, *left_out)
+    left_out = [cells_where(mask, kept, params) for mask in (over, dropped, outranked)]
+    return Mix(before, after, targets, draws, dict(zip(LEFT_OUT, left_out, strict=True)))
 
 
 def cells_where(mask: np.ndarray, kept: Documents, params: PlanParams) -> Cells:
@@ -151,10 +154,10 @@ def cells_where(mask: np.ndarray, kept: Documents, params: PlanParams) -> Cells:
     return cells_of(kept.domains, kept.domain[mask], n_tokens, n_tokens, params.long_tokens)
 
 
-def own_shares(kept: Documents, over: np.ndarray) -> dict[str, int]:
-    """The corpus's own: tokens of each domain, without documents over max_document_share."""
+def own_shares(kept: Documents, out: np.ndarray) -> dict[str, int]:
+    """The corpus's own: tokens of each domain, without those of documents that do not count, `out` [n]."""
     tokens = np.zeros(len(kept.domains), np.int64)
-    np.add.at(tokens, kept.domain[~over], kept.n_tokens[~over])
+    np.add.at(tokens, kept.domain[~out], kept.n_tokens[~out])
     return dict(zip(kept.domains, tokens.tolist(), strict=True))
 
 
@@ -188,35 +191,30 @@ def table_of(kept: Documents, draws: Draws, chosen: np.ndarray) -> pa.Table:
     )
 
 
-def targets_table(targets: Targets, over_share: np.ndarray, not_selected: np.ndarray) -> pa.Table:
-    """TARGETS: a row for each domain and kind.
-
-    Args:
-        over_share, not_selected: [d, 2] int64 tokens left out.
-    """
+def targets_table(targets: Targets, left_out: LeftOut) -> pa.Table:
+    """TARGETS: a row for each domain and kind."""
     n_domains, n_kinds = targets.target.shape
-    return pa.table(
-        {
-            "domain": pa.array(np.repeat(np.array(targets.domains, object), n_kinds), pa.string()),
-            "kind": pa.array(KINDS * n_domains, pa.string()),
-            "target_tokens": targets.target.reshape(-1),
-            "available_tokens": targets.available.reshape(-1),
-            "drawn_tokens": targets.drawn.reshape(-1),
-            "rate": pa.array(targets.rates.reshape(-1), mask=np.isnan(targets.rates).reshape(-1)),
-            "over_share_tokens": over_share.reshape(-1),
-            "not_selected_tokens": not_selected.reshape(-1),
-        },
-        schema=TARGETS,
-    )
+    columns = {
+        "domain": pa.array(np.repeat(np.array(targets.domains, object), n_kinds), pa.string()),
+        "kind": pa.array(KINDS * n_domains, pa.string()),
+        "target_tokens": targets.target.reshape(-1),
+        "available_tokens": targets.available.reshape(-1),
+        "drawn_tokens": targets.drawn.reshape(-1),
+        "rate": pa.array(targets.rates.reshape(-1), mask=np.isnan(targets.rates).reshape(-1)),
+    }
+    for name, cells in left_out.items():
+        columns[f"{name}_documents"] = cells.documents.sum(axis=2).reshape(-1)
+        columns[f"{name}_tokens"] = cells.tokens.sum(axis=2).reshape(-1)
+    return pa.table(columns, schema=TARGETS)
 
 
 def run(
-    documents: list[Shard], tokens: list[Shard], scores: list[Shard], params: PlanParams, engine: Engine
+    documents: list[Shard], tokens: list[Shard], scores: Tables, params: PlanParams, engine: Engine
 ) -> tuple[list[Shard], list[Shard]]:
     """DRAWS, a shard for each group, and TARGETS, one shard.
 
     Args:
-        scores: of the table that the plan selects by; not read where it selects nothing.
+        scores: the tables of scores; a plan selects nothing where those that it selects by are missing.
 
     Raises:
         RecipeError: there is nothing to draw.

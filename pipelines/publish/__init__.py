@@ -19,7 +19,7 @@ from pipelines.recipe import Recipe
 from pipelines.store import Shard, Store, files
 from pipelines.versions import Version, is_whole, point_latest
 from schemas.errors import DamagedError
-from schemas.manifest import KEPT, Manifest, ManifestShard, version_of
+from schemas.manifest import KEPT, TOKENIZER, Manifest, ManifestShard, version_of
 
 Tables = Mapping[str, Sequence[Shard]]
 
@@ -49,6 +49,7 @@ def run(recipe: Recipe, base: Manifest | None, tables: Tables, store: Store) -> 
     part.mkdir(parents=True)
     for name, shard in zip(file_names(tables), tables["SEQUENCES"], strict=True):
         files.link(store.path(shard), part / name)
+    shutil.copyfile(recipe.encode.tokenizer.path, part / TOKENIZER)
     write_pages(part, recipe, version, base, tables, store)
     manifest = Manifest(
         mix=recipe.mix,

@@ -9,7 +9,7 @@ from pipelines.catalog import rows_of
 from pipelines.encode import EncodeParams, bos_id, eos_id
 from pipelines.publish.figures import SHARES, Answer, answer, lengths, of_rows
 from pipelines.recipe import Recipe
-from pipelines.supply import sentences, short_cells
+from pipelines.supply import selection, sentences, short_cells
 
 READING = """\
 ```python
@@ -28,10 +28,11 @@ def table(shown: Answer) -> str:
 
 
 def supply(con: duckdb.DuckDBPyConnection) -> str:
-    """What the corpus could not supply and what the plan left out, and the cells that fall short."""
+    """What the corpus could not supply, the cells that fall short, and what the plan left out."""
     targets = rows_of(con, "FROM targets")
     short = short_cells(targets)
-    return "\n\n".join([*sentences(targets), *([table(of_rows(short))] if short else [])])
+    parts = [*sentences(targets), *([table(of_rows(short))] if short else [])]
+    return "\n\n".join([*parts, *selection(rows_of(con, "FROM left_out"))])
 
 
 def marks(encode: EncodeParams) -> str:

@@ -11,12 +11,12 @@ from schemas.lengths import BUCKETS
 SHARES = "SELECT domain, tokens, corpus_share, drawn_tokens, mix_share FROM shares"
 TARGETS = """
 SELECT domain, kind, target_tokens, available_tokens, drawn_tokens, shortfall_tokens, rate, over_share_tokens,
-    not_selected_tokens
+    dropped_tokens, not_selected_tokens
 FROM targets
 """
 HEADINGS = {
     "available_tokens": "available", "corpus_share": "share of the corpus", "domain_share": "share of its domain", "document_id": "document",
-    "drawn_tokens": "tokens in the mix", "fell_back_shards": "shards that fell back", "high": "90 %", "inside_share": "part inside", "length_bucket": "length",
+    "drawn_tokens": "tokens in the mix", "dropped_tokens": "dropped", "fell_back_shards": "shards that fell back", "high": "90 %", "inside_share": "part inside", "length_bucket": "length",
     "low": "10 %", "mix_share": "share of the mix", "n_bytes": "bytes", "n_tokens": "tokens", "not_selected_tokens": "not selected",
     "over_share_tokens": "over max. share", "refused_tokens": "tokens refused", "shortfall_tokens": "shortfall", "target_tokens": "target",
 }  # fmt: skip

@@ -9,7 +9,7 @@ from pipelines import findings
 from pipelines.catalog import by_length, rows_of
 from pipelines.publish.figures import SHARES, TARGETS, Answer, answer, lengths, of_rows
 from pipelines.recipe import Recipe
-from pipelines.supply import sentences, short_cells
+from pipelines.supply import selection, sentences, short_cells
 from schemas.lengths import BUCKETS
 
 COLOURS = ("#dbe7f3", "#c2d7ec", "#a4c4e3", "#83aed8", "#6196ca", "#417fba", "#2b67a5", "#1b4f88", "#0f3868")
@@ -48,8 +48,13 @@ REFUSED = (
 )
 PLAN = (
     "target: tokens that each domain and kind is to give. available: plan.max_epochs times the documents that may be drawn. "
-    "rate: epochs that meet the target, before plan.max_epochs limits them. over max. share, not selected: tokens of "
-    "documents that plan.max_document_share and plan.select leave out."
+    "rate: epochs that meet the target, before plan.max_epochs limits them. over max. share, dropped, not selected: tokens "
+    "of documents that plan.max_document_share, plan.select.drop and plan.select.top_share leave out."
+)
+LEFT_OUT = (
+    "Kept documents that the plan does not draw. repeats, list and stitched: the cheap tier refuses them, and "
+    "plan.select.drop names the reason. outranked: below plan.select.top_share of their domain. over_share: above "
+    "plan.max_document_share. A domain's own share of the mix counts the tokens of outranked documents, and no others of these."
 )
 LENGTHS = (
     "Upper bar: the documents that dedup kept. Lower bar: the mix. A full bar is all tokens of the domain; lengths are in "
@@ -133,6 +138,12 @@ def scores(con: duckdb.DuckDBPyConnection, totals: dict) -> str:
     return "".join(parts)
 
 
+def left_out(con: duckdb.DuckDBPyConnection) -> str:
+    """What the plan leaves out, by domain and reason, and what that costs."""
+    lines = (f"<p>{escape(line)}</p>" for line in selection(rows_of(con, "FROM left_out")))
+    return "".join(lines) + table(answer(con, "FROM left_out"))
+
+
 def cards(totals: dict) -> str:
     figures = {name: f"{totals[name]:,}" for name in ("tokens", "sequences", "segments")}
     figures["filled"] = f"{totals['fill_share'] or 0:.2%}"
@@ -174,6 +185,7 @@ def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
         section("Tokens that dedup kept, by domain and length", "", kept),
         section("Shares", "Tokens that dedup kept, and tokens in the mix.", of(SHARES)),
         section("Targets of the plan", PLAN, of(TARGETS)),
+        section("Documents that the plan leaves out", LEFT_OUT, left_out(con)),
         scores(con, totals),
         section("Deduplication", "", of("SELECT * EXCLUDE (rejected_records) FROM sources")),
         section("Rejected records", REJECTED, of("FROM rejections")),

@@ -1,13 +1,18 @@
 """`longmix query` and `longmix show` on the small mix."""
 
 import json
+import shutil
 
+import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
-from flows.query import MOST_ROWS, ask, opened, show_sequence
+from flows.query import MOST_ROWS, ask, ends, opened, show_sequence
 from flows.tables import WIDTH
 from pipelines.catalog import rows_of
+from pipelines.recipe import load
 from schemas.errors import RecipeError
+from tests.conftest import TINY
 
 
 @pytest.fixture(scope="module")
@@ -45,22 +50,80 @@ def test_the_views_of_a_query_are_those_of_the_build(root, tiny):
     assert 0.9 < totals["fill_share"] <= 1
 
 
-def test_a_sequence_is_shown_segment_by_segment(root):
-    with opened(root, None, "latest") as (con, _, _):
-        rows = rows_of(con, "SELECT * FROM segments WHERE sequence_id = 3 ORDER BY place")
-        text = show_sequence(root, 3, None, "latest", 160)
-        lines = text.splitlines()
-        assert [line for line in lines if len(line) > WIDTH] == []
-        starts = [line for line in lines if line.startswith("  [")]
-        assert [line.split(")")[0] for line in starts] == [
-            f"  [{row['sequence_start']:,}, {row['sequence_stop']:,}" for row in rows
-        ]
-        for row in rows:
-            query = "SELECT left(d.text, 160) FROM documents v JOIN tables.documents d USING (shard, row) WHERE v.document_id = ? AND verdict = 'kept'"
-            ((opening,),) = con.execute(query, [row["document_id"]]).fetchall()
-            assert f"document {row['document_id']}" in text
-            assert "".join(repr(opening).split()) in "".join(text.split())
+def tokens_of(con, row):
+    """The tokens of a segment, from those of its document."""
+    query = (
+        "SELECT t.input_ids FROM documents d JOIN tables.tokens t USING (shard, row) "
+        "WHERE d.document_id = ? AND d.verdict = 'kept'"
+    )
+    ((input_ids,),) = con.execute(query, [row["document_id"]]).fetchall()
+    return input_ids[row["document_start"] : row["document_stop"]]
+
+
+def test_a_sequence_is_shown_segment_by_segment(root, tiny):
+    """Each with its own first and last tokens as text, also a piece from the middle of its document."""
+    tokenizer = load(TINY).encode.tokenizer
+    own = Tokenizer.from_file(tokenizer.path)
+    n_pieces = n_short = 0
+    for sequence in (0, 3, 24):
+        with opened(root, None, "latest") as (con, _, _):
+            rows = rows_of(con, f"SELECT * FROM segments WHERE sequence_id = {sequence} ORDER BY place")
+            text = show_sequence(root, sequence, None, "latest", 50)
+            lines = text.splitlines()
+            assert [line for line in lines if len(line) > WIDTH] == []
+            starts = [k for k, line in enumerate(lines) if line.startswith("  [")]
+            assert [lines[k].split(")")[0] for k in starts] == [
+                f"  [{row['sequence_start']:,}, {row['sequence_stop']:,}" for row in rows
+            ]
+            for row, start, stop in zip(rows, starts, [*starts[1:], len(lines)], strict=True):
+                assert f"document {row['document_id']}" in lines[start + 1]
+                shown = "".join("".join(lines[start + 4 : stop]).split())
+                complete = own.decode(tokens_of(con, row), skip_special_tokens=False)
+                whole = f"text{complete!r}"
+                if len(complete) > 100:
+                    whole = f"begins{complete[:50]!r}ends{complete[-50:]!r}"
+                assert shown == "".join(whole.split()), f"{sequence=} {row['place']}"
+                n_pieces += row["document_start"] > 0
+                n_short += len(complete) <= 100
+    assert n_pieces >= 1
     assert "'" not in show_sequence(root, 3, None, "latest", 0)
+
+
+def test_only_the_ends_of_a_long_segment_are_decoded():
+    own = Tokenizer.from_file(load(TINY).encode.tokenizer.path)
+    words = [f"word{k}" for k in range(400)]
+    input_ids = np.array(own.encode(" ".join(words)).ids)
+    text = own.decode(input_ids.tolist())
+    decoded = []
+
+    class Spy:
+        decoder = own.decoder
+
+        def decode(self, ids, **options):
+            decoded.append(len(ids))
+            return own.decode(ids, **options)
+
+    assert ends(Spy(), input_ids, 30) == [text[:30], text[-30:]]
+    assert max(decoded) == 4 * 31
+    for n in range(0, 40):  # around the limit at which all is shown
+        cut = input_ids[:n]
+        whole = own.decode(cut.tolist())
+        assert ends(own, cut, 10) == ([whole] if len(whole) <= 20 else [whole[:10], whole[-10:]]), n
+
+
+def test_a_character_that_is_four_bytes_is_shown_complete():
+    """Each byte of such a character may be a token."""
+    own = Tokenizer.from_file(load(TINY).encode.tokenizer.path)
+    text = "\U0001fbc5" * 100
+    assert ends(own, np.array(own.encode(text).ids), 8) == [text[:8], text[:8]]
+
+
+def test_a_version_without_its_tokenizer_is_shown_without_text(tiny, tmp_path):
+    shutil.copytree(tiny.folder.parents[2], tmp_path / "root", symlinks=True)
+    next((tmp_path / "root").glob("datasets/tiny/*/tokenizer.json")).unlink()
+    with pytest.raises(RecipeError, match=r"tokenizer.json: can't be read"):
+        show_sequence(tmp_path / "root", 3, None, "latest", 10)
+    assert "document" in show_sequence(tmp_path / "root", 3, None, "latest", 0)
 
 
 def test_a_sequence_that_does_not_exist(root):

@@ -60,10 +60,19 @@ def test_a_version_that_was_published_before_says_so(tmp_path, is_new):
 
 
 def test_a_shortfall_is_in_the_summary_with_its_cells(tmp_path):
-    text = summary(version(tmp_path, put("TARGETS", 0, 1, target_tokens=1_012, over_share_tokens=5)), Path("root"), 1)
+    text = summary(version(tmp_path, put("TARGETS", 0, 1, target_tokens=1_012, over_share_documents=1, over_share_tokens=5)), Path("root"), 1)
     assert "Shortfall: 1,000 of 1,014 tokens cannot be supplied and are not substituted." in text
     assert "  book    long   1,012         12      1,000" in text
-    assert "Left out by plan.max_document_share: 5 tokens." in text
+    assert "Left out by plan.max_document_share: 1 document, 5 tokens." in text
+
+
+def test_what_the_plan_leaves_out_is_in_the_summary_by_reason_and_domain(tmp_path):
+    leave_out = put("SCORES_CHEAP", 1, 1, refused="list"), put("TARGETS", 0, 0, dropped_documents=1, dropped_tokens=3)
+    lines = summary(version(tmp_path, *leave_out), Path("root"), 1).splitlines()
+    assert "Left out by plan.select.drop: 1 document, 3 tokens." in lines
+    assert "Left out by reason: list 1 document (3 tokens)." in lines
+    assert "Share of a domain's tokens that is left out: book 33.3%." in lines
+    assert "Left out" not in summary(version(tmp_path / "all"), Path("root"), 1)
 
 
 def test_reasons_are_given_where_no_document_has_a_score(tmp_path):

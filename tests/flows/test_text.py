@@ -9,6 +9,7 @@ import pytest
 from flows import text
 from flows.tables import WIDTH
 from pipelines.actions import Reused
+from pipelines.supply import SETTINGS
 from pipelines.versions import Version
 from schemas.lengths import BUCKETS
 from schemas.tables import TABLES
@@ -21,7 +22,8 @@ BILLIONS = 123_456_789_012
 def target(domain, kind, target_tokens, available, **more):
     return {
         "domain": domain, "kind": kind, "target_tokens": target_tokens, "available_tokens": available,
-        "drawn_tokens": min(target_tokens, available), "rate": 1.5, "over_share_tokens": 0, "not_selected_tokens": 0, **more,
+        "drawn_tokens": min(target_tokens, available), "rate": 1.5,
+        **{f"{name}_{what}": 0 for name in SETTINGS.values() for what in ("documents", "tokens")}, **more,
     }  # fmt: skip
 
 
@@ -48,6 +50,7 @@ ENCODING = {
     "lossy": BILLIONS,
     "fell_back_shards": BILLIONS,
 }
+LEFT_OUT = {"domain": LONG_NAME, "reason": "list", "documents": BILLIONS, "tokens": BILLIONS, "domain_share": 1.0}
 SHARE = {"domain": LONG_NAME, "tokens": BILLIONS, "corpus_share": 1.0, "drawn_tokens": BILLIONS, "mix_share": 1.0}
 
 
@@ -55,7 +58,8 @@ SHARE = {"domain": LONG_NAME, "tokens": BILLIONS, "corpus_share": 1.0, "drawn_to
     "lines",
     [
         text.length_table([LONG_NAME, "b"], np.full((2, 9), BILLIONS)),
-        text.supply([target(LONG_NAME, "short", 2 * BILLIONS, BILLIONS, over_share_tokens=BILLIONS)]),
+        text.supply([target(LONG_NAME, "short", 2 * BILLIONS, BILLIONS, over_share_documents=BILLIONS, over_share_tokens=BILLIONS)]),
+        text.left_out([LEFT_OUT, {**LEFT_OUT, "reason": "outranked"}]),
         text.absent_lengths([LONG_NAME], np.zeros((1, 9)), [target(LONG_NAME, "long", 1, 0)]),
         text.headline(
             Version(Path("/r"), "m" * 20, "a" * 12, is_new=True),
@@ -69,7 +73,7 @@ SHARE = {"domain": LONG_NAME, "tokens": BILLIONS, "corpus_share": 1.0, "drawn_to
         text.reasons([{"reason": "the model's nll is not a finite number", "documents": 10**8, "tokens": BILLIONS}]),
         text.difference([DIFFERENCE], "a" * 12, "b" * 12).splitlines(),
     ],
-    ids=["lengths", "supply", "absent", "headline", "encoding", "shares", "gains", "reasons", "difference"],
+    ids=["lengths", "supply", "left out", "absent", "headline", "encoding", "shares", "gains", "reasons", "difference"],
 )
 def test_everything_fits_into_80_columns(lines):
     assert [line for line in lines if len(line) > WIDTH] == []
@@ -87,11 +91,11 @@ def test_buckets_that_no_domain_has_are_left_out():
 
 
 def test_supply_lists_the_cells_that_fall_short_after_the_sentence():
-    rows = [target("a", "long", 9, 4), target("a", "short", 1, 4, not_selected_tokens=2)]
+    rows = [target("a", "long", 9, 4), target("a", "short", 1, 4, not_selected_documents=1, not_selected_tokens=2)]
     sentence, _, cell, left_out = text.supply(rows)
     assert sentence == "Shortfall: 5 of 10 tokens cannot be supplied and are not substituted."
     assert cell.split() == ["a", "long", "9", "4", "5"]
-    assert left_out == "Left out by plan.select: 2 tokens."
+    assert left_out == "Left out by plan.select.top_share: 1 document, 2 tokens."
     assert text.supply([]) == []
 
 
@@ -152,18 +156,19 @@ def segment(**more):
 
 
 def test_a_segment_names_its_document_its_part_and_its_place():
-    assert text.segment(segment(), None) == [
+    assert text.segment(segment(), []) == [
         "  [5, 15)  book, a complete document",
         f"    document {'d' * 32} of source s",
         "    f.jsonl, record 3 of the shard at byte 0",
         "    origin -, license -",
     ]
-    cut = text.segment(segment(document_stop=9, epoch=1, first_byte=7_000, license="MIT"), "It\nbegins")
+    cut = text.segment(segment(document_stop=9, epoch=1, first_byte=7_000, license="MIT"), ["It\nbegins", "it ends"])
     assert cut[0] == "  [5, 15)  book, tokens [0, 9) of 10, copy 2"
     assert cut[2].endswith("at byte 7,000")
     assert cut[3] == "    origin -, license MIT"
-    assert cut[4] == "    'It\\nbegins'"
-    assert max(map(len, text.segment(segment(), "word " * 100))) <= WIDTH
+    assert cut[4:] == ["    begins 'It\\nbegins'", "    ends 'it ends'"]
+    assert text.segment(segment(), ["all"])[4:] == ["    text 'all'"]
+    assert max(map(len, text.segment(segment(), ["word " * 100] * 2))) <= WIDTH
 
 
 def test_a_location_says_when_nothing_was_made():

@@ -152,8 +152,35 @@ def test_a_file_of_another_kind(tmp_path):
 def test_faults_of_files_are_reported_with_the_others(tmp_path):
     text = CALIBRATED.replace(TOKENIZER, "none.json").replace(f"{CALIBRATION}", "none").replace("top_share = 0.5", "")
     message = fault_of(written(tmp_path, text))
-    places = [message.index(f"{key}: ") for key in ("encode.tokenizer", "score.calibration", "plan.select.top_share")]
+    places = [message.index(f"{key}: ") for key in ("encode.tokenizer", "score.calibration", "plan.select")]
     assert places == sorted(places)
+
+
+def selecting(tmp_path, section, is_screened=True):
+    """A recipe without a model and with a [plan.select]."""
+    text = TINY if is_screened else TINY.replace("[screen]", "")
+    return written(tmp_path, text.replace("[pack]", f"{section}\n\n[pack]"))
+
+
+def test_repeats_and_lists_are_dropped_by_default_where_the_recipe_has_cheap_scores(tmp_path):
+    for section in ("", "[plan.select]"):
+        recipe = load(selecting(tmp_path, section))
+        assert recipe.plan.select.drop == ("repeats", "list")
+        assert recipe.selects_by == ("SCORES_CHEAP",)
+        assert load(selecting(tmp_path, section, is_screened=False)).selects_by == ()
+    assert load(selecting(tmp_path, "[plan.select]\ndrop = []")).selects_by == ()
+    assert load(selecting(tmp_path, "[plan.select]\ndrop = []", is_screened=False)).selects_by == ()
+
+
+def test_a_selection_without_the_scores_that_it_needs_is_refused(tmp_path):
+    path = selecting(tmp_path, '[plan.select]\ndrop = ["stitched"]', is_screened=False)
+    assert fault_of(path) == f"{path}: plan.select.drop: stitched needs the section [screen]; add it"
+    path = selecting(tmp_path, '[plan.select]\nby = "recurrence"\ntop_share = 0.5', is_screened=False)
+    assert fault_of(path) == f"{path}: plan.select.by: recurrence needs the section [screen]; add it"
+    path = selecting(tmp_path, '[plan.select]\nby = "chunk_gain"\ntop_share = 0.5')
+    assert fault_of(path) == f"{path}: plan.select.by: chunk_gain needs the section [score]; add it"
+    path = selecting(tmp_path, '[plan.select]\nby = "recurrence"')
+    assert fault_of(path).startswith(f"{path}: plan.select: by = 'recurrence' keeps the top of each domain; add top_share")
 
 
 def test_a_home_folder_is_that_of_the_user(tmp_path, monkeypatch):

@@ -53,7 +53,8 @@ def draw(name: str, text: str, stop: int, epoch: int = 0, n_tokens: int = 6) -> 
 def target(kind: str, target_tokens: int, available: int, drawn: int, domain: str = "book") -> dict:
     return {
         "domain": domain, "kind": kind, "target_tokens": target_tokens, "available_tokens": available,
-        "drawn_tokens": drawn, "rate": 1.0, "over_share_tokens": 0, "not_selected_tokens": 0,
+        "drawn_tokens": drawn, "rate": 1.0, "over_share_documents": 0, "over_share_tokens": 0, "dropped_documents": 0, "dropped_tokens": 0,
+        "not_selected_documents": 0, "not_selected_tokens": 0,
     }  # fmt: skip
 
 
@@ -161,6 +162,7 @@ def refuse(tables):
 
 VARIABLES = {
     "threshold": 0.7, "sequence_tokens": 8, "budget_tokens": 14, "long_tokens": 4, "max_epochs": 2, "eos_id": 0, "bos_id": None,
+    "dropped_reasons": ["list", "budget"],
 }  # fmt: skip
 
 
@@ -192,6 +194,46 @@ def test_a_refused_document_breaks_no_law(tmp_path):
     refuse(tables)
     with opened(tables, tmp_path) as con:
         check_laws(con)
+
+
+def test_a_dropped_document_that_is_not_drawn_breaks_no_law(tmp_path):
+    """d is a list, and its tokens are excluded in the cell of its length; so is stitched, which the plan does not drop."""
+    tables = sound()
+    put("SCORES_CHEAP", 0, 0, refused="stitched")(tables)
+    put("SCORES_CHEAP", 1, 1, refused="list")(tables)
+    put("TARGETS", 0, 0, target_tokens=0, available_tokens=0, drawn_tokens=0, dropped_documents=1, dropped_tokens=3)(tables)
+    put("TARGETS", 0, 1, target_tokens=12)(tables)
+    tables["DRAWS"][0].pop()
+    tables["SEQUENCES"][0][0] = sequence(0, segment("a", 0, 4))
+    with opened(tables, tmp_path, budget_tokens=12) as con:
+        check_laws(con)
+        rows = con.execute("FROM left_out").fetchall()
+    assert rows == [("book", "list", 1, 3, 3 / 9)]
+
+
+def test_a_documents_length_decides_the_cell_that_its_drop_is_counted_in(tmp_path):
+    tables = sound()
+    put("SCORES_CHEAP", 0, 0, refused="list")(tables)  # a is long
+    law = next(query for title, query in laws().items() if title.startswith("dropped_documents"))
+    for cell, n_broken in ((0, 2), (1, 0)):
+        changed = copy.deepcopy(tables)
+        put("TARGETS", 0, cell, dropped_documents=1, dropped_tokens=6)(changed)
+        with opened(changed, tmp_path) as con:
+            assert len(con.execute(law).fetchall()) == n_broken
+
+
+def test_what_is_left_out_is_listed_by_domain_and_reason(tmp_path):
+    tables = sound()
+    put("SCORES_CHEAP", 1, 1, refused="list")(tables)
+    put("SCORES_CHUNK_GAIN", 0, 0, reason="budget")(tables)
+    put("TARGETS", 0, 0, over_share_documents=2, over_share_tokens=9, not_selected_documents=3, not_selected_tokens=18)(tables)
+    with opened(tables, tmp_path) as con:
+        assert con.execute("FROM left_out").fetchall() == [
+            ("book", "outranked", 3, 18, 2.0),
+            ("book", "over_share", 2, 9, 1.0),
+            ("book", "budget", 1, 6, 6 / 9),
+            ("book", "list", 1, 3, 3 / 9),
+        ]
 
 
 def test_tokens_that_begin_with_a_bos_break_no_law(tmp_path):
@@ -346,6 +388,10 @@ BREACHES = {
         put("DRAWS", 0, 1, epoch=0),
         put("DRAWS", 0, 1, epoch=2),
     ],
+    "no draw is of a document that plan.select drops": [
+        put("SCORES_CHEAP", 1, 1, refused="list"),
+        put("SCORES_CHUNK_GAIN", 1, 1, reason="budget"),
+    ],
     "the mix has at most budget_tokens tokens": [
         lambda t: (t["DRAWS"][0].append(draw("d", "z", 1, epoch=1, n_tokens=3)), t["SEQUENCES"][1].append(sequence(3, segment("d", 0, 1, epoch=1)))),
     ],
@@ -359,8 +405,22 @@ BREACHES = {
     "available_tokens is max_epochs times the tokens of the cell's encoded documents that are not excluded": [
         put("TARGETS", 0, 0, available_tokens=3),
         put("TARGETS", 0, 0, over_share_tokens=1),
+        put("TARGETS", 0, 0, dropped_tokens=1),
         put("TARGETS", 0, 0, not_selected_tokens=1),
         lambda t: t["TARGETS"][0].append(target("short", 0, 2, 0, domain="nowhere")),
+    ],
+    "dropped_documents and dropped_tokens are those of the encoded documents with a reason in plan.select.drop": [
+        put("SCORES_CHEAP", 1, 1, refused="list"),
+        put("SCORES_CHUNK_GAIN", 1, 1, reason="budget"),
+        put("TARGETS", 0, 1, dropped_documents=1),
+        put("TARGETS", 0, 1, dropped_tokens=1),
+        lambda t: (put("SCORES_CHEAP", 1, 1, refused="list")(t), put("TARGETS", 0, 1, dropped_documents=1, dropped_tokens=3)(t)),
+        lambda t: (put("SCORES_CHEAP", 1, 1, refused="list")(t), put("TARGETS", 0, 0, dropped_documents=1, dropped_tokens=2)(t)),
+    ],
+    "a cell of TARGETS leaves out no tokens without a document, and no document without tokens": [
+        put("TARGETS", 0, 0, **{f"{name}_{what}": 1})
+        for name in ("over_share", "dropped", "not_selected")
+        for what in ("documents", "tokens")
     ],
     "drawn_tokens is the smaller of target_tokens and available_tokens, and equals the cell's tokens in DRAWS": [
         put("TARGETS", 0, 0, drawn_tokens=1),

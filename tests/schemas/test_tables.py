@@ -17,7 +17,7 @@ def test_targets():
     assert {field.name: field.type for field in TARGETS} == {
         "domain": pa.string(), "kind": pa.string(),
         **dict.fromkeys(("target_tokens", "available_tokens", "drawn_tokens"), pa.int64()), "rate": pa.float64(),
-        **dict.fromkeys(("over_share_tokens", "not_selected_tokens"), pa.int64()),
+        **dict.fromkeys((f"{name}_{what}" for name in ("over_share", "dropped", "not_selected") for what in ("documents", "tokens")), pa.int64()),
     }  # fmt: skip
     assert [field.name for field in TARGETS if field.nullable] == ["rate"]
 

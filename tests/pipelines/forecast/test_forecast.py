@@ -77,7 +77,9 @@ def test_documents_over_their_share_are_counted(tiny):
     exact = forecast(capped, tiny.folder.parents[2])
     over = sum(exact.targets["over_share_tokens"].to_pylist())
     assert over > 0
-    assert f"Left out by plan.max_document_share: {over:,} tokens." in forecast_text(exact, capped)
+    n = sum(exact.targets["over_share_documents"].to_pylist())
+    said = f"Left out by plan.max_document_share: {n:,} document{'s' * (n > 1)}, {over:,} tokens."
+    assert said in forecast_text(exact, capped)
 
 
 def test_a_selection_by_scores_that_do_not_exist_is_named(tiny, tmp_path):
@@ -86,9 +88,9 @@ def test_a_selection_by_scores_that_do_not_exist_is_named(tiny, tmp_path):
     selecting = selecting.model_copy(update={"plan": selecting.plan.model_copy(update={"select": select})})
     for root in (tiny.folder.parents[2], tmp_path / "none"):
         found = forecast(selecting, root)
-        assert not found.is_selected
+        assert found.missing == ("SCORES_CHEAP", "SCORES_CHUNK_GAIN")
         assert not any(found.targets["not_selected_tokens"].to_pylist())
-        sentence = "plan.select: the scores of chunk_gain do not exist yet"
+        sentence = "plan.select: SCORES_CHUNK_GAIN does not exist yet"
         assert sentence in forecast_text(found, selecting)
         assert sentence not in forecast_text(forecast(recipe(), root), recipe())
 
@@ -128,7 +130,7 @@ def test_a_selection_takes_nothing_from_what_is_scored(tiny, tmp_path, monkeypat
     every, some = (forecast(r, tiny.folder.parents[2]) for r in (scoring, selecting))
     assert some.before.tokens[:, :, 4:].sum() < every.before.tokens[:, :, 4:].sum()
     assert sum(some.targets["not_selected_tokens"].to_pylist()) > 0
-    assert some.is_selected
+    assert some.missing == ()
     assert some.scoring == every.scoring
 
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipelines import plan
-from pipelines.plan import PlanParams, targets_table
+from pipelines.plan import LEFT_OUT, PlanParams, targets_table
 from pipelines.plan.cells import cells_of
 from pipelines.plan.upsample import solve
 from pipelines.stage import Engine
@@ -18,10 +18,10 @@ from schemas.tables import TABLES
 from tests.pipelines.corpora import SEEDS, Corpus, corpus, engine_in, rows_of
 
 
-def planned(corpus: Corpus, engine: Engine, scores=(), **params) -> tuple[list[dict], list[dict]]:
+def planned(corpus: Corpus, engine: Engine, scores=None, **params) -> tuple[list[dict], list[dict]]:
     """Rows of DRAWS and TARGETS."""
     params = PlanParams(**{"budget_tokens": corpus.total // 2, "long_tokens": 50, "max_epochs": 3, **params})
-    draws, targets = plan.run(corpus.documents, corpus.tokens, list(scores), params, engine)
+    draws, targets = plan.run(corpus.documents, corpus.tokens, scores or {}, params, engine)
     return rows_of(engine.store, draws), rows_of(engine.store, targets)
 
 
@@ -40,6 +40,30 @@ def gain_in_domain_a(name, domain):
     score = int(name, 16) % 97 / 97
     status = {"status": "scored", "score": score} if domain == "a" else {"status": "not_scored", "reason": "short"}
     return {"document_id": name, "n_near": 0, "n_far": 0, "n_chunks": 0, "pairs": [], **status}
+
+
+def gains_of(corpus: Corpus, engine: Engine) -> dict[str, list]:
+    """Scores of the model in domain a, and no document that the cheap tier refuses."""
+    return {
+        "SCORES_CHEAP": scores_of(corpus, engine, "SCORES_CHEAP", lambda name, _: cheap(name, None)),
+        "SCORES_CHUNK_GAIN": scores_of(corpus, engine, "SCORES_CHUNK_GAIN", gain_in_domain_a),
+    }
+
+
+def cheap(name, refused, recurrence=None):
+    """A row of SCORES_CHEAP."""
+    return {"document_id": name, "status": "scored", "refused": refused, "recurrence": recurrence}
+
+
+def lists_in_domain_a(corpus: Corpus, engine: Engine) -> tuple[dict[str, list], set[str]]:
+    """A third of the documents of domain a are lists, others are stitched. The scores, and the names of the lists."""
+
+    def row_of(name, domain):
+        reason = ("list", "stitched", None)[int(name, 16) % 3]
+        return cheap(name, reason if domain == "a" else None)
+
+    lists = {name for name, (domain, _) in corpus.kept.items() if domain == "a" and int(name, 16) % 3 == 0}
+    return {"SCORES_CHEAP": scores_of(corpus, engine, "SCORES_CHEAP", row_of)}, lists
 
 
 def drawn_by_cell(draws: list[dict], long_tokens: int = 50) -> Counter:
@@ -72,7 +96,7 @@ def test_targets_are_counted_one_document_after_another(tmp_path):
     for seed in SEEDS:
         engine = engine_in(tmp_path / str(seed))
         made = corpus(seed, engine.store)
-        scores = scores_of(made, engine, "SCORES_CHUNK_GAIN", gain_in_domain_a)
+        scores = gains_of(made, engine)
         params = {
             "budget_tokens": made.total, "max_epochs": 2, "shares": {"a": 0.3, "b": 0.3, "c": 0.3, "nowhere": 0.1},
             "max_document_share": 0.15, "select": {"by": "chunk_gain", "top_share": 0.5}, "short_rate": 0.25,
@@ -90,6 +114,8 @@ def test_targets_are_counted_one_document_after_another(tmp_path):
         for row in targets:
             cell = row["domain"], row["kind"]
             left_out = row["over_share_tokens"] + row["not_selected_tokens"]
+            assert row["dropped_documents"] == row["dropped_tokens"] == 0
+            assert (row["not_selected_documents"] > 0) == (row["not_selected_tokens"] > 0)
             kept = made.n_tokens(row["domain"], is_long=row["kind"] == "long")
             assert row["over_share_tokens"] == over[cell], f"{seed=} {cell}"
             assert row["available_tokens"] == 2 * (kept - left_out), f"{seed=} {cell}"
@@ -115,19 +141,23 @@ def test_rates_of_targets():
     """52 = q (100 + r 40) with r = 0.1, so q = 0.5; a domain without a document has no rate."""
     cells = cells_of(["a", "b"], np.array([0, 0]), np.array([100, 40]), np.array([100, 40]), 50)
     targets = solve(cells, 52, {"a": 1.0}, 0.1, 4)
-    rows = targets_table(targets, np.array([[7, 0], [0, 0]]), np.array([[0, 0], [3, 0]])).to_pylist()
+    over, dropped, outranked = (
+        cells_of(["a", "b"], np.array([domain] * len(n)), np.array(n), np.array(n), 50)
+        for domain, n in ((0, [7, 8]), (1, [3]), (1, [60, 50, 51]))
+    )
+    rows = targets_table(targets, dict(zip(LEFT_OUT, (over, dropped, outranked), strict=True))).to_pylist()
     assert [list(row.values()) for row in rows] == [
-        ["a", "short", 2, 160, 2, 0.05, 7, 0],
-        ["a", "long", 50, 400, 50, 0.5, 0, 0],
-        ["b", "short", 0, 0, 0, None, 0, 3],
-        ["b", "long", 0, 0, 0, None, 0, 0],
+        ["a", "short", 2, 160, 2, 0.05, 2, 15, 0, 0, 0, 0],
+        ["a", "long", 50, 400, 50, 0.5, 0, 0, 0, 0, 0, 0],
+        ["b", "short", 0, 0, 0, None, 0, 0, 1, 3, 0, 0],
+        ["b", "long", 0, 0, 0, None, 0, 0, 0, 0, 3, 161],
     ]
 
 
 def test_a_document_that_is_over_its_share_is_not_counted_as_not_selected(tmp_path):
     engine = engine_in(tmp_path)
     made = corpus(0, engine.store)
-    scores = scores_of(made, engine, "SCORES_CHUNK_GAIN", gain_in_domain_a)
+    scores = gains_of(made, engine)
     select = {"by": "chunk_gain", "top_share": 0.01}  # of most documents the score is too low
     _, alone = planned(made, engine, scores, select=select)
     _, both = planned(made, engine, scores, select=select, max_document_share=0.03)
@@ -138,12 +168,12 @@ def test_a_document_that_is_over_its_share_is_not_counted_as_not_selected(tmp_pa
     assert before < over + after <= made.n_tokens("a")
 
 
-def test_what_the_scores_leave_out_counts_in_its_domains_share(tmp_path):
+def test_what_a_ranking_leaves_out_counts_in_its_domains_share(tmp_path):
     """Half of domain a is left out, and nothing of the others: its share of the mix stays as it was."""
     for seed in SEEDS:
         engine = engine_in(tmp_path / str(seed))
         made = corpus(seed, engine.store)
-        scores = scores_of(made, engine, "SCORES_CHUNK_GAIN", gain_in_domain_a)
+        scores = gains_of(made, engine)
         draws, _ = planned(made, engine, scores, select={"by": "chunk_gain", "top_share": 0.5})
         tokens = Counter()
         for row in draws:
@@ -155,19 +185,63 @@ def test_what_the_scores_leave_out_counts_in_its_domains_share(tmp_path):
         assert len({row["document_id"] for row in draws if row["domain"] == "a"}) < n_in_a
 
 
+def test_what_is_dropped_is_counted_and_does_not_count_in_its_domains_share(tmp_path):
+    """By default lists leave the mix and stitched documents stay, in a recipe that has no selection of its own."""
+    n_dropped = 0
+    for seed in SEEDS:
+        engine = engine_in(tmp_path / str(seed))
+        made = corpus(seed, engine.store)
+        scores, lists = lists_in_domain_a(made, engine)
+        draws, targets = planned(made, engine, scores, max_epochs=100)
+        gone = Counter()
+        for name in lists:
+            gone["long" if len(made.kept[name][1]) >= 50 else "short", "documents"] += 1
+            gone["long" if len(made.kept[name][1]) >= 50 else "short", "tokens"] += len(made.kept[name][1])
+        n_gone = gone["long", "tokens"] + gone["short", "tokens"]
+        for row in targets:
+            found = {what: row[f"dropped_{what}"] for what in ("documents", "tokens")}
+            of_cell = {what: gone[row["kind"], what] if row["domain"] == "a" else 0 for what in found}
+            assert found == of_cell, f"{seed=} {row['domain']} {row['kind']}"
+            assert row["not_selected_documents"] == 0
+        assert not lists & {row["document_id"] for row in draws}, f"{seed=}"
+        drawn = Counter()
+        for row in draws:
+            drawn[row["domain"]] += row["document_stop"]
+        for domain in "abc":
+            own = made.n_tokens(domain) - (n_gone if domain == "a" else 0)
+            share = Fraction((made.total // 2) * own, made.total - n_gone)
+            assert abs(drawn[domain] - share) < 1, f"{seed=} {domain=}"
+        n_dropped += bool(n_gone)
+    assert n_dropped > 2
+
+
+def test_a_document_is_over_its_share_of_what_is_not_dropped(tmp_path):
+    n_over = 0
+    for seed in SEEDS:
+        engine = engine_in(tmp_path / str(seed))
+        made = corpus(seed, engine.store)
+        scores, lists = lists_in_domain_a(made, engine)
+        _, targets = planned(made, engine, scores, max_document_share=0.2)
+        rest = {name: len(ids) for name, (domain, ids) in made.kept.items() if domain == "a" and name not in lists}
+        over = [n for n in rest.values() if n > 0.2 * sum(rest.values())]
+        rows = [row for row in targets if row["domain"] == "a"]
+        assert sum(row["over_share_documents"] for row in rows) == len(over), f"{seed=}"
+        assert sum(row["over_share_tokens"] for row in rows) == sum(over), f"{seed=}"
+        of_all = [n for n in rest.values() if n > 0.2 * made.n_tokens("a")]
+        n_over += len(over) > len(of_all)
+    assert n_over, "a case in which the dropped documents matter"
+
+
 def test_a_document_that_the_cheap_tier_refuses_is_not_selected_by_its_recurrence(tmp_path):
     """Repeats recur most of all."""
     engine = engine_in(tmp_path)
     made = corpus(0, engine.store)
 
-    def cheap(name, _):
+    def row_of(name, _):
         refused = int(name, 16) % 3 == 0
-        return {
-            "document_id": name, "status": "scored", "refused": "repeats" if refused else None,
-            "recurrence": 0.9 if refused else int(name, 16) % 97 / 970,
-        }  # fmt: skip
+        return cheap(name, "repeats" if refused else None, 0.9 if refused else int(name, 16) % 97 / 970)
 
-    scores = scores_of(made, engine, "SCORES_CHEAP", cheap)
+    scores = {"SCORES_CHEAP": scores_of(made, engine, "SCORES_CHEAP", row_of)}
     for drop, are_in in ((["repeats"], False), ([], True)):
         select = {"by": "recurrence", "top_share": 0.5, "drop": drop}
         draws, _ = planned(made, engine, scores, budget_tokens=10**6, max_epochs=1, select=select)
@@ -184,7 +258,7 @@ def test_groups_divide_documents_by_their_content(tmp_path, monkeypatch):
     engine = engine_in(tmp_path)
     made = corpus(2, engine.store)
     params = PlanParams(budget_tokens=made.total // 2, long_tokens=50, max_epochs=3)
-    draws, targets = plan.run(made.documents, made.tokens, [], params, engine)
+    draws, targets = plan.run(made.documents, made.tokens, {}, params, engine)
     assert len(draws) > 2
     assert {shard.table for shard in draws} == {"DRAWS"}
     assert [shard.table for shard in targets] == ["TARGETS"]
@@ -199,7 +273,7 @@ def test_a_second_run_looks_up_both_tables(tmp_path):
     engine = engine_in(tmp_path)
     made = corpus(2, engine.store)
     params = PlanParams(budget_tokens=made.total // 2, long_tokens=50, max_epochs=3)
-    arguments = (made.documents, made.tokens, [], params)
+    arguments = (made.documents, made.tokens, {}, params)
     with pytest.raises(NotMade):
         plan.run(*arguments, engine.look())
     first = plan.run(*arguments, engine)

@@ -31,14 +31,16 @@ def case(seed, by=None):
     rng = random.Random(seed)
     n = rng.randint(0, 30)
     has_score = np.array([rng.random() < 0.7 for _ in range(n)], bool)
+    by = by or rng.choice(KINDS)
+    reasons = ["stitched", "list"] if by == "recurrence" else ["short", "budget"]
     params = SelectParams(
-        by=by or rng.choice(KINDS), top_share=rng.choice(SHARES), top_shares={"b": rng.choice(SHARES)},
-        drop=tuple(rng.sample(["short", "budget", "repeats"], rng.randint(0, 3))),
+        by=by, top_share=rng.choice(SHARES), top_shares={"b": rng.choice(SHARES)},
+        drop=tuple(rng.sample([*reasons, "repeats"], rng.randint(0, 3))),
     )  # fmt: skip
     return SimpleNamespace(
         score=np.array([rng.choice([-10, 0, 1, 1, 2, 10**6]) if has else 0 for has in has_score], np.int64),
         has_score=has_score,
-        reason=np.array(["" if has else rng.choice(["short", "budget", "other"]) for has in has_score], object),
+        reason=np.array(["" if has else rng.choice([*reasons, "other"]) for has in has_score], object),
         domain=np.array([rng.randrange(3) for _ in range(n)], np.int64),
         n_tokens=np.array([rng.choice([1, 100, 1023, 1024, 2047, 2048, 5000]) for _ in range(n)], np.int64),
         hashes=[f"{rng.getrandbits(128):032x}" for _ in range(n)],
@@ -149,7 +151,7 @@ def test_a_domain_has_its_own_share():
 
 def test_who_has_no_score_stays_unless_the_reason_is_dropped():
     reason = np.array(["", "short", "budget", "", "short", "budget"], object)
-    for by in KINDS:
+    for by in set(KINDS) - {"recurrence"}:
         for drop, gone in (((), []), (("short",), [1, 4]), (("short", "budget"), [1, 2, 4, 5])):
             params = SelectParams(by=by, top_share=1.0, drop=drop)
             c = alike(6, reason=reason, has_score=reason == "", params=params)
@@ -209,25 +211,92 @@ def test_an_unknown_selector_is_refused_with_the_closest_one_or_with_all():
 # -- the columns that a plan selects by
 
 
-def test_a_selector_names_columns_of_its_table():
+def test_a_selector_names_a_column_of_its_table():
     assert set(SELECTORS) == set(KINDS)
-    for by, (table, score, reason) in SELECTORS.items():
+    for by, (table, score) in SELECTORS.items():
         assert table.startswith("SCORES_")
         assert TABLES[table].field(score).type == pa.float64()
-        assert TABLES[table].field(reason).type == pa.string()
-        assert SelectParams(by=by, top_share=0.5).selector == SELECTORS[by]
-    assert SELECTORS["chunk_gain"] == ("SCORES_CHUNK_GAIN", "score", "reason")
-    assert SELECTORS["recurrence"] == ("SCORES_CHEAP", "recurrence", "refused")  # what is refused is not ranked by it
+        assert TABLES[table].field("reason").type == pa.string()
+        assert SelectParams(by=by, top_share=0.5).table == table
+    assert SELECTORS["chunk_gain"] == ("SCORES_CHUNK_GAIN", "score")
+    assert SELECTORS["recurrence"] == ("SCORES_CHEAP", "recurrence")
     assert {SELECTORS[by] for by in CONTROLS} == {SELECTORS["chunk_gain"]}  # of the same documents
 
 
+def test_the_tables_and_columns_that_a_plan_selects_by():
+    gain = SelectParams(by="chunk_gain", top_share=0.5)
+    assert gain.tables == ("SCORES_CHEAP", "SCORES_CHUNK_GAIN")
+    assert [gain.columns(name) for name in gain.tables] == [("refused",), ("reason", "score")]
+    recurrence = SelectParams(by="recurrence", top_share=0.5)
+    assert recurrence.tables == ("SCORES_CHEAP",)
+    assert recurrence.columns("SCORES_CHEAP") == ("refused", "recurrence")
+    assert SelectParams(by="recurrence", top_share=0.5, drop=()).tables == ("SCORES_CHEAP",)  # refused are not ranked
+    assert SelectParams().tables == ("SCORES_CHEAP",)
+    assert SelectParams().columns("SCORES_CHEAP") == ("refused",)
+    assert SelectParams(drop=()).tables == ()
+
+
+def test_by_default_repeats_and_lists_leave_the_mix_and_nothing_is_ranked():
+    reason = np.array(["", "repeats", "list", "stitched", ""], object)
+    c = alike(5, reason=reason, has_score=np.zeros(5, bool), params=SelectParams())
+    assert fast(c).tolist() == [True, False, False, True, True]
+    c = alike(5, reason=reason, has_score=np.zeros(5, bool), params=SelectParams(drop=["stitched"]))
+    assert fast(c).tolist() == [True, True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"by": "recurrence"}, "by = 'recurrence' keeps the top of each domain; add top_share"),
+        ({"top_share": 0.5}, "rank documents; add by, the score that ranks them"),
+        ({"top_shares": {"a": 0.5}}, "rank documents; add by"),
+        ({"drop": ["list", "short"]}, "drop: short is a reason of the model; set by to a score of the model"),
+        ({"by": "recurrence", "top_share": 0.5, "drop": ["budget"]}, "drop: budget is a reason of the model"),
+    ],
+)
+def test_a_selection_that_is_not_complete_is_refused_with_the_remedy(params, message):
+    with pytest.raises(ValidationError, match=message):
+        SelectParams(**params)
+
+
+def test_reasons_of_the_model_may_be_dropped_where_a_score_of_the_model_ranks():
+    assert SelectParams(by="chunk_gain", top_share=0.5, drop=["short", "list"]).drop == ("short", "list")
+
+
+def judged(params, **columns):
+    return Judged.of(pa.table({name: pa.chunked_array([values]) for name, values in columns.items()}), params)
+
+
+def strings(*values):
+    return pa.array(values, pa.string())
+
+
 def test_a_document_with_a_reason_is_not_ranked_even_where_it_has_a_score():
-    score = pa.chunked_array([pa.array([0.1234567, None]), pa.array([-2.5, 0.0])])
-    reason = pa.chunked_array([pa.array([None, "short", "list"]), pa.array([None], pa.string())])
-    judged = Judged.of(score, reason)
-    assert judged.score.tolist() == [123_457, 0, -2_500_000, 0]
-    assert judged.has_score.tolist() == [True, False, False, True]
-    assert judged.reason.tolist() == ["", "short", "list", ""]
+    found = judged(
+        SelectParams(by="recurrence", top_share=0.5),
+        refused=strings(None, "repeats", "list", None), recurrence=pa.array([0.1234567, None, -2.5, 0.0]),
+    )  # fmt: skip
+    assert found.score.tolist() == [123_457, 0, -2_500_000, 0]
+    assert found.has_score.tolist() == [True, False, False, True]
+    assert found.reason.tolist() == ["", "repeats", "list", ""]
+
+
+def test_the_cheap_tiers_reason_comes_before_the_models():
+    params = SelectParams(by="chunk_gain", top_share=0.5)
+    found = judged(
+        params,
+        refused=strings("list", None, "list", None),
+        reason=strings("refused", "short", None, None), score=pa.array([None, None, 1.0, 2.0]),
+    )  # fmt: skip
+    assert found.reason.tolist() == ["list", "short", "list", ""]
+    assert found.has_score.tolist() == [False, False, False, True]
+    assert found.dropped(params).tolist() == [True, False, True, False]
+
+
+def test_without_a_ranking_no_document_has_a_score():
+    found = judged(SelectParams(), refused=strings("list", None))
+    assert found.has_score.tolist() == [False, False]
+    assert found.dropped(SelectParams()).tolist() == [True, False]
 
 
 def test_a_tokenizer_that_refuses_every_document_is_named(tmp_path):
@@ -244,7 +313,7 @@ def test_a_tokenizer_that_refuses_every_document_is_named(tmp_path):
             [store.write(name, pa.Table.from_pylist(each, schema=TABLES[name]))]
             for name, each in (("DOCUMENTS", texts[: len(rows)]), ("TOKENS", rows))
         ]
-        return read_kept(reads_of(*shards, [], params), params, store)
+        return read_kept(reads_of(*shards, {}, params), params, store)
 
     said = r"it refuses all documents that dedup kept \(1 eos_in_text, 2 no_token\); use another tokenizer"
     with pytest.raises(RecipeError, match=said):
@@ -256,40 +325,38 @@ def test_a_tokenizer_that_refuses_every_document_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("by", [*KINDS, None])
-def test_a_plan_reads_the_columns_of_its_selector_and_of_kept_documents_alone(by, tmp_path):
+@pytest.mark.parametrize("is_screened", [True, False])
+def test_a_plan_reads_the_columns_that_it_selects_by_and_of_kept_documents_alone(by, is_screened, tmp_path):
     store = Store(tmp_path)
     names = [f"{k:032x}" for k in (3, 1, 2)]
     rows = dict.fromkeys(DOCUMENTS.names, "x") | {"record": 0, "n_bytes": 1}
     texts = [rows | {"document_id": n, "content_hash": n, "domain": d} for n, d in zip(names, "bab", strict=True)]
-    tokens = [
-        token_row(names[0], [1, 2, 3, 4, 0]),
-        token_row(names[1], None),
-        token_row(names[2], [1, 0]),
-    ]
-    table, score, reason = SELECTORS[by or "recurrence"]
-    own = [
-        dict.fromkeys(TABLES[table].names, 0) | {"document_id": n, "status": "scored", "reason": None} for n in names
-    ]
-    for row, value, why in zip(own, (0.25, 9.0, 0.5), (None, "dropped", "repeats"), strict=True):
-        row.update({"shuffled": None, "refused": None, "pairs": []} | {score: value, reason: why})
-    shards = [
-        [store.write(name, pa.Table.from_pylist(each, schema=TABLES[name]))]
-        for name, each in (("DOCUMENTS", texts), ("TOKENS", tokens), (table, own))
-    ]
-    select = SelectParams(by=by, top_share=0.5) if by else None
+    tokens = [token_row(names[0], [1, 2, 3, 4, 0]), token_row(names[1], None), token_row(names[2], [1, 0])]
+    select = SelectParams(by=by, top_share=0.5) if by else SelectParams()
+    tables = {"DOCUMENTS": texts, "TOKENS": tokens}
+    for table in select.tables if is_screened else ():
+        columns = select.columns(table)
+        own = [dict.fromkeys(TABLES[table].names, 0) | {"document_id": n, "status": "scored"} for n in names]
+        for row, value, why in zip(own, (0.25, 9.0, 0.5), (None, "dropped", "repeats"), strict=True):
+            row.update({"shuffled": None, "refused": None, "reason": None, "pairs": []} | {columns[0]: why})
+            row.update(dict.fromkeys(columns[1:], value))
+        tables[table] = own
+    shards = {
+        name: [store.write(name, pa.Table.from_pylist(each, schema=TABLES[name]))] for name, each in tables.items()
+    }
     params = PlanParams(budget_tokens=5, max_epochs=1, shares={"a": 0.5, "b": 0.25, "c": 0.25}, select=select)
-    reads = reads_of(*shards, params)
-    assert [read.columns for read in reads[0]][2:] == ([(score, reason)] if by else [])
-    documents, judged = read_kept(reads, params, store)
+    reads = reads_of(shards["DOCUMENTS"], shards["TOKENS"], shards, params)
+    assert [read.columns for read in reads[0]][2:] == list(map(select.columns, select.tables if is_screened else ()))
+    documents, found = read_kept(reads, params, store)
     assert documents.document_id.to_pylist() == [names[0], names[2]]
     assert (documents.domains, documents.domain.tolist()) == (("a", "b", "c"), [1, 1])
     assert documents.n_tokens.tolist() == [5, 2]
-    if by is None:
-        assert judged is None
+    if not is_screened:
+        assert found is None
         return
-    assert judged.score.tolist() == [250_000, 500_000]
-    assert judged.has_score.tolist() == [True, False]
-    assert judged.reason.tolist() == ["", "repeats"]
+    assert found.score.tolist() == ([250_000, 500_000] if by else [0, 0])
+    assert found.has_score.tolist() == [bool(by), False]
+    assert found.reason.tolist() == ["", "repeats"]
 
 
 def test_the_cases_the_oracle_must_reach():

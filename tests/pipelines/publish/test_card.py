@@ -30,12 +30,18 @@ def test_the_card_of_a_budget_that_is_met(tmp_path):
 
 
 def test_a_shortfall_is_a_sentence_and_a_table(tmp_path):
-    text = written(tmp_path, put("TARGETS", 0, 1, target_tokens=1_012), put("TARGETS", 0, 0, over_share_tokens=5))
+    text = written(tmp_path, put("TARGETS", 0, 1, target_tokens=1_012), put("TARGETS", 0, 0, over_share_documents=1, over_share_tokens=5))
     assert "Shortfall: 1,000 of 1,014 tokens cannot be supplied and are not substituted." in text
     assert "| domain | kind | target | available | shortfall |" in text
     assert "| book | long | 1,012 | 12 | 1,000 |" in text
     assert "| book | short |" not in text
-    assert "Left out by plan.max_document_share: 5 tokens." in text
+    assert "Left out by plan.max_document_share: 1 document, 5 tokens." in text
+
+
+def test_what_the_plan_leaves_out_is_in_the_card(tmp_path):
+    text = written(tmp_path, put("SCORES_CHEAP", 1, 1, refused="list"))
+    assert "\n\nLeft out by reason: list 1 document (3 tokens).\n\nShare of a domain's tokens" in text
+    assert "Left out" not in written(tmp_path / "all")
 
 
 def test_a_rejected_record_is_counted_at_its_source(tmp_path):

@@ -10,8 +10,8 @@ from pipelines import publish
 from pipelines.publish import LIBRARIES, file_names
 from pipelines.recipe import load
 from pipelines.store import Store, files
-from pipelines.versions import tables_of
-from schemas.errors import DamagedError, LawError
+from pipelines.versions import tables_of, tokenizer_of
+from schemas.errors import DamagedError, LawError, RecipeError
 from schemas.manifest import KEPT, Manifest
 from tests.conftest import TINY
 
@@ -35,7 +35,7 @@ def published(root, tables=None):
 
 def test_the_folder_holds_what_the_card_says(folder):
     manifest = Manifest.of(folder)
-    pages = {"README.md", "catalog.duckdb", "manifest.json", "report.html"}
+    pages = {"README.md", "catalog.duckdb", "manifest.json", "report.html", "tokenizer.json"}
     assert {path.name for path in folder.iterdir()} == pages | set(manifest.files)
     assert (folder.parent / "latest").readlink() == Path(folder.name)
     assert manifest.marks == {"eos_id": 0, "bos_id": None}
@@ -75,6 +75,20 @@ def test_a_version_that_lacks_a_file_is_published_again(root, folder):
     assert (version.folder, version.is_new) == (folder, True)
     assert (folder / "report.html").stat().st_size > 1_000
     assert [path.name for path in folder.parent.iterdir() if path.name.endswith(".part")] == []
+
+
+def test_the_tokenizer_of_the_recipe_is_published(root, folder):
+    assert (folder / "tokenizer.json").read_bytes() == Path(load(TINY).encode.tokenizer.path).read_bytes()
+    assert tokenizer_of(folder, Manifest.of(folder)).hash == load(TINY).encode.tokenizer.hash
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes() + b" ")])
+def test_another_tokenizer_or_none_is_an_error_until_the_version_is_published_again(root, folder, damage):
+    damage(folder / "tokenizer.json")
+    with pytest.raises(RecipeError, match=r"tokenizer.json: (not the tokenizer of the version's recipe|can't be read)"):
+        tokenizer_of(folder, Manifest.of(folder))
+    assert published(root).is_new
+    assert tokenizer_of(folder, Manifest.of(folder)).hash == load(TINY).encode.tokenizer.hash
 
 
 def test_what_only_a_refresh_needs_is_no_part_of_the_version(root, folder):

@@ -64,17 +64,24 @@ def test_a_recipe_without_scores_has_no_section_on_them(tmp_path, names, shown):
 
 
 def test_a_shortfall_is_a_sentence_in_red_and_a_row_of_the_targets(tmp_path):
-    html = written(tmp_path, put("TARGETS", 0, 1, target_tokens=1_012, not_selected_tokens=7))
+    html = written(tmp_path, put("TARGETS", 0, 1, target_tokens=1_012, not_selected_documents=1, not_selected_tokens=7))
     sentence = "Shortfall: 1,000 of 1,014 tokens cannot be supplied and are not substituted."
     assert f"<p class=short>{sentence}</p>" in html
-    assert "<p>Left out by plan.select: 7 tokens.</p>" in html
+    assert "<p>Left out by plan.select.top_share: 1 document, 7 tokens.</p>" in html
     short = "".join(f'<td class="figure">{n}</td>' for n in ("1,012", "12", "1,000"))
     assert f"<td>book</td><td>long</td>{short}</tr></table>" in html.partition("<h2>")[0]
     assert cells(html, "Targets of the plan") == [
-        ["book", "short", "2", "6", "2", "0", "1.000", "0", "0"],
-        ["book", "long", "1,012", "12", "12", "1,000", "1.000", "0", "7"],
+        ["book", "short", "2", "6", "2", "0", "1.000", "0", "0", "0"],
+        ["book", "long", "1,012", "12", "12", "1,000", "1.000", "0", "0", "7"],
     ]
     assert "class=short" not in written(tmp_path / "met")
+
+
+def test_what_the_plan_leaves_out_is_a_table_by_domain_and_reason(tmp_path):
+    html = written(tmp_path, put("SCORES_CHEAP", 1, 1, refused="list"))
+    assert "<p>Left out by reason: list 1 document (3 tokens).</p>" in html
+    assert cells(html, "Documents that the plan leaves out") == [["book", "list", "1", "3", "33.33%"]]
+    assert cells(written(tmp_path / "all"), "Documents that the plan leaves out") == []
 
 
 def test_what_the_tokenizer_refused_or_lost_is_a_sentence_in_red(tmp_path):
