@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 import numpy as np
 from tokenizers import Tokenizer
 
-from flows import text
+from flows import sequence_text
 from flows.tables import printed
 from pipelines.catalog import connect, rows_of, variables_of
 from pipelines.encode.marks import decode
@@ -75,10 +76,12 @@ def csv_text(columns: list[str], answer: duckdb.DuckDBPyConnection) -> str:
 
 PLACES = """
 SELECT s.place, s.sequence_start, s.sequence_stop, s.document_id, s.domain, s.document_start, s.document_stop, s.epoch,
-    d.n_tokens, d.source, d.origin, d.license, d.file, d.record, h.first_byte, d.shard, d.row
+    d.n_tokens, d.source, d.origin, d.license, d.file, d.record, h.first_byte, d.shard, d.row, s.path_position,
+    s.similarity_to_previous, p.restarts, p.near_set, p.document_id IS NOT NULL AS is_ordered
 FROM segments s
 JOIN documents d ON d.document_id = s.document_id AND d.verdict = 'kept'
 JOIN shards h ON h.name = 'DOCUMENTS' AND h.shard = d.shard
+LEFT JOIN paths p ON p.document_id = s.document_id
 WHERE s.sequence_id = {sequence} ORDER BY s.place
 """
 
@@ -95,15 +98,17 @@ def show_sequence(root: Path, sequence: str, mix: str | None, version: str, char
     """
     with opened(root, mix, version) as (con, manifest, folder):
         found = sequence_row(con, sequence, folder)
-        lines = [text.sequence_head(sequence, f"{manifest.mix} {manifest.version}", found)]
+        lines = [sequence_text.sequence_head(sequence, f"{manifest.mix} {manifest.version}", found)]
         tokenizer = load(tokenizer_of(folder, manifest)) if chars else None
         query = f"SELECT input_ids FROM tables.sequences WHERE sequence_id = {found['sequence_id']}"
         input_ids = con.execute(query).to_arrow_table()["input_ids"][0].values.to_numpy() if tokenizer else None
+        before = None
         for row in rows_of(con, PLACES.format(sequence=found["sequence_id"])):
             shown = []
             if tokenizer:
                 shown = ends(tokenizer, input_ids[row["sequence_start"] : row["sequence_stop"]], chars)
-            lines += text.segment(row, shown)
+            lines += sequence_text.segment(row, shown, before)
+            before = row
         return "\n".join(lines)
 
 

@@ -53,7 +53,9 @@ def forecast_text(forecast: Forecast, recipe: Recipe) -> str:
         lines += ["", *filled(scoring(forecast.scoring, recipe.score))]
     lines += ["", *supply(targets), *absent_lengths(domains, before, targets)]
     if forecast.missing:
-        lines += filled(f"plan.select: {forecast.missing[-1]} does not exist yet, so this forecast selects every document.")
+        lines += filled(
+            f"plan.select: {forecast.missing[-1]} does not exist yet, so this forecast selects every document."
+        )
     if recipe_notes := encoding_notes(recipe):
         lines += ["", *recipe_notes]
     return "\n".join(lines)
@@ -232,33 +234,6 @@ def views_help(comments: Mapping[str, str], tables: Iterable[str]) -> str:
     names = ", ".join(f"tables.{name}" for name in tables)
     lines += ["", *filled(f"Tables, each with shard and row before its columns: {names}.")]
     return "\n".join([*lines, "", 'The columns of a view: longmix query ROOT "DESCRIBE lengths"'])
-
-
-# -- a sequence
-
-
-def sequence_head(number: str, name: str, row: Mapping[str, Any]) -> str:
-    return (
-        f"Sequence {number} of {name}: {row['n_tokens']:,} tokens, {row['n_segments']:,} segments\n  in {row['file']}"
-    )
-
-
-def segment(row: Mapping[str, Any], ends: Sequence[str]) -> list[str]:
-    """One segment: its place, its document, where that came from, and its text.
-
-    ends: its complete text, or how it begins and how it ends; empty to show none.
-    """
-    n_tokens, start, stop = row["n_tokens"], row["document_start"], row["document_stop"]
-    part = "a complete document" if (start, stop) == (0, n_tokens) else f"tokens [{start:,}, {stop:,}) of {n_tokens:,}"
-    copy = f", copy {row['epoch'] + 1}" if row["epoch"] else ""
-    labels = ("text", "") if len(ends) == 1 else ("begins", "ends")
-    return [
-        f"  [{row['sequence_start']:,}, {row['sequence_stop']:,})  {row['domain']}, {part}{copy}",
-        f"    document {row['document_id']} of source {row['source']}",
-        f"    {row['file']}, record {row['record']:,} of the shard at byte {row['first_byte'] or 0:,}",
-        f"    origin {row['origin'] or '-'}, license {row['license'] or '-'}",
-        *(line for label, end in zip(labels, ends, strict=False) for line in filled(f"{label} {end!r}", indent=4)),
-    ]
 
 
 # -- a check

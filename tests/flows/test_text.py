@@ -58,7 +58,18 @@ SHARE = {"domain": LONG_NAME, "tokens": BILLIONS, "corpus_share": 1.0, "drawn_to
     "lines",
     [
         text.length_table([LONG_NAME, "b"], np.full((2, 9), BILLIONS)),
-        text.supply([target(LONG_NAME, "short", 2 * BILLIONS, BILLIONS, over_share_documents=BILLIONS, over_share_tokens=BILLIONS)]),
+        text.supply(
+            [
+                target(
+                    LONG_NAME,
+                    "short",
+                    2 * BILLIONS,
+                    BILLIONS,
+                    over_share_documents=BILLIONS,
+                    over_share_tokens=BILLIONS,
+                )
+            ]
+        ),
         text.left_out([LEFT_OUT, {**LEFT_OUT, "reason": "outranked"}]),
         text.absent_lengths([LONG_NAME], np.zeros((1, 9)), [target(LONG_NAME, "long", 1, 0)]),
         text.headline(
@@ -145,30 +156,6 @@ def test_the_help_of_a_query_has_a_line_for_each_view():
     assert [line.split()[0] for line in lines if re.match(r"  \w", line)] == list(comments())
     assert "  rejections          a stage (ingest, encode), a reason and a source: how many" in lines
     assert all(f"tables.{name}" in " ".join(lines) for name in TABLES)
-
-
-def segment(**more):
-    return {
-        "n_tokens": 10, "document_start": 0, "document_stop": 10, "epoch": 0, "sequence_start": 5, "sequence_stop": 15,
-        "domain": "book", "document_id": "d" * 32, "source": "s", "file": "f.jsonl", "record": 3, "first_byte": None,
-        "origin": None, "license": None, **more,
-    }  # fmt: skip
-
-
-def test_a_segment_names_its_document_its_part_and_its_place():
-    assert text.segment(segment(), []) == [
-        "  [5, 15)  book, a complete document",
-        f"    document {'d' * 32} of source s",
-        "    f.jsonl, record 3 of the shard at byte 0",
-        "    origin -, license -",
-    ]
-    cut = text.segment(segment(document_stop=9, epoch=1, first_byte=7_000, license="MIT"), ["It\nbegins", "it ends"])
-    assert cut[0] == "  [5, 15)  book, tokens [0, 9) of 10, copy 2"
-    assert cut[2].endswith("at byte 7,000")
-    assert cut[3] == "    origin -, license MIT"
-    assert cut[4:] == ["    begins 'It\\nbegins'", "    ends 'it ends'"]
-    assert text.segment(segment(), ["all"])[4:] == ["    text 'all'"]
-    assert max(map(len, text.segment(segment(), ["word " * 100] * 2))) <= WIDTH
 
 
 def test_a_location_says_when_nothing_was_made():

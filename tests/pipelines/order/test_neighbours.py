@@ -55,7 +55,9 @@ def case(seed):
     x[rng.integers(n, size=n // 4)] = x[copies]  # near copies
     x[rng.random(n) < 0.05] = 0  # no vector
     partition = rng.integers(int(rng.integers(1, 4)), size=n)
-    search = Search(k=int(rng.integers(1, 8)), near=int(rng.choice([900_000, 990_000, 1_000_000])), exact_documents=EXACT)
+    search = Search(
+        k=int(rng.integers(1, 8)), near=int(rng.choice([900_000, 990_000, 1_000_000])), exact_documents=EXACT
+    )
     return x, partition, rng.permutation(n), search
 
 
@@ -85,7 +87,9 @@ def test_the_cases_the_oracle_must_reach():
         reached |= {"zero"} if not x.any(axis=1).all() else set()
         reached |= {"short list"} if any(len(each) < search.k for each in lists) else set()
         reached |= {"full list"} if any(len(each) == search.k for each in lists) else set()
-        reached |= {"tie"} if any(a[1] == b[1] for each in lists for a, b in zip(each, each[1:], strict=False)) else set()
+        reached |= (
+            {"tie"} if any(a[1] == b[1] for each in lists for a, b in zip(each, each[1:], strict=False)) else set()
+        )
     assert reached == {"alone", "leaves", "large set", "zero", "short list", "full list", "tie"}
 
 

@@ -72,7 +72,9 @@ def check_similarities(path, on_path, vectors):
         cosine = float(vectors[previous["document_id"]].astype(float) @ vectors[row["document_id"]].astype(float))
         assert row["similarity_to_previous"] == pytest.approx(cosine, abs=2e-6)
         listed = {path[j]["document_id"] for j in row["neighbours"]} | {
-            r["document_id"] for r in [row] if previous["document_id"] in {path[j]["document_id"] for j in r["neighbours"]}
+            r["document_id"]
+            for r in [row]
+            if previous["document_id"] in {path[j]["document_id"] for j in r["neighbours"]}
         }
         if previous["document_id"] in listed:
             assert not row["restarts"]

@@ -1,0 +1,59 @@
+"""The wording of `longmix show`: a sequence, segment by segment."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flows.text import filled
+
+Row = Mapping[str, Any]
+
+
+def sequence_head(number: str, name: str, row: Row) -> str:
+    return (
+        f"Sequence {number} of {name}: {row['n_tokens']:,} tokens, {row['n_segments']:,} segments\n  in {row['file']}"
+    )
+
+
+def segment(row: Row, ends: Sequence[str], before: Row | None = None) -> list[str]:
+    """One segment: its place, its document, where that came from, why it is there, and its text.
+
+    Args:
+        ends: its complete text, or how it begins and how it ends; empty to show none.
+        before: the segment before it in the sequence.
+    """
+    n_tokens, start, stop = row["n_tokens"], row["document_start"], row["document_stop"]
+    part = "a complete document" if (start, stop) == (0, n_tokens) else f"tokens [{start:,}, {stop:,}) of {n_tokens:,}"
+    copy = f", copy {row['epoch'] + 1}" if row["epoch"] else ""
+    labels = ("text", "") if len(ends) == 1 else ("begins", "ends")
+    return [
+        f"  [{row['sequence_start']:,}, {row['sequence_stop']:,})  {row['domain']}, {part}{copy}",
+        f"    document {row['document_id']} of source {row['source']}",
+        f"    {row['file']}, record {row['record']:,} of the shard at byte {row['first_byte'] or 0:,}",
+        f"    origin {row['origin'] or '-'}, license {row['license'] or '-'}",
+        *(line for line in filled(reason(row, before), indent=4)),
+        *(line for label, end in zip(labels, ends, strict=False) for line in filled(f"{label} {end!r}", indent=4)),
+    ]
+
+
+def reason(row: Row, before: Row | None) -> str:
+    """Why the segment stands after the one before it; empty in a mix without an order."""
+    if not row["is_ordered"]:
+        return ""
+    if before and before["document_id"] == row["document_id"] and before["document_stop"] == row["document_start"]:
+        return "goes on where the segment before it ends"
+    if row["epoch"]:
+        return "a further copy, packed apart from the others"
+    if row["path_position"] is None:
+        return f"a near copy of {row['near_set']}, packed apart from it"
+    return on_path(row, before)
+
+
+def on_path(row: Row, before: Row | None) -> str:
+    """How a document of the path stands to the segment before it."""
+    where = f"place {row['path_position']:,} of the path"
+    if not before or before["path_position"] != row["path_position"] - 1:
+        return f"{where}; the document before it on the path is not before it here"
+    cosine = "" if row["similarity_to_previous"] is None else f", cosine {row['similarity_to_previous']:.3f}"
+    if row["restarts"]:
+        return f"{where}; the path restarts here{cosine}"
+    return f"{where}; a neighbour of the document before it{cosine}"

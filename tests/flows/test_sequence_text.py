@@ -1,0 +1,56 @@
+import pytest
+
+from flows import sequence_text
+from flows.tables import WIDTH
+
+
+def segment(**more):
+    return {
+        "n_tokens": 10, "document_start": 0, "document_stop": 10, "epoch": 0, "sequence_start": 5, "sequence_stop": 15,
+        "domain": "book", "document_id": "d" * 32, "source": "s", "file": "f.jsonl", "record": 3, "first_byte": None,
+        "origin": None, "license": None,
+        "path_position": None, "similarity_to_previous": None, "restarts": None, "near_set": None, "is_ordered": False, **more,
+    }  # fmt: skip
+
+
+def test_a_segment_names_its_document_its_part_and_its_place():
+    assert sequence_text.segment(segment(), []) == [
+        "  [5, 15)  book, a complete document",
+        f"    document {'d' * 32} of source s",
+        "    f.jsonl, record 3 of the shard at byte 0",
+        "    origin -, license -",
+    ]
+    cut = sequence_text.segment(
+        segment(document_stop=9, epoch=1, first_byte=7_000, license="MIT"), ["It\nbegins", "it ends"]
+    )
+    assert cut[0] == "  [5, 15)  book, tokens [0, 9) of 10, copy 2"
+    assert cut[2].endswith("at byte 7,000")
+    assert cut[3] == "    origin -, license MIT"
+    assert cut[4:] == ["    begins 'It\\nbegins'", "    ends 'it ends'"]
+    assert sequence_text.segment(segment(), ["all"])[4:] == ["    text 'all'"]
+    assert max(map(len, sequence_text.segment(segment(), ["word " * 100] * 2))) <= WIDTH
+
+
+def ordered(**more):
+    return segment(**{"is_ordered": True, "path_position": 5, "similarity_to_previous": 0.5, "restarts": False, **more})
+
+
+@pytest.mark.parametrize(
+    ("row", "before", "reason"),
+    [
+        (segment(), None, ""),
+        (ordered(), None, "place 5 of the path; the document before it on the path is not before it here"),
+        (ordered(), ordered(path_position=4, document_id="e"), "place 5 of the path; a neighbour of the document before it, cosine 0.500"),
+        (ordered(), ordered(path_position=3, document_id="e"), "place 5 of the path; the document before it on the path is not before it here"),
+        (ordered(restarts=True), ordered(path_position=4, document_id="e"), "place 5 of the path; the path restarts here, cosine 0.500"),
+        (ordered(similarity_to_previous=None), ordered(path_position=4, document_id="e"), "place 5 of the path; a neighbour of the document before it"),
+        (ordered(document_start=4), ordered(document_stop=4), "goes on where the segment before it ends"),
+        (ordered(epoch=1, path_position=None), ordered(path_position=4, document_id="e"), "a further copy, packed apart from the others"),
+        (ordered(path_position=None, near_set="e"), None, "a near copy of e, packed apart from it"),
+    ],
+)  # fmt: skip
+def test_a_segment_says_why_it_stands_where_it_does(row, before, reason):
+    assert sequence_text.reason(row, before) == reason
+    lines = sequence_text.segment(row, [], before)
+    assert " ".join(line.strip() for line in lines[4:]) == reason
+    assert max(map(len, lines)) <= WIDTH
