@@ -20,6 +20,7 @@ def summary(version: Version, root: Path, seconds: float) -> str:
         parts = [
             text.headline(version, totals, rows_of(con, "FROM rejections"), seconds),
             text.encoding(rows_of(con, "FROM encoding")),
+            text.path(rows_of(con, "FROM path_quality")),
             text.supply(rows_of(con, "FROM targets")),
             text.left_out(rows_of(con, "FROM left_out")),
             [

@@ -153,6 +153,11 @@ def encoding(rows: Rows) -> list[str]:
     return [line for sentence in findings.encoding(rows) for line in filled(sentence)]
 
 
+def path(rows: Rows) -> list[str]:
+    """Rows of the view `path_quality`."""
+    return [line for sentence in findings.path(rows) for line in filled(sentence)]
+
+
 def reused(by_stage: Mapping[str, Reused]) -> list[str]:
     """Documents of the shards made whose rows were copied, by stage."""
     counts = [f"{name} {n.n_reused:,} of {n.n_documents:,}" for name, n in by_stage.items() if n.n_reused]

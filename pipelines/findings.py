@@ -1,4 +1,4 @@
-"""Which records were rejected, and what the tokenizer refused or lost, in sentences.
+"""Which records were rejected, what the tokenizer refused or lost, and the path of an order, in sentences.
 
 The summary of a build, the log of a flow, the report and the card all use these, so their wording is the same.
 """
@@ -36,6 +36,26 @@ def encoding(rows: Rows) -> list[str]:
             f"Encoded by tokenizers, since fastokens gave other ids: {counted(shards, 'shard')} "
             f"({sources(rows, 'fell_back_shards')}). The ids are right; encoding was slower."
         )
+    return lines
+
+
+def path(groups: Rows) -> list[str]:
+    """Sentences on the path through related documents; none in a mix without an order.
+
+    groups: of the view `path_quality`.
+    """
+    if not groups:
+        return []
+    n = total(groups, "on_path")
+    lines = [f"Path: {counted(n, 'document')}, {counted(total(groups, 'restarts'), 'restart')}."]
+    pairs = [(group["on_path"] - 1, group) for group in groups if group["mean_similarity"] is not None]
+    if weight := sum(w for w, _ in pairs):
+        mean, most = (
+            sum(w * group[name] for w, group in pairs) / weight for name in ("mean_similarity", "most_similarity")
+        )
+        lines[0] += f" Mean cosine of consecutive documents: {mean:.3f}, of at most {most:.3f}."
+    if near := total(groups, "near_copies"):
+        lines.append(f"Near copies: {counted(near, 'document')} left the path; no sequence has two of the same set.")
     return lines
 
 

@@ -360,3 +360,34 @@ SELECT g.shard AS group_number, any_value(g.tokens)::BIGINT AS tokens,
     sum(abs(coalesce(c.tokens, 0) / g.tokens - m.share)) / 2 AS distance
 FROM groups g CROSS JOIN mix m LEFT JOIN cells c ON c.shard = g.shard AND c.domain = m.domain
 GROUP BY g.shard ORDER BY g.shard;
+
+-- A row is the version: how its sequences are filled. forced_cuts counts copies longer than a sequence, avoidable_cuts
+-- others in more than one segment. attention_share is the part of all pairs of a token and an earlier one that are in one
+-- segment. path_pairs are consecutive documents of a path, adjacent_pairs those of them that are adjacent in a sequence.
+CREATE VIEW packing AS
+WITH copies AS (
+    SELECT document_id, epoch, count(*) AS n, sum(document_stop - document_start) AS tokens
+    FROM segments GROUP BY document_id, epoch
+), cuts AS (
+    SELECT count(*) FILTER (n > 1 AND tokens > getvariable('sequence_tokens')) AS forced_cuts,
+        count(*) FILTER (n > 1 AND tokens <= getvariable('sequence_tokens')) AS avoidable_cuts
+    FROM copies
+), pairs AS (
+    SELECT sum((sequence_stop - sequence_start)::HUGEINT * (sequence_stop - sequence_start)) AS inside FROM segments
+), rows AS (
+    SELECT count(*) AS sequences, sum(n_tokens::HUGEINT * n_tokens) AS every, sum(n_segments) AS segments,
+        sum(n_tokens) AS tokens
+    FROM sequences
+), beside AS (
+    SELECT count(*) FILTER (previous = path_position - 1) AS adjacent_pairs
+    FROM (
+        SELECT path_position, lag(path_position) OVER (PARTITION BY sequence_id ORDER BY place) AS previous FROM segments
+    )
+), path AS (
+    SELECT count(place) - count(DISTINCT group_number) FILTER (place IS NOT NULL) AS path_pairs FROM paths
+)
+SELECT sequences, 1 - tokens / nullif(sequences * getvariable('sequence_tokens'), 0) AS padding_share,
+    segments / nullif(sequences, 0) AS segments_per_sequence, forced_cuts, avoidable_cuts,
+    (inside / nullif(every, 0))::DOUBLE AS attention_share, nullif(path_pairs, 0) AS path_pairs,
+    CASE WHEN path_pairs > 0 THEN adjacent_pairs END AS adjacent_pairs
+FROM rows, cuts, pairs, beside, path;

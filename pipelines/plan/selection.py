@@ -67,7 +67,9 @@ class SelectParams(BaseModel):
             raise ValueError("top_share and top_shares rank documents; add by, the score that ranks them")
         of_model = sorted({*self.drop} & {*ModelReason.__args__})
         if of_model and self.table in (None, CHEAP):
-            raise ValueError(f"drop: {of_model[0]} is a reason of the model; set by to a score of the model, or remove it")
+            raise ValueError(
+                f"drop: {of_model[0]} is a reason of the model; set by to a score of the model, or remove it"
+            )
         return self
 
     @property

@@ -69,6 +69,29 @@ ENCODING = (
     "those of them that do not decode to their text. shards that fell back: encoded by tokenizers, because fastokens "
     "gave other ids."
 )
+PACKING = (
+    "padding: part of the sequences without a token. forced cuts: copies longer than a sequence. avoidable cuts: others in "
+    "more than one segment. attention: part of all pairs of a token and an earlier one that are in one segment. path pairs: "
+    "consecutive documents of a path; adjacent pairs: those that are adjacent in a sequence."
+)
+PATH = (
+    "The path through the documents of each group. mean similarity: cosine of consecutive documents; most similarity: a mean "
+    "that no path can exceed. A near copy has a cosine of at least order.near_similarity with an earlier document and is not "
+    "on the path."
+)
+TOGETHER = (
+    "Of the ten nearest of each document, those in the same sequence; most: as many as the sequences have room for."
+)
+WINDOWS = (
+    "Mean cosine of two documents of the same sequence, and of two of different ones, in up to 64 sequences. most: mean "
+    "cosine with the ten nearest."
+)
+PARTITIONS = (
+    "Documents of each partition and their mean cosine with its centre, when the partition was made and now. A refresh keeps "
+    "partitions, so a falling cosine is their drift. The ten with the largest fall; the table partitions of catalog.duckdb "
+    "has all."
+)
+GROUPS = "A group is a file. distance: half the sum of the differences between its domain shares and those of the mix."
 LICENSES = "As the sources state them; - where a source states none."
 CONTAINERS = (
     "Kept documents that contain at least nine tenths of other kept documents. They are reported, not dropped. The ten "
@@ -144,6 +167,25 @@ def left_out(con: duckdb.DuckDBPyConnection) -> str:
     return "".join(lines) + table(answer(con, "FROM left_out"))
 
 
+def packing(con: duckdb.DuckDBPyConnection) -> str:
+    """How the sequences are filled, and the path that they follow."""
+    parts = [section("Packing", PACKING, table(answer(con, "FROM packing")))]
+    path = answer(con, "FROM path_quality")
+    if path.rows:
+        parts.append(section("Path through related documents", PATH, table(path)))
+    further = [
+        ("Nearest documents in the same sequence", TOGETHER, "FROM nearest_together"),
+        ("Similarity inside sequences", WINDOWS, "FROM window_similarity"),
+        ("Partitions", PARTITIONS, "FROM partitions ORDER BY similarity_then - similarity DESC, partition LIMIT 10"),
+    ]
+    for title, note, query in further:
+        shown = answer(con, query)
+        if shown.rows:
+            parts.append(section(title, note, table(shown)))
+    groups = answer(con, "FROM draw_groups")
+    return "".join([*parts, *([section("Groups", GROUPS, table(groups))] if len(groups.rows) > 1 else [])])
+
+
 def cards(totals: dict) -> str:
     figures = {name: f"{totals[name]:,}" for name in ("tokens", "sequences", "segments")}
     figures["filled"] = f"{totals['fill_share'] or 0:.2%}"
@@ -155,6 +197,11 @@ def cards(totals: dict) -> str:
 def encoding(con: duckdb.DuckDBPyConnection) -> str:
     """The sentences of pipelines.findings on the encoding."""
     return "".join(f"<p class=short>{escape(line)}</p>" for line in findings.encoding(rows_of(con, "FROM encoding")))
+
+
+def path(con: duckdb.DuckDBPyConnection) -> str:
+    """The sentences of pipelines.findings on the path of an order."""
+    return "".join(f"<p>{escape(line)}</p>" for line in findings.path(rows_of(con, "FROM path_quality")))
 
 
 def supply(con: duckdb.DuckDBPyConnection) -> str:
@@ -187,6 +234,7 @@ def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
         section("Targets of the plan", PLAN, of(TARGETS)),
         section("Documents that the plan leaves out", LEFT_OUT, left_out(con)),
         scores(con, totals),
+        packing(con),
         section("Deduplication", "", of("SELECT * EXCLUDE (rejected_records) FROM sources")),
         section("Rejected records", REJECTED, of("FROM rejections")),
         section("Encoding", ENCODING, of("FROM encoding")),
@@ -196,7 +244,7 @@ def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
     ]
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>
 <h1>{escape(recipe.mix)}</h1><p class="note">Version {version}. Sequences of at most {totals["sequence_tokens"]:,} tokens.</p>
-<div class="cards">{cards(totals)}</div>{supply(con)}{encoding(con)}
+<div class="cards">{cards(totals)}</div>{supply(con)}{encoding(con)}{path(con)}
 {"".join(sections)}
 </html>
 """
