@@ -284,7 +284,9 @@ FROM tables."ORDER";
 CREATE VIEW path_quality AS
 SELECT o.shard AS group_number, count(*) AS documents, count(place) AS on_path, count(*) - count(place) AS near_copies,
     count(*) FILTER (restarts) AS restarts, avg(similarity_to_previous) AS mean_similarity,
-    sum(coalesce(similarities[1], 0) + coalesce(similarities[2], 0)) / 2 / nullif(count(place) - 1, 0) AS most_similarity
+    CASE WHEN count(similarity_to_previous) > 0 THEN
+        sum(coalesce(similarities[1], 0) + coalesce(similarities[2], 0)) / 2 / (count(place) - 1)
+    END AS most_similarity
 FROM tables."ORDER" o GROUP BY o.shard ORDER BY o.shard;
 
 -- A row is a group of a mix with an order: of the ten nearest of each document, how many share a sequence with it. most is
