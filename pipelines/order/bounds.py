@@ -54,7 +54,7 @@ def jump_rate(order: np.ndarray, graph: Graph) -> float:
 
 
 def window_metrics(order: np.ndarray, vectors: np.ndarray, size: int, nearest: np.ndarray) -> dict[str, float]:
-    """Similarity inside windows of `size` consecutive documents; the last may be shorter.
+    """Similarity inside windows of `size` consecutive documents. A last, shorter window counts in nn10in_w alone.
 
     Args:
         order: [n] int64.
@@ -63,12 +63,13 @@ def window_metrics(order: np.ndarray, vectors: np.ndarray, size: int, nearest: n
 
     Returns:
         pair_w: mean cosine of the pairs in a window. maxprior_w: mean, over all but the first document of a window, of
-        the largest cosine with one before it. nn10in_w: share of a document's nearest that are in its window.
+        the largest cosine with one before it. nn10in_w: share of a document's nearest that are in its window. NaN if no
+        window is full, or no document has a neighbour.
     """
     window = np.empty(len(order), np.int64)
     window[order] = np.arange(len(order)) // size
     pairs, n_pairs, priors = 0.0, 0, []
-    for start in range(0, len(order), size):
+    for start in range(0, len(order) - size + 1, size):
         rows = vectors[order[start : start + size]]
         before = np.tri(len(rows), k=-1, dtype=bool)
         cosines = np.where(before, rows @ rows.T, -np.inf)

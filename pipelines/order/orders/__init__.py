@@ -76,10 +76,13 @@ def orders_of_lists(
     content[:, 1] = np.arange(graph.n)
     unit = None if vectors is None else np.ascontiguousarray(vectors, np.float32)
     documents = OrderDocuments(graph.n, content, seed=0, vectors=unit)
-    paths = {name: ORDERS[name](graph, documents) for name in modes if name != "released"}
-    if "released" in modes:
-        order = merged(np.asarray(ids)[:, 1 : RANKS + 1]).order
-        paths["released"] = order, restarts_of(graph, order)
+    paths = {}
+    for name in modes:
+        if name == "released":
+            order = merged(np.asarray(ids)[:, 1 : RANKS + 1]).order
+            paths[name] = order, restarts_of(graph, order)
+        else:
+            paths[name] = ORDERS[name](graph, documents)
     return paths
 
 

@@ -3,7 +3,7 @@
 The path is a cycle through one more node, at similarity 0 to all, so that its ends need no special case. 2-opt replaces
 two links by two others and reverses the part between them; Or-opt moves up to three consecutive documents next to a
 neighbour. A move is made only if it raises the total similarity in millionths. Documents are queued, and queued again
-when one of their links changes (don't-look bits). Every limit below bounds the work, whatever the similarities.
+when one of their links changes (don't-look bits), and all once more after the last move. Every limit below bounds the work, whatever the similarities.
 
 Sources: Croes 1958 (2-opt), Or 1976, Bentley 1992 (neighbour lists, don't-look bits).
 """
@@ -48,23 +48,25 @@ def improve(
     place = np.empty(n_nodes, np.int64)
     place[cycle] = np.arange(n_nodes)
     queue, queued = cycle.copy(), np.ones(n_nodes, np.bool_)
-    head, n_queued = 0, n_nodes
+    head, n_queued, n_moves = 0, n_nodes, 0
     changed = np.empty(6, np.int64)  # nodes whose links a move changed
     looks, reversed_places = LOOKS_EACH * n, REVERSED_EACH * n
     while n_queued and looks > 0 and reversed_places > 0:
         a = queue[head]
         head, n_queued, looks = (head + 1) % n_nodes, n_queued - 1, looks - 1
         queued[a] = False
-        if a == n:
-            continue
-        cost = try_moves(a, cycle, place, graph, changed)
-        if cost:
-            reversed_places -= cost
-            for node in changed:
-                if not queued[node]:
-                    queue[(head + n_queued) % n_nodes] = node
-                    queued[node] = True
-                    n_queued += 1
+        if a != n:
+            cost = try_moves(a, cycle, place, graph, changed)
+            if cost:
+                n_moves, reversed_places = n_moves + 1, reversed_places - cost
+                for node in changed:
+                    if not queued[node]:
+                        queue[(head + n_queued) % n_nodes] = node
+                        queued[node] = True
+                        n_queued += 1
+        if not n_queued and n_moves:  # once more for all: a link changed far from those that could use it
+            queue[:], queued[:] = cycle, True
+            head, n_queued, n_moves = 0, n_nodes, 0
     return cycle
 
 
