@@ -13,6 +13,7 @@ from pipelines.actions import Reused
 from pipelines.check import Checked
 from pipelines.encode import notes
 from pipelines.forecast import Forecast, ScoringForecast
+from pipelines.forecast.embedding import EmbeddingForecast
 from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams
 from pipelines.score.budget import FIRST
@@ -80,6 +81,18 @@ def scoring(forecast: ScoringForecast, params: ScoreParams) -> str:
         f"Scoring: {about}{forecast.n_documents:,} documents of at least {forecast.min_tokens:,} tokens "
         f"({forecast.n_tokens:,} tokens){before}. A near and a far pair of each take at most {first:,} model tokens; "
         f"the budget is {params.budget_tokens:,}; {enough}."
+    )
+
+
+def embedding(forecast: EmbeddingForecast) -> str:
+    """Which encoder embeds how many documents, and for how long."""
+    kind = "a static table" if forecast.is_static else "a transformer"
+    about = "" if forecast.is_exact else "about "
+    texts = "documents of the corpus" if forecast.is_real_text else "texts that fill its window"
+    return (
+        f"Embedding: {forecast.encoder} ({kind}, {forecast.dimensions:,} dimensions) reads the beginning of "
+        f"{about}{forecast.n_documents:,} drawn documents, about {forecast.cpu_seconds:,.0f} CPU seconds by a run on this "
+        f"machine over {forecast.n_timed:,} {texts}. Documents that were embedded before are not embedded again."
     )
 
 

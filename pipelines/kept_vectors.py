@@ -114,8 +114,8 @@ class Index:
         is_kept = at < len(self.keys)
         is_kept[is_kept] = self.keys[at[is_kept]] == keys[is_kept]
         block, row = np.full(len(keys), -1, np.int32), np.full(len(keys), -1, np.int32)
-        used, number = np.unique(self.block[at[is_kept]], return_inverse=True)
-        block[is_kept], row[is_kept] = number, self.row[at[is_kept]]
+        used, place = np.unique(self.block[at[is_kept]], return_inverse=True)
+        block[is_kept], row[is_kept] = place, self.row[at[is_kept]]
         return Places(tuple(self.names[k] for k in used.tolist()), block, row)
 
 

@@ -1,0 +1,90 @@
+"""How many documents an encoder will read, and for how long: from a short timed run on this machine."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.embed import heads
+from pipelines.stage import Engine
+from pipelines.store import Shard
+from scorers.embedding import Encoder, EncoderParams, is_static, load
+
+SECONDS = 1.0  # of the timed run, about
+MOST_TIMED = 512  # documents
+TEXT = "The encoder reads the beginning of each document and makes a vector of it. "  # where no text is there yet
+
+
+@dataclass(frozen=True)
+class EmbeddingForecast:
+    """What the encoder will do.
+
+    Attributes:
+        encoder: the name of its folder or file.
+        is_static: a static table; else a transformer.
+        dimensions: of a vector.
+        n_documents: drawn documents.
+        is_exact: of n_documents: counted; else estimated.
+        cpu_seconds: for all of them, those whose vectors are kept from earlier included.
+        n_timed: documents of the timed run.
+        is_real_text: the timed run read documents of the corpus; else a text of full windows, which takes longest.
+    """
+
+    encoder: str
+    is_static: bool
+    dimensions: int
+    n_documents: int
+    is_exact: bool
+    cpu_seconds: float
+    n_timed: int
+    is_real_text: bool
+
+
+def embedding_forecast(
+    params: EncoderParams, n_documents: int, engine: Engine, documents: Sequence[Shard] = (), *, is_exact: bool = True
+) -> EmbeddingForecast:
+    """Time the encoder on a few documents.
+
+    Args:
+        n_documents: drawn ones, see drawn_documents(). is_exact: whether that was counted.
+        documents: shards of DOCUMENTS to take texts from; none where the corpus was not read yet.
+
+    Raises:
+        RecipeError: the encoder can't be loaded.
+    """
+    encoder = load(params)
+    texts = timed_texts(encoder, engine, documents)
+    seconds, n_timed = timed(encoder, texts)
+    return EmbeddingForecast(
+        encoder=params.folder.name, is_static=is_static(params), dimensions=encoder.dimensions, n_documents=n_documents,
+        is_exact=is_exact, cpu_seconds=n_documents * seconds, n_timed=n_timed, is_real_text=bool(documents),
+    )  # fmt: skip
+
+
+def timed_texts(encoder: Encoder, engine: Engine, documents: Sequence[Shard]) -> pa.Array:
+    """[n] texts for the timed run, spread over the rows of the largest shard."""
+    if not documents:
+        head = (TEXT * (encoder.n_chars // len(TEXT) + 1))[: encoder.n_chars]
+        return pa.array([head] * MOST_TIMED, pa.large_string())
+    shard = max(documents, key=lambda shard: shard.n_rows)
+    rows = np.unique(np.linspace(0, max(0, shard.n_rows - 1), MOST_TIMED).astype(np.int64))
+    return heads(shard, rows[: shard.n_rows], encoder.n_chars, engine.store)
+
+
+def timed(encoder: Encoder, texts: pa.Array) -> tuple[float, int]:
+    """CPU seconds of a document, and how many were timed. The texts are read in a stride, so that any number is a sample."""
+    order = np.argsort(np.arange(len(texts)) * 0.6180339887 % 1)  # every beginning of it is spread over all texts
+    encoder.vectors(texts.take(pa.array(order[:1])))  # compiles kernels
+    began, n, batch = time.process_time(), 0, 1
+    while n < len(texts) and time.process_time() - began < SECONDS:
+        n += len(encoder.vectors(texts.take(pa.array(order[n : n + batch]))))
+        batch *= 2
+    return (time.process_time() - began) / max(1, n), n
+
+
+def drawn_documents(draws: Sequence[Shard], engine: Engine) -> int:
+    """Distinct documents of DRAWS."""
+    epochs = (engine.store.read(shard, ["epoch"])["epoch"].to_numpy() for shard in draws)
+    return sum(int((epoch == 0).sum()) for epoch in epochs)
