@@ -99,14 +99,16 @@ def show_sequence(root: Path, sequence: int, mix: str | None, version: str, char
             last = totals["sequences"] - 1
             raise RecipeError(f"{folder}: no sequence {sequence}; choose one from 0 to {last:,}")
         lines = [text.sequence_head(sequence, f"{manifest.mix} {manifest.version}", rows[0])]
-        tokenizer = load(tokenizer_of(folder, manifest)) if chars else None
-        query = f"SELECT input_ids FROM tables.sequences WHERE sequence_id = {int(sequence)}"
-        input_ids = con.execute(query).to_arrow_table()["input_ids"][0].values.to_numpy() if tokenizer else None
-        for row in rows_of(con, PLACES.format(sequence=int(sequence))):
-            shown = []
-            if tokenizer:
-                shown = ends(tokenizer, input_ids[row["sequence_start"] : row["sequence_stop"]], chars)
-            lines += text.segment(row, shown)
+        segments = rows_of(con, PLACES.format(sequence=int(sequence)))
+        shown: list[list[str]] = [[]] * len(segments)
+        if chars:
+            tokenizer = load(tokenizer_of(folder, manifest))
+            query = f"SELECT input_ids FROM tables.sequences WHERE sequence_id = {int(sequence)}"
+            ((input_ids,),) = con.execute(query).fetchall()
+            ids = np.array(input_ids)
+            shown = [ends(tokenizer, ids[row["sequence_start"] : row["sequence_stop"]], chars) for row in segments]
+        for row, texts in zip(segments, shown, strict=True):
+            lines += text.segment(row, texts)
         return "\n".join(lines)
 
 

@@ -53,7 +53,9 @@ def forecast_text(forecast: Forecast, recipe: Recipe) -> str:
         lines += ["", *filled(scoring(forecast.scoring, recipe.score))]
     lines += ["", *supply(targets), *absent_lengths(domains, before, targets)]
     if forecast.missing:
-        lines += filled(f"plan.select: {forecast.missing[-1]} does not exist yet, so this forecast selects every document.")
+        lines += filled(
+            f"plan.select: {forecast.missing[-1]} does not exist yet, so this forecast selects every document."
+        )
     if recipe_notes := encoding_notes(recipe):
         lines += ["", *recipe_notes]
     return "\n".join(lines)

@@ -45,9 +45,14 @@ def selection(left_out: Sequence[Mapping[str, Any]]) -> list[str]:
         by_domain[row["domain"]] += row["domain_share"]
     if not left_out:
         return []
-    each = [f"{reason} {counted(documents[reason], 'document')} ({n:,} tokens)" for reason, n in by_reason.most_common()]
+    each = [
+        f"{reason} {counted(documents[reason], 'document')} ({n:,} tokens)" for reason, n in by_reason.most_common()
+    ]
     parts = [f"{domain} {share:.1%}" for domain, share in by_domain.most_common()]
-    lines = [f"Left out by reason: {', '.join(each)}.", f"Share of a domain's tokens that is left out: {', '.join(parts)}."]
+    lines = [
+        f"Left out by reason: {', '.join(each)}.",
+        f"Share of a domain's tokens that is left out: {', '.join(parts)}.",
+    ]
     if wrong := [f"{share:.0%} as {reason}" for reason, share in INTACT_REFUSED.items() if by_reason[reason]]:
         lines.append(f"Of intact documents the cheap tier refuses about {', '.join(wrong)}.")
     if by_reason["outranked"]:

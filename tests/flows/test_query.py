@@ -60,7 +60,7 @@ def tokens_of(con, row):
     return input_ids[row["document_start"] : row["document_stop"]]
 
 
-def test_a_sequence_is_shown_segment_by_segment(root, tiny):
+def test_a_sequence_is_shown_segment_by_segment(root):
     """Each with its own first and last tokens as text, also a piece from the middle of its document."""
     tokenizer = load(TINY).encode.tokenizer
     own = Tokenizer.from_file(tokenizer.path)
@@ -105,7 +105,7 @@ def test_only_the_ends_of_a_long_segment_are_decoded():
 
     assert ends(Spy(), input_ids, 30) == [text[:30], text[-30:]]
     assert max(decoded) == 4 * 31
-    for n in range(0, 40):  # around the limit at which all is shown
+    for n in range(40):  # around the limit at which all is shown
         cut = input_ids[:n]
         whole = own.decode(cut.tolist())
         assert ends(own, cut, 10) == ([whole] if len(whole) <= 20 else [whole[:10], whole[-10:]]), n

@@ -60,7 +60,11 @@ def test_a_version_that_was_published_before_says_so(tmp_path, is_new):
 
 
 def test_a_shortfall_is_in_the_summary_with_its_cells(tmp_path):
-    text = summary(version(tmp_path, put("TARGETS", 0, 1, target_tokens=1_012, over_share_documents=1, over_share_tokens=5)), Path("root"), 1)
+    text = summary(
+        version(tmp_path, put("TARGETS", 0, 1, target_tokens=1_012, over_share_documents=1, over_share_tokens=5)),
+        Path("root"),
+        1,
+    )
     assert "Shortfall: 1,000 of 1,014 tokens cannot be supplied and are not substituted." in text
     assert "  book    long   1,012         12      1,000" in text
     assert "Left out by plan.max_document_share: 1 document, 5 tokens." in text

@@ -58,7 +58,18 @@ SHARE = {"domain": LONG_NAME, "tokens": BILLIONS, "corpus_share": 1.0, "drawn_to
     "lines",
     [
         text.length_table([LONG_NAME, "b"], np.full((2, 9), BILLIONS)),
-        text.supply([target(LONG_NAME, "short", 2 * BILLIONS, BILLIONS, over_share_documents=BILLIONS, over_share_tokens=BILLIONS)]),
+        text.supply(
+            [
+                target(
+                    LONG_NAME,
+                    "short",
+                    2 * BILLIONS,
+                    BILLIONS,
+                    over_share_documents=BILLIONS,
+                    over_share_tokens=BILLIONS,
+                )
+            ]
+        ),
         text.left_out([LEFT_OUT, {**LEFT_OUT, "reason": "outranked"}]),
         text.absent_lengths([LONG_NAME], np.zeros((1, 9)), [target(LONG_NAME, "long", 1, 0)]),
         text.headline(

@@ -53,7 +53,8 @@ DAMAGE = {
     "a torn action": (lambda root: one(root, "actions/encode/*/*.json").write_text("{"), "not a readable record"),
     "a missing page": (lambda root: one(root, "datasets/tiny/[0-9a-f]*/report.html").unlink(), "missing"),
     "another tokenizer": (
-        lambda root: one(root, "datasets/tiny/[0-9a-f]*/tokenizer.json").write_text("{}"), "not the tokenizer"
+        lambda root: one(root, "datasets/tiny/[0-9a-f]*/tokenizer.json").write_text("{}"),
+        "not the tokenizer",
     ),
     "a published file": (lambda root: flip(one(root, "datasets/tiny/[0-9a-f]*/sequences-*")), "differs from its"),
 }

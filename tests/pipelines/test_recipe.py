@@ -180,7 +180,9 @@ def test_a_selection_without_the_scores_that_it_needs_is_refused(tmp_path):
     path = selecting(tmp_path, '[plan.select]\nby = "chunk_gain"\ntop_share = 0.5')
     assert fault_of(path) == f"{path}: plan.select.by: chunk_gain needs the section [score]; add it"
     path = selecting(tmp_path, '[plan.select]\nby = "recurrence"')
-    assert fault_of(path).startswith(f"{path}: plan.select: by = 'recurrence' keeps the top of each domain; add top_share")
+    assert fault_of(path).startswith(
+        f"{path}: plan.select: by = 'recurrence' keeps the top of each domain; add top_share"
+    )
 
 
 def test_a_home_folder_is_that_of_the_user(tmp_path, monkeypatch):

@@ -201,7 +201,9 @@ def test_a_dropped_document_that_is_not_drawn_breaks_no_law(tmp_path):
     tables = sound()
     put("SCORES_CHEAP", 0, 0, refused="stitched")(tables)
     put("SCORES_CHEAP", 1, 1, refused="list")(tables)
-    put("TARGETS", 0, 0, target_tokens=0, available_tokens=0, drawn_tokens=0, dropped_documents=1, dropped_tokens=3)(tables)
+    put("TARGETS", 0, 0, target_tokens=0, available_tokens=0, drawn_tokens=0, dropped_documents=1, dropped_tokens=3)(
+        tables
+    )
     put("TARGETS", 0, 1, target_tokens=12)(tables)
     tables["DRAWS"][0].pop()
     tables["SEQUENCES"][0][0] = sequence(0, segment("a", 0, 4))
@@ -226,7 +228,9 @@ def test_what_is_left_out_is_listed_by_domain_and_reason(tmp_path):
     tables = sound()
     put("SCORES_CHEAP", 1, 1, refused="list")(tables)
     put("SCORES_CHUNK_GAIN", 0, 0, reason="budget")(tables)
-    put("TARGETS", 0, 0, over_share_documents=2, over_share_tokens=9, not_selected_documents=3, not_selected_tokens=18)(tables)
+    put("TARGETS", 0, 0, over_share_documents=2, over_share_tokens=9, not_selected_documents=3, not_selected_tokens=18)(
+        tables
+    )
     with opened(tables, tmp_path) as con:
         assert con.execute("FROM left_out").fetchall() == [
             ("book", "outranked", 3, 18, 2.0),

@@ -30,7 +30,11 @@ def test_the_card_of_a_budget_that_is_met(tmp_path):
 
 
 def test_a_shortfall_is_a_sentence_and_a_table(tmp_path):
-    text = written(tmp_path, put("TARGETS", 0, 1, target_tokens=1_012), put("TARGETS", 0, 0, over_share_documents=1, over_share_tokens=5))
+    text = written(
+        tmp_path,
+        put("TARGETS", 0, 1, target_tokens=1_012),
+        put("TARGETS", 0, 0, over_share_documents=1, over_share_tokens=5),
+    )
     assert "Shortfall: 1,000 of 1,014 tokens cannot be supplied and are not substituted." in text
     assert "| domain | kind | target | available | shortfall |" in text
     assert "| book | long | 1,012 | 12 | 1,000 |" in text
