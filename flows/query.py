@@ -99,16 +99,16 @@ def show_sequence(root: Path, sequence: str, mix: str | None, version: str, char
     with opened(root, mix, version) as (con, manifest, folder):
         found = sequence_row(con, sequence, folder)
         lines = [sequence_text.sequence_head(sequence, f"{manifest.mix} {manifest.version}", found)]
-        tokenizer = load(tokenizer_of(folder, manifest)) if chars else None
-        query = f"SELECT input_ids FROM tables.sequences WHERE sequence_id = {found['sequence_id']}"
-        input_ids = con.execute(query).to_arrow_table()["input_ids"][0].values.to_numpy() if tokenizer else None
-        before = None
-        for row in rows_of(con, PLACES.format(sequence=found["sequence_id"])):
-            shown = []
-            if tokenizer:
-                shown = ends(tokenizer, input_ids[row["sequence_start"] : row["sequence_stop"]], chars)
-            lines += sequence_text.segment(row, shown, before)
-            before = row
+        segments = rows_of(con, PLACES.format(sequence=found["sequence_id"]))
+        shown: list[list[str]] = [[]] * len(segments)
+        if chars:
+            tokenizer = load(tokenizer_of(folder, manifest))
+            query = f"SELECT input_ids FROM tables.sequences WHERE sequence_id = {found['sequence_id']}"
+            ((input_ids,),) = con.execute(query).fetchall()
+            ids = np.array(input_ids)
+            shown = [ends(tokenizer, ids[row["sequence_start"] : row["sequence_stop"]], chars) for row in segments]
+        for row, before, texts in zip(segments, [None, *segments], shown, strict=False):
+            lines += sequence_text.segment(row, texts, before)
         return "\n".join(lines)
 
 

@@ -152,7 +152,9 @@ TARGETS = pa.schema(
         column("over_share_tokens", pa.int64(), "their tokens"),
         column("dropped_documents", pa.int64(), "documents excluded for a reason in plan.select.drop"),
         column("dropped_tokens", pa.int64(), "their tokens"),
-        column("not_selected_documents", pa.int64(), "other documents, excluded since others rank higher by plan.select"),
+        column(
+            "not_selected_documents", pa.int64(), "other documents, excluded since others rank higher by plan.select"
+        ),
         column("not_selected_tokens", pa.int64(), "their tokens"),
     ]
 )

@@ -7,7 +7,7 @@ the score.
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -65,7 +65,7 @@ class SelectParams(BaseModel):
             raise ValueError(f"by = {self.by!r} keeps the top of each domain; add top_share, in (0, 1]")
         if not self.by and (self.top_share is not None or self.top_shares):
             raise ValueError("top_share and top_shares rank documents; add by, the score that ranks them")
-        of_model = sorted({*self.drop} & {*ModelReason.__args__})
+        of_model = sorted({*self.drop} & {*get_args(ModelReason)})
         if of_model and self.table in (None, CHEAP):
             raise ValueError(
                 f"drop: {of_model[0]} is a reason of the model; set by to a score of the model, or remove it"

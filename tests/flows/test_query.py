@@ -60,7 +60,7 @@ def tokens_of(con, row):
     return input_ids[row["document_start"] : row["document_stop"]]
 
 
-def test_a_sequence_is_shown_segment_by_segment(root, tiny):
+def test_a_sequence_is_shown_segment_by_segment(root):
     """Each with its own first and last tokens as text, also a piece from the middle of its document."""
     tokenizer = load(TINY).encode.tokenizer
     own = Tokenizer.from_file(tokenizer.path)

@@ -77,7 +77,7 @@ def test_a_version_that_lacks_a_file_is_published_again(root, folder):
     assert [path.name for path in folder.parent.iterdir() if path.name.endswith(".part")] == []
 
 
-def test_the_tokenizer_of_the_recipe_is_published(root, folder):
+def test_the_tokenizer_of_the_recipe_is_published(folder):
     assert (folder / "tokenizer.json").read_bytes() == Path(load(TINY).encode.tokenizer.path).read_bytes()
     assert tokenizer_of(folder, Manifest.of(folder)).hash == load(TINY).encode.tokenizer.hash
 
