@@ -52,6 +52,8 @@ def forecast_text(forecast: Forecast, recipe: Recipe) -> str:
     lines += ["", "Rates: how many times a document is drawn, before max_epochs limits it", *rates(forecast)]
     if forecast.scoring and recipe.score:
         lines += ["", *filled(scoring(forecast.scoring, recipe.score))]
+    if forecast.embedding:
+        lines += ["", *filled(embedding(forecast.embedding))]
     lines += ["", *supply(targets), *absent_lengths(domains, before, targets)]
     if forecast.missing:
         lines += filled(

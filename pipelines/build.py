@@ -18,6 +18,7 @@ from pipelines.store.lock import locked
 from pipelines.versions import Version, earlier_tables, tables_of
 from schemas.errors import DamagedError, StageError
 from schemas.manifest import Manifest
+from scorers.embedding import check_encoder
 
 Tables = dict[str, list[Shard]]
 Stage = Callable[[Callable], Callable]
@@ -48,6 +49,8 @@ def build(
     """
     if recipe.score:
         reader_of(recipe.score, recipe.encode)  # a model that does not fit is refused before the corpus is read
+    if recipe.order.encoder and recipe.order.needs_vectors:
+        check_encoder(recipe.order.encoder)
     store = Store(root.absolute(), run=uuid.uuid4().hex, verify=verify)
     discarded: set[str] = set()
     with locked(store.root, f"a build of {recipe.mix!r}", "--root"), store.session():

@@ -100,7 +100,7 @@ class Index:
     @classmethod
     def of(cls, kept: KeptVectors) -> Self:
         names = kept.names()
-        keys = [np.array(block[0]) if (block := kept.block(name)) else np.empty(0, "S16") for name in names]
+        keys = [np.array(part[0]) if (part := kept.block(name)) else np.empty(0, "S16") for name in names]
         lengths = [len(each) for each in keys]
         every = np.concatenate([np.empty(0, "S16"), *keys])
         distinct, first = np.unique(every, return_index=True)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pipelines.dedup import DedupParams
 from pipelines.encode import EncodeParams, bos_id, eos_id
 from pipelines.ingest import Source
-from pipelines.order.params import OrderParams
+from pipelines.order import OrderParams
 from pipelines.pack import PackParams, pad_ids
 from pipelines.plan import PlanParams
 from pipelines.score import ScoreParams

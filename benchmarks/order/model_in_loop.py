@@ -131,7 +131,9 @@ class Texts:
         return self.shards[k][int(self.members.row[document])].values.to_numpy()
 
 
-def passes(corpus: Corpus, texts: Texts, eos: int, orders: Sequence[str]) -> Iterator[tuple[str, str, list, np.ndarray]]:
+def passes(
+    corpus: Corpus, texts: Texts, eos: int, orders: Sequence[str]
+) -> Iterator[tuple[str, str, list, np.ndarray]]:
     """(order, kind, documents, tokens of the pass)"""
     for name in orders:
         for kind, windows in windows_of(corpus, name).items():
@@ -145,10 +147,10 @@ def key_of(tokens: np.ndarray) -> str:
 
 def run(args, corpus: Corpus, texts: Texts, eos: int) -> None:
     """Measure the passes of a share of the work that are not kept yet."""
+    import torch
+
     from scorers import lm
     from scorers.weights import Weights
-
-    import torch
 
     torch.set_num_threads(1)
     model = lm.load(lm.ModelParams(weights=Weights.of(MODEL)))
@@ -201,8 +203,10 @@ def report(args, corpus: Corpus, texts: Texts, eos: int) -> None:
             print(f"| {name} | {missing.get(name, 'all')} passes are missing | | | | | |")
             continue
         windows, own = windows_of(corpus, name)["ordered"], sums[name]
-        print(row(name, windows, own, corpus, lambda d: True))
-    print("\n| order, domain | documents | tokens | nll | against shuffled | against masked | shuffled against masked |")
+        print(row(name, windows, own, corpus, lambda _: True))
+    print(
+        "\n| order, domain | documents | tokens | nll | against shuffled | against masked | shuffled against masked |"
+    )
     print("|---|---:|---:|---:|---:|---:|---:|")
     for name in args.orders:
         if name in missing or name not in sums:

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 
 from pipelines import build
 from pipelines.encode import EncodeParams
+from pipelines.forecast.embedding import EmbeddingForecast, embedding_forecast
 from pipelines.forecast.estimate import Sample, estimated, sample
+from pipelines.order import OrderParams
 from pipelines.plan import LEFT_OUT, PlanParams, plan, read_kept, reads_of, targets_table
 from pipelines.plan.cells import Cells
 from pipelines.plan.upsample import Targets, solve
@@ -53,6 +55,8 @@ class Forecast:
         sampled: source -> the share of it that was read; empty where the figures are exact.
         missing: the tables that the plan selects by and that do not exist yet.
         scoring: None where the recipe has no model.
+        n_drawn: different documents in the mix.
+        embedding: None where the recipe's order needs no vectors.
     """
 
     before: Cells
@@ -61,6 +65,8 @@ class Forecast:
     sampled: dict[str, float]
     missing: tuple[str, ...]
     scoring: ScoringForecast | None
+    n_drawn: int
+    embedding: EmbeddingForecast | None = None
 
 
 def forecast(recipe: Recipe, root: Path) -> Forecast:
@@ -72,10 +78,23 @@ def forecast(recipe: Recipe, root: Path) -> Forecast:
     Raises:
         RecipeError: a source can't be read, or there is nothing to draw.
     """
+    engine = Engine.looking(root)
     for base in possible_bases(root, recipe.mix):
         with suppress(NotMade):
-            return from_root(recipe, Engine.looking(root), tables_of(base))
-    return from_samples(recipe, [sample(source, recipe.encode) for source in recipe.sources])
+            return from_root(recipe, engine, tables_of(base))
+    estimate = from_samples(recipe, [sample(source, recipe.encode) for source in recipe.sources])
+    return with_embedding(estimate, recipe.order, engine, [])
+
+
+def with_embedding(forecast: Forecast, params: OrderParams, engine: Engine, documents: Sequence[Shard]) -> Forecast:
+    """The forecast with that of the encoder. documents: shards of DOCUMENTS, none where the corpus was not read."""
+    if params.encoder is None or not params.needs_vectors:
+        return forecast
+    is_exact = bool(documents) and not forecast.missing
+    return replace(
+        forecast,
+        embedding=embedding_forecast(params.encoder, forecast.n_drawn, engine, documents, is_exact=is_exact),
+    )
 
 
 def from_root(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -> Forecast:
@@ -92,7 +111,8 @@ def from_root(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -
         missing: tuple[str, ...] = ()
     except NotMade:
         missing = recipe.selects_by
-    return replace(from_tables(tables, recipe.plan, engine.store), missing=missing, scoring=scoring)
+    exact = replace(from_tables(tables, recipe.plan, engine.store), missing=missing, scoring=scoring)
+    return with_embedding(exact, recipe.order, engine, tables["DOCUMENTS"])
 
 
 def from_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: Store) -> Forecast:
@@ -100,7 +120,10 @@ def from_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: St
     reads = reads_of(tables["DOCUMENTS"], tables["TOKENS"], tables, params)
     kept, judgements = read_kept(reads, params, store)
     mix = plan(kept, params, judgements)
-    return Forecast(mix.before, mix.after.tokens.sum(axis=1), mix.table(), {}, missing=(), scoring=None)
+    n_drawn = int((mix.draws.epoch == 0).sum())
+    return Forecast(
+        mix.before, mix.after.tokens.sum(axis=1), mix.table(), {}, missing=(), scoring=None, n_drawn=n_drawn
+    )
 
 
 def from_samples(recipe: Recipe, samples: Sequence[Sample]) -> Forecast:
@@ -116,6 +139,7 @@ def from_samples(recipe: Recipe, samples: Sequence[Sample]) -> Forecast:
         sampled={s.source: s.part for s in samples},
         missing=recipe.selects_by,
         scoring=scoring_of_samples(samples, recipe.score, recipe.encode) if recipe.score else None,
+        n_drawn=round(float((cells.documents.sum(axis=2) * np.nan_to_num(targets.rates).clip(0, 1)).sum())),
     )
 
 

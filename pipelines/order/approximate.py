@@ -1,5 +1,7 @@
 """Neighbour lists by faiss, for a partition too large for all of its products: an inverted file of whole vectors."""
 
+from typing import Any
+
 import numpy as np
 
 from schemas.errors import StageError
@@ -23,7 +25,7 @@ def lists_of(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         ) from error
     faiss.omp_set_num_threads(1)
     n_lists = max(1, int(4 * len(vectors) ** 0.5))
-    index = faiss.index_factory(vectors.shape[1], f"IVF{n_lists},Flat", faiss.METRIC_INNER_PRODUCT)
+    index: Any = faiss.index_factory(vectors.shape[1], f"IVF{n_lists},Flat", faiss.METRIC_INNER_PRODUCT)
     index.train(vectors[:: max(1, len(vectors) // (64 * n_lists))])
     index.add(vectors)
     index.nprobe = min(n_lists, max(MIN_PROBES, n_lists // PROBE_SHARE))

@@ -197,7 +197,7 @@ def insert(  # noqa: PLR0913, PLR0917 kernel
 
 @numba.njit(nogil=True, cache=True)
 def micro_of(cosine: float) -> int:
-    return np.int32(np.rint(np.float64(cosine) * MICRO))
+    return int(np.rint(np.float64(cosine) * MICRO))
 
 
 @numba.njit(nogil=True, cache=True)

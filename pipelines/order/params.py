@@ -1,6 +1,6 @@
 """The recipe's [order]."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
@@ -23,7 +23,7 @@ class OrderParams(BaseModel):
 
     by: str = "random"  # a name of ORDERS
     encoder: EncoderParams | None = None  # makes the vectors, where the order needs them
-    near_similarity: float = Field(0.95, gt=0, le=1)  # cosine from which two documents are near copies
+    near_similarity: Annotated[float, Field(gt=0, le=1)] = 0.95  # cosine from which two documents are near copies
     neighbours: PositiveInt = 20  # of each document
     partition_documents: PositiveInt = 8192  # of a partition, about
     exact_documents: PositiveInt = 65_536  # a larger partition is searched by faiss

@@ -1,5 +1,7 @@
 """The search against looking at every pair."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -87,9 +89,7 @@ def test_the_cases_the_oracle_must_reach():
         reached |= {"zero"} if not x.any(axis=1).all() else set()
         reached |= {"short list"} if any(len(each) < search.k for each in lists) else set()
         reached |= {"full list"} if any(len(each) == search.k for each in lists) else set()
-        reached |= (
-            {"tie"} if any(a[1] == b[1] for each in lists for a, b in zip(each, each[1:], strict=False)) else set()
-        )
+        reached |= {"tie"} if any(a[1] == b[1] for each in lists for a, b in pairwise(each)) else set()
     assert reached == {"alone", "leaves", "large set", "zero", "short list", "full list", "tie"}
 
 

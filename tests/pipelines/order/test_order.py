@@ -1,6 +1,7 @@
 """The stage on small random mixes: groups, paths and near copies, against plain rules."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -56,7 +57,7 @@ def test_a_path_has_every_drawn_document_once(tmp_path, monkeypatch, groups):
         rows = [mix.rows([shard]) for shard in made["ORDER"]]
         draws = [mix.rows([shard]) for shard in made["DRAWS"]]
         assert len(rows) == len(draws) == len(mix.draws)
-        assert sorted(map(str, sum(draws, []))) == sorted(map(str, mix.rows(mix.draws)))
+        assert sorted(str(row) for own in draws for row in own) == sorted(map(str, mix.rows(mix.draws)))
         for path, own in zip(rows, draws, strict=True):
             assert sorted(r["document_id"] for r in path) == sorted(d["document_id"] for d in own if d["epoch"] == 0)
             assert {d["document_id"] for d in own} == {r["document_id"] for r in path}, "copies are elsewhere"
@@ -68,7 +69,7 @@ def test_a_path_has_every_drawn_document_once(tmp_path, monkeypatch, groups):
 
 
 def check_similarities(path, on_path, vectors):
-    for previous, row in zip(on_path, on_path[1:], strict=False):
+    for previous, row in pairwise(on_path):
         cosine = float(vectors[previous["document_id"]].astype(float) @ vectors[row["document_id"]].astype(float))
         assert row["similarity_to_previous"] == pytest.approx(cosine, abs=2e-6)
         listed = {path[j]["document_id"] for j in row["neighbours"]} | {
