@@ -8,6 +8,7 @@ from schemas.errors import StageError
 
 PROBE_SHARE = 32  # one of so many lists is searched, at least MIN_PROBES
 MIN_PROBES = 32
+POINTS_PER_LIST = 40  # faiss warns below 39
 
 
 def lists_of(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -24,7 +25,7 @@ def lists_of(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
             "faiss-cpu, or raise order.exact_documents"
         ) from error
     faiss.omp_set_num_threads(1)
-    n_lists = max(1, int(4 * len(vectors) ** 0.5))
+    n_lists = max(1, min(int(4 * len(vectors) ** 0.5), len(vectors) // POINTS_PER_LIST))
     index: Any = faiss.index_factory(vectors.shape[1], f"IVF{n_lists},Flat", faiss.METRIC_INNER_PRODUCT)
     index.train(vectors[:: max(1, len(vectors) // (64 * n_lists))])
     index.add(vectors)
