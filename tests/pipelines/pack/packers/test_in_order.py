@@ -19,7 +19,6 @@ from tests.pipelines.pack.packers.cases import (
     slow_best_fit,
 )
 
-
 module = import_module("pipelines.pack.packers.in_order")  # packers.in_order is the function
 
 
