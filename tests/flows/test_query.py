@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from flows.query import MOST_ROWS, ask, ends, opened, show_sequence
+from flows.query import MOST_ROWS, ask, ends, opened, sequence_row, show_sequence
 from flows.tables import WIDTH
 from pipelines.catalog import rows_of
 from pipelines.recipe import load
 from schemas.errors import RecipeError
 from tests.conftest import TINY
+from tests.schemas.test_laws import opened as of_tables
+from tests.schemas.test_laws import sound
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,7 @@ def test_a_sequence_is_shown_segment_by_segment(root):
     for sequence in (0, 3, 24):
         with opened(root, None, "latest") as (con, _, _):
             rows = rows_of(con, f"SELECT * FROM segments WHERE sequence_id = {sequence} ORDER BY place")
-            text = show_sequence(root, sequence, None, "latest", 50)
+            text = show_sequence(root, str(sequence), None, "latest", 50)
             lines = text.splitlines()
             assert [line for line in lines if len(line) > WIDTH] == []
             starts = [k for k, line in enumerate(lines) if line.startswith("  [")]
@@ -86,7 +88,7 @@ def test_a_sequence_is_shown_segment_by_segment(root):
                 n_pieces += row["document_start"] > 0
                 n_short += len(complete) <= 100
     assert n_pieces >= 1
-    assert "'" not in show_sequence(root, 3, None, "latest", 0)
+    assert "'" not in show_sequence(root, "3", None, "latest", 0)
 
 
 def test_only_the_ends_of_a_long_segment_are_decoded():
@@ -122,10 +124,36 @@ def test_a_version_without_its_tokenizer_is_shown_without_text(tiny, tmp_path):
     shutil.copytree(tiny.folder.parents[2], tmp_path / "root", symlinks=True)
     next((tmp_path / "root").glob("datasets/tiny/*/tokenizer.json")).unlink()
     with pytest.raises(RecipeError, match=r"tokenizer.json: can't be read"):
-        show_sequence(tmp_path / "root", 3, None, "latest", 10)
-    assert "document" in show_sequence(tmp_path / "root", 3, None, "latest", 0)
+        show_sequence(tmp_path / "root", "3", None, "latest", 10)
+    assert "document" in show_sequence(tmp_path / "root", "3", None, "latest", 0)
 
 
-def test_a_sequence_that_does_not_exist(root):
-    with pytest.raises(RecipeError, match=r"no sequence 25; choose one from 0 to 24"):
-        show_sequence(root, 25, None, "latest", 0)
+def test_a_sequence_is_named_by_its_place_or_by_file_and_row(root):
+    assert show_sequence(root, "0:3", None, "latest", 0).replace("0:3", "3") == show_sequence(
+        root, "3", None, "latest", 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("sequence", "said"),
+    [
+        ("25", r"no sequence 25; choose one from 0 to 24$"),
+        ("0:25", r"no row 25 in file 0; choose one from 0 to 24$"),
+        ("1:0", r"no file 1; choose one from 0 to 0$"),
+        ("-1", r"^'-1' is no sequence; name a place in the training order, as 3, or FILE:ROW, as 2:17$"),
+        ("0:1:2", r"^'0:1:2' is no sequence"),
+        (":1", r"^':1' is no sequence"),
+    ],
+)
+def test_a_sequence_that_does_not_exist(root, sequence, said):
+    with pytest.raises(RecipeError, match=said):
+        show_sequence(root, sequence, None, "latest", 0)
+
+
+def test_places_count_over_all_files(tmp_path):
+    """The third sequence in the training order is the first of the second file."""
+    with of_tables(sound(), tmp_path) as con:
+        ids = [sequence_row(con, name, tmp_path)["sequence_id"] for name in ("0", "1", "2", "0:1", "1:0")]
+        assert ids == [0, 1, 1 << 32, 1, 1 << 32]
+        with pytest.raises(RecipeError, match=r"no row 1 in file 1; choose one from 0 to 0$"):
+            sequence_row(con, "1:1", tmp_path)

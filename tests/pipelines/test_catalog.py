@@ -21,7 +21,7 @@ def test_the_catalog_answers_alone(tmp_path):
         ]  # fmt: skip
         assert con.execute("SELECT tokens, drawn_tokens FROM lengths").fetchall() == [(9, 14)]
         assert con.execute(
-            "SELECT document_id, file FROM segments JOIN sequences USING (sequence_id) WHERE sequence_id = 2"
+            "SELECT document_id, file FROM segments JOIN sequences USING (sequence_id) WHERE sequence_id = 1 << 32"
         ).fetchall() == [("a", "sequences-1.parquet")]
         columns = con.execute("SELECT column_name FROM information_schema.columns").fetchall()
         assert ("text",) not in columns
@@ -71,7 +71,7 @@ def test_shards_of_the_same_rows_are_shards_of_their_own(tmp_path):
 def test_variables_are_those_of_the_recipe():
     recipe = load(TINY)
     assert variables_of(recipe.identity(), {"eos_id": 0, "bos_id": None}) == {
-        "threshold": recipe.dedup.threshold, "sequence_tokens": recipe.pack.sequence_tokens,
+        "threshold": recipe.dedup.threshold, "sequence_tokens": recipe.pack.sequence_tokens, "pad_documents_to": 1, "n_knots": 0,
         "budget_tokens": recipe.plan.budget_tokens, "long_tokens": recipe.plan.long_tokens,
         "max_epochs": recipe.plan.max_epochs, "eos_id": 0, "bos_id": None,
     }  # fmt: skip

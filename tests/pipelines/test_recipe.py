@@ -62,6 +62,13 @@ FAULTS = {
     "an unknown packer": ('packer = "best_fit"', 'packer = "bestfit"', "pack.packer"),
     "a BOS that is not there": ('eos_token = "<|endoftext|>"', 'eos_token = "<|endoftext|>"\nbos_token = "<s>"', "encode.bos_token '<s>' is not in its vocabulary"),
     "a BOS that is the EOS": ('eos_token = "<|endoftext|>"', 'eos_token = "<|endoftext|>"\nbos_token = "<|endoftext|>"', "encode.bos_token: '<|endoftext|>' is eos_token too"),
+    "a pad token that is not there": ("sequence_tokens = 16384", 'sequence_tokens = 16384\npad_documents_to = 8\npad_token = "<pad>"', "pack.pad_token '<pad>' is not in its vocabulary"),
+    "a knot token that is not there": ("sequence_tokens = 16384", 'sequence_tokens = 16384\nknot_tokens = ["<|im_end|>", "<k>"]', "pack.knot_tokens '<k>' is not in its vocabulary"),
+    "a row that is no multiple": ("sequence_tokens = 16384", "sequence_tokens = 16384\npad_documents_to = 10", "pack: sequence_tokens = 16384 is no multiple of pad_documents_to = 10; change one of them"),
+    "a pad token without padding": ("sequence_tokens = 16384", 'sequence_tokens = 16384\npad_token = "<|im_end|>"', "pack: pad_token has no effect without pad_documents_to"),
+    "one knot token": ("sequence_tokens = 16384", 'sequence_tokens = 16384\nknot_tokens = ["<|im_end|>"]', "pack: knot_tokens: needs two or more different tokens"),
+    "equal knot tokens": ("sequence_tokens = 16384", 'sequence_tokens = 16384\nknot_tokens = ["<|im_end|>", "<|im_end|>"]', "pack: knot_tokens: needs two or more different tokens"),
+    "knots and padding": ("sequence_tokens = 16384", 'sequence_tokens = 16384\npad_documents_to = 8\nknot_tokens = ["<|im_end|>", "<|im_start|>"]', "pack: knot_tokens cannot be combined with pad_documents_to; remove one of them"),
     "an EOS that is not there": ("<|endoftext|>", "</s>", "encode.eos_token '</s>' is not in its vocabulary"),
 }  # fmt: skip
 

@@ -12,17 +12,17 @@ from schemas.tables import TABLES
 from tests.tokens import refused_row, token_row
 
 
-def segment(document: str, start: int, stop: int, epoch: int = 0, domain: str = "book") -> dict:
+def segment(document: str, start: int, stop: int, epoch: int = 0, n_pad: int = 0, domain: str = "book") -> dict:
     return {
         "document_id": document, "domain": domain, "document_start": start, "document_stop": stop, "epoch": epoch,
-        "path_position": None, "similarity_to_previous": None, "n_pad": 0,
+        "path_position": None, "similarity_to_previous": None, "n_pad": n_pad,
     }  # fmt: skip
 
 
 def sequence(number: int, *segments: dict) -> dict:
     cuts = [0]
     for s in segments:
-        cuts.append(cuts[-1] + s["document_stop"] - s["document_start"])
+        cuts.append(cuts[-1] + s["document_stop"] - s["document_start"] + s["n_pad"])
     return {
         "sequence_id": number, "input_ids": list(range(cuts[-1])), "n_tokens": cuts[-1], "cu_seqlens": cuts,
         "segments": list(segments),
@@ -130,7 +130,7 @@ def sound() -> dict[str, list[list[dict]]]:
         "TARGETS": [[target("short", 2, 6, 2), target("long", 12, 12, 12)]],
         "SEQUENCES": [
             [sequence(0, segment("a", 0, 4), segment("d", 0, 2)), sequence(1, segment("a", 4, 6))],
-            [sequence(2, segment("a", 0, 6, epoch=1))],
+            [sequence(1 << 32, segment("a", 0, 6, epoch=1))],
         ],
     }  # fmt: skip
 
@@ -161,7 +161,7 @@ def refuse(tables):
 
 
 VARIABLES = {
-    "threshold": 0.7, "sequence_tokens": 8, "budget_tokens": 14, "long_tokens": 4, "max_epochs": 2, "eos_id": 0, "bos_id": None,
+    "threshold": 0.7, "sequence_tokens": 8, "pad_documents_to": 1, "n_knots": 0, "budget_tokens": 14, "long_tokens": 4, "max_epochs": 2, "eos_id": 0, "bos_id": None,
     "dropped_reasons": ["list", "budget"],
 }  # fmt: skip
 
@@ -187,6 +187,45 @@ def opened(tables, root, **variables):
 def test_a_sound_dataset_breaks_no_law(tmp_path):
     with opened(sound(), tmp_path) as con:
         check_laws(con)
+
+
+PADS = "n_pad fills a segment up to a multiple of pad_documents_to, or is the marker after a chunk, or 0"
+
+
+@pytest.mark.parametrize(
+    ("pads", "pad_documents_to", "n_knots", "is_sound"),
+    [
+        ((0, 2, 2, 2), 4, 0, True),
+        ((1, 0, 1, 1), 1, 2, True),
+        ((1, 0, 2, 1), 1, 2, False),
+        ((0, 2, 2, 0), 4, 0, False),
+        ((4, 2, 2, 2), 4, 0, False),
+        ((0, 1, 1, 0), 1, 0, False),
+    ],
+    ids=["padded", "knots", "two markers", "no multiple", "more than needed", "neither"],
+)
+def test_padding_is_what_the_recipe_asks_for(tmp_path, pads, pad_documents_to, n_knots, is_sound):
+    tables = sound()
+    a, d, rest, copy_of_a = pads
+    tables["SEQUENCES"] = [
+        [
+            sequence(0, segment("a", 0, 4, n_pad=a), segment("d", 0, 2, n_pad=d)),
+            sequence(1, segment("a", 4, 6, n_pad=rest)),
+        ],
+        [sequence(1 << 32, segment("a", 0, 6, epoch=1, n_pad=copy_of_a))],
+    ]
+    variables = {"pad_documents_to": pad_documents_to, "n_knots": n_knots, "sequence_tokens": 12}
+    with opened(tables, tmp_path, **variables) as con:
+        assert (con.execute(laws()[PADS]).fetchall() == []) == is_sound
+        if is_sound:
+            check_laws(con)
+            totals = con.execute("SELECT tokens, pad_tokens, fill_share FROM totals").fetchall()
+            assert totals == [(14, sum(pads), 14 / 36)]
+            assert con.execute("SELECT n_pad FROM sequences ORDER BY sequence_id").fetchall() == [
+                (a + d,),
+                (rest,),
+                (copy_of_a,),
+            ]
 
 
 def test_a_refused_document_breaks_no_law(tmp_path):
@@ -397,7 +436,7 @@ BREACHES = {
         put("SCORES_CHUNK_GAIN", 1, 1, reason="budget"),
     ],
     "the mix has at most budget_tokens tokens": [
-        lambda t: (t["DRAWS"][0].append(draw("d", "z", 1, epoch=1, n_tokens=3)), t["SEQUENCES"][1].append(sequence(3, segment("d", 0, 1, epoch=1)))),
+        lambda t: (t["DRAWS"][0].append(draw("d", "z", 1, epoch=1, n_tokens=3)), t["SEQUENCES"][1].append(sequence((1 << 32) + 1, segment("d", 0, 1, epoch=1)))),
     ],
     "TARGETS has a row for each domain and kind": [
         drop("TARGETS", 0, 0),
@@ -434,7 +473,12 @@ BREACHES = {
         drop("TARGETS", 0, 0),
         put("DRAWS", 0, 2, n_tokens=4),
     ],
-    "sequence_id counts from 0 in the order of the files": [put("SEQUENCES", 1, 0, sequence_id=3), lambda t: t["SEQUENCES"].reverse()],
+    "sequence_id is (group << 32) + the row in the group's file": [
+        put("SEQUENCES", 1, 0, sequence_id=2),
+        put("SEQUENCES", 0, 1, sequence_id=0),
+        lambda t: t["SEQUENCES"].reverse(),
+        lambda t: t["SEQUENCES"][0].reverse(),
+    ],
     "in SEQUENCES, n_tokens is the length of input_ids, from 1 to sequence_tokens": [
         put("SEQUENCES", 0, 0, n_tokens=5),
         put("SEQUENCES", 0, 0, input_ids=[]),
@@ -443,14 +487,22 @@ BREACHES = {
         put("SEQUENCES", 0, 0, cu_seqlens=[0, 6]),
         put("SEQUENCES", 0, 0, cu_seqlens=[6, 4, 0]),
     ],
-    "each segment is non-empty, and its length is that given by cu_seqlens": [put("SEQUENCES", 0, 0, cu_seqlens=[0, 3, 6])],
+    "each segment has a token of its document, and its length is that given by cu_seqlens, n_pad included": [
+        put("SEQUENCES", 0, 0, cu_seqlens=[0, 3, 6]),
+        put_segment(0, 0, 1, n_pad=1),
+        put_segment(0, 0, 1, document_stop=0, n_pad=2),
+        put_segment(0, 0, 1, document_stop=3, n_pad=-1),
+    ],
+    PADS: [
+        lambda t: t["SEQUENCES"][0].__setitem__(1, sequence(1, segment("a", 4, 6, n_pad=1))),
+    ],
     "every drawn token is in exactly one segment, and no other token is in any": [
         put_segment(0, 1, 0, document_start=3, document_stop=5),
         put_segment(0, 0, 1, document_start=1, document_stop=3),
         lambda t: t["DRAWS"][0].pop(1),
     ],
     "copies of a document never share a sequence": [
-        lambda t: t["SEQUENCES"].__setitem__(1, [sequence(2, segment("a", 0, 4, epoch=1), segment("a", 4, 6, epoch=1))])
+        lambda t: t["SEQUENCES"].__setitem__(1, [sequence(1 << 32, segment("a", 0, 4, epoch=1), segment("a", 4, 6, epoch=1))])
         or t["SEQUENCES"].__setitem__(0, [sequence(0, segment("a", 0, 4), segment("d", 0, 2)), sequence(1, segment("a", 4, 6), segment("a", 0, 6, epoch=1))])
         or t["SEQUENCES"].pop(1),
     ],

@@ -63,7 +63,7 @@ def test_tables_that_are_empty_are_there(tmp_path):
             assert con.execute(f"FROM {name}").fetchall() == [], name
         assert rows_of(con, "FROM totals") == [
             {
-                **dict.fromkeys(("tokens", "sequences", "segments", "documents", "kept", "rejected", "refused"), 0),
+                **dict.fromkeys(("tokens", "pad_tokens", "sequences", "segments", "documents", "kept", "rejected", "refused"), 0),
                 "screened": None, "scored": None, "sequence_tokens": 8, "fill_share": None,
             }
         ]  # fmt: skip
@@ -131,9 +131,9 @@ def test_judged_has_a_row_for_each_table_and_document(tmp_path):
 
 def test_totals(tmp_path):
     (row,) = answers(tmp_path, "totals")
-    assert row == (14, 3, 4, 4, 2, 1, 0, 2, 1, 8, 14 / 24)
+    assert row == (14, 0, 3, 4, 4, 2, 1, 0, 2, 1, 8, 14 / 24)
     (row,) = answers(tmp_path, "totals", refuse)
-    assert row == (14, 3, 4, 5, 3, 2, 1, 3, 1, 8, 14 / 24)
+    assert row == (14, 0, 3, 4, 5, 3, 2, 1, 3, 1, 8, 14 / 24)
 
 
 def test_totals_of_a_recipe_that_scores_nothing(tmp_path):
@@ -142,7 +142,7 @@ def test_totals_of_a_recipe_that_scores_nothing(tmp_path):
             del tables[name]
 
     (row,) = answers(tmp_path, "totals", without_scores)
-    assert row[7:9] == (None, None)
+    assert row[8:10] == (None, None)
 
 
 def only_rejected(tables):

@@ -1,15 +1,21 @@
 """Training rows of small random mixes, against code that looks at every document in turn."""
 
 from collections import defaultdict
+from functools import partial
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipelines import pack, plan
+from pipelines.encode import EncodeParams
 from pipelines.pack import PackParams
 from pipelines.pack.packers import PACKERS
 from pipelines.pack.scatter import check_all_written
-from schemas.errors import StageError
+from pipelines.store.files import HashedFile
+from schemas.errors import SchemaError, StageError
+from schemas.tables import ORDER
 from tests.pipelines.corpora import ENCODE, SEEDS, built, engine_in
 
 
@@ -76,6 +82,83 @@ def test_a_group_in_another_place_gets_other_ids(tmp_path, monkeypatch):
     later = pack.run(mix.corpus.tokens, mix.draws[1:], [], ENCODE, packing, engine_in(tmp_path, 1))
     assert [rows[0] for rows in ids_of(mix, later)] == [g << 32 for g in range(len(later))]
     assert [row["input_ids"] for row in mix.rows(later)] == [row["input_ids"] for row in mix.rows(mix.sequences[1:])]
+
+
+TOKENIZER = Path(__file__).parents[3] / "examples" / "tokenizer" / "tokenizer.json"
+REAL = EncodeParams(tokenizer=HashedFile.of(TOKENIZER), eos_token="<|endoftext|>")
+
+
+def order_of(mix):
+    """A shard of ORDER for each of DRAWS: by document_id, every fourth document a near copy of the first."""
+    shards = []
+    for draws in mix.draws:
+        ids = sorted(set(mix.store.read(draws)["document_id"].to_pylist()))
+        rows = [
+            {
+                "document_id": name, "partition": i % 2, "place": None if i % 4 == 3 else i, "restarts": False,
+                "similarity_to_previous": None if i % 4 == 3 else i / 64, "near_set": ids[0] if i % 4 in (0, 3) else None,
+                "neighbours": [], "similarities": [],
+            }
+            for i, name in enumerate(ids)
+        ]  # fmt: skip
+        shards.append(mix.store.write("ORDER", pa.Table.from_pylist(rows, ORDER)))
+    return shards
+
+
+@pytest.mark.parametrize(
+    ("changes", "ids"),
+    [
+        ({"pad_documents_to": 8}, [0]),
+        ({"pad_documents_to": 8, "pad_token": "<|im_end|>"}, [2]),
+        ({"knot_tokens": ("<|im_end|>", "<repo_name>"), "knot_chunk_tokens": 16}, [2, 3]),
+    ],
+    ids=["padded with EOS", "padded with a token", "knots"],
+)
+def test_pad_and_marker_tokens_end_their_segment(tmp_path, changes, ids):
+    mix = built(5, tmp_path)
+    params = PackParams(packer="in_order", sequence_tokens=128, **changes)
+    run = partial(pack.run, mix.corpus.tokens, mix.draws, order_of(mix), REAL, params)
+    rows, seen, n_pad = mix.rows(run(engine_in(tmp_path, 2))), set(), 0
+    for row in rows:
+        assert row["n_tokens"] == len(row["input_ids"]) <= 128
+        stops = row["cu_seqlens"][1:]
+        for start, stop, s in zip(row["cu_seqlens"], stops, row["segments"], strict=False):
+            document = mix.corpus.kept[s["document_id"]][1][s["document_start"] : s["document_stop"]]
+            tokens = row["input_ids"][start:stop]
+            assert tokens[: len(document)] == document
+            assert len(tokens) == len(document) + s["n_pad"]
+            seen |= set(tokens[len(document) :])
+            n_pad += s["n_pad"]
+    assert sum(row["n_tokens"] for row in rows) == mix.params.budget_tokens + n_pad
+    assert seen == set(ids)
+    assert n_pad > 20
+
+
+def test_segments_name_the_place_on_the_path_and_the_similarity(tmp_path):
+    mix = built(5, tmp_path, max_epochs=3)
+    order = order_of(mix)
+    shards = pack.run(mix.corpus.tokens, mix.draws, order, ENCODE, PackParams(sequence_tokens=128), engine_in(tmp_path))
+    places = {row["document_id"]: row for row in mix.rows(order)}
+    segments = [s for row in mix.rows(shards) for s in row["segments"]]
+    for s in segments:
+        expected = places[s["document_id"]] if s["epoch"] == 0 else {"place": None, "similarity_to_previous": None}
+        assert s["path_position"] == expected["place"]
+        assert s["similarity_to_previous"] == expected["similarity_to_previous"]
+    assert {s["path_position"] is None for s in segments if s["epoch"] == 0} == {True, False}
+
+
+def test_a_group_whose_path_changes_is_packed_again_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "GROUP_TOKENS", 400)
+    mix = built(2, tmp_path)
+    params, engine, order = PackParams(packer="in_order", sequence_tokens=128), engine_in(tmp_path), order_of(mix)
+    before = pack.run(mix.corpus.tokens, mix.draws, order, ENCODE, params, engine)
+    table = mix.store.read(order[1])
+    reverse = pa.array([None if p is None else len(table) - p for p in table["place"].to_pylist()], pa.int64())
+    order[1] = mix.store.write("ORDER", table.set_column(2, ORDER.field("place"), reverse))
+    after = pack.run(mix.corpus.tokens, mix.draws, order, ENCODE, params, engine)
+    assert [a == b for a, b in zip(before, after, strict=True)] == [g != 1 for g in range(len(before))]
+    with pytest.raises(SchemaError, match=r"^ORDER has 1 shards and DRAWS \d+; use tables of the same build$"):
+        pack.run(mix.corpus.tokens, mix.draws, order[:1], ENCODE, params, engine)
 
 
 def test_copies_never_share_a_row(tmp_path):
