@@ -53,7 +53,9 @@ def bags(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return offsets, np.concatenate([empty, *terms]), np.concatenate([empty, *counts])
 
 
-def bm25(offsets: np.ndarray, terms: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, ...]:
+def bm25(
+    offsets: np.ndarray, terms: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The terms that more than one document has, numbered by the number of documents, the most frequent first.
 
     So the terms of most comparisons are in the processor's nearest cache.
