@@ -8,7 +8,8 @@ import numpy as np
 
 from pipelines.order.graph import Graph, restarts_of, union_graph
 
-BLOCK = 1_024  # rows of a product
+BLOCK = 1_024  # documents whose vectors are read together
+PRODUCTS = 1 << 24  # cosines of a block of nearest_of
 N_STEPS = 600  # of the subgradient ascent
 MAX_EXACT = 5_000  # documents of the Held-Karp bound, whose matrix takes 4 * n * n bytes
 
@@ -90,14 +91,15 @@ def nearest_of(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     n = len(vectors)
     ids, cosines = np.full((n, k), -1, np.int64), np.full((n, k), -np.inf, np.float32)
     n_nearest = min(k, n - 1)
-    for start in range(0, n if n_nearest > 0 else 0, BLOCK):
-        products = vectors[start : start + BLOCK] @ vectors.T
+    size = max(1, PRODUCTS // max(n, 1))
+    for start in range(0, n if n_nearest > 0 else 0, size):
+        products = vectors[start : start + size] @ vectors.T
         rows = np.arange(len(products))[:, None]
         products[rows[:, 0], rows[:, 0] + start] = -np.inf
         some = np.argpartition(-products, n_nearest - 1, axis=1)[:, :n_nearest]
         some = some[rows, np.lexsort((some, -products[rows, some]))]
-        ids[start : start + BLOCK, :n_nearest] = some
-        cosines[start : start + BLOCK, :n_nearest] = products[rows, some]
+        ids[start : start + size, :n_nearest] = some
+        cosines[start : start + size, :n_nearest] = products[rows, some]
     return ids, cosines
 
 

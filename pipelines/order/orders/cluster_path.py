@@ -9,9 +9,9 @@ import numpy as np
 from pipelines.keys import keyed, salt
 from pipelines.order.graph import MILLION, Graph, graph_of, restarts_of, union_graph
 from pipelines.order.orders.documents import OrderDocuments
-from pipelines.order.orders.fragments import Fragments
+from pipelines.order.orders.fragments import Fragments, link_greedily
 from pipelines.order.orders.improve import N_NEIGHBOURS, improved
-from pipelines.order.orders.join import join_by_vectors, link_greedily, products
+from pipelines.order.orders.join import join_by_vectors, products
 from pipelines.order.orders.split import direction, split
 
 MAX_CLUSTER = 96  # bisection leaves clusters of about 45 on average

@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.keys import keyed, salt
 from pipelines.order.graph import Graph, restarts_of, union_graph
 from pipelines.order.orders.documents import OrderDocuments
-from pipelines.order.orders.fragments import Fragments, attach, joinable
+from pipelines.order.orders.fragments import Fragments, match
 from pipelines.order.orders.improve import improved
 from pipelines.order.orders.join import join_by_lists, join_by_vectors
 
@@ -67,10 +67,3 @@ def heaviest_first(offsets: np.ndarray, neighbours: np.ndarray, weights: np.ndar
                 low[at], high[at] = i, neighbours[e]
                 cursor[heaviest - weights[e]] += 1
     return low, high
-
-
-@numba.njit(nogil=True, cache=True)
-def match(links: np.ndarray, other_end: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
-    for e in range(len(low)):
-        if joinable(links, other_end, low[e], high[e]):
-            attach(links, other_end, low[e], high[e])

@@ -12,6 +12,7 @@ import numba
 import numpy as np
 
 from pipelines.order.graph import MILLION, Graph
+from pipelines.order.orders.split import product
 
 N_NEIGHBOURS = 10  # of each document, how many are tried
 MAX_SEGMENT = 3  # documents that Or-opt moves together
@@ -217,18 +218,3 @@ def similarity(graph: tuple, i: int, j: int) -> int:
         if neighbours[e] == j:
             return similarities[e]
     return 0
-
-
-@numba.njit(nogil=True, cache=True)
-def product(x: np.ndarray, y: np.ndarray) -> np.float32:
-    """Of two vectors, as four partial sums in a fixed order, on every processor."""
-    s0, s1, s2, s3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-    fourths = len(x) - len(x) % 4
-    for t in range(0, fourths, 4):
-        s0 += x[t] * y[t]
-        s1 += x[t + 1] * y[t + 1]
-        s2 += x[t + 2] * y[t + 2]
-        s3 += x[t + 3] * y[t + 3]
-    for t in range(fourths, len(x)):
-        s0 += x[t] * y[t]
-    return (s0 + s1) + (s2 + s3)

@@ -90,8 +90,7 @@ def test_the_chain_is_the_slow_one(n_buffer, n_chain):
         texts = random_texts(seed)
         stream = np.random.default_rng(seed).permutation(len(texts))
         offsets, terms, counts = bags(texts)
-        weights, idf = bm25(offsets, terms, counts)
-        order, restarts = chain(stream, offsets, terms, weights, idf, n_buffer, n_chain)
+        order, restarts = chain(stream, *bm25(offsets, terms, counts), n_buffer, n_chain)
         expected = slow_chain(stream.tolist(), texts, n_buffer, n_chain)
         assert (order.tolist(), restarts.tolist()) == expected, f"{seed=}"
 

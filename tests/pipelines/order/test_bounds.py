@@ -141,6 +141,7 @@ def test_fewer_than_two_documents_weigh_nothing(n):
 
 def test_nearest_are_the_most_similar_without_the_document_itself(monkeypatch):
     monkeypatch.setattr(bounds, "BLOCK", 16)
+    monkeypatch.setattr(bounds, "PRODUCTS", 700)
     vectors = unit(np.random.default_rng(5).standard_normal((50, 8)))
     similarity = vectors @ vectors.T
     np.fill_diagonal(similarity, -np.inf)

@@ -39,13 +39,15 @@ def test_a_half_has_at_least_its_share():
     assert 199 in other
 
 
-def test_products_are_in_millionths_for_any_block(monkeypatch):
-    vectors = unit(np.random.default_rng(2).standard_normal((100, 5)))
+@pytest.mark.parametrize("d", [1, 3, 4, 10])
+def test_products_are_in_millionths(d):
+    vectors = unit(np.random.default_rng(2).standard_normal((100, d)))
     expected = np.rint(vectors.astype(np.float64) @ vectors[0].astype(np.float64) * 1e6)
-    monkeypatch.setattr(split, "BLOCK", 16)
-    np.testing.assert_allclose(millionths(vectors, vectors[0]), expected, atol=1)
     rows = np.array([3, 50, 4])
     np.testing.assert_allclose(millionths(vectors, vectors[0], rows), expected[rows], atol=1)
+
+
+def test_the_direction_of_opposite_vectors_is_none():
     assert direction(np.array([[1.0, 0.0], [-1.0, 0.0]])).tolist() == [0, 0]
 
 
