@@ -12,8 +12,7 @@ from pipelines import findings
 from pipelines.actions import Reused
 from pipelines.check import Checked
 from pipelines.encode import notes
-from pipelines.forecast import Forecast, ScoringForecast
-from pipelines.forecast.embedding import EmbeddingForecast
+from pipelines.forecast import EmbeddingForecast, Forecast, ScoringForecast
 from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams
 from pipelines.score.budget import FIRST
@@ -52,6 +51,8 @@ def forecast_text(forecast: Forecast, recipe: Recipe) -> str:
     lines += ["", "Rates: how many times a document is drawn, before max_epochs limits it", *rates(forecast)]
     if forecast.scoring and recipe.score:
         lines += ["", *filled(scoring(forecast.scoring, recipe.score))]
+    if forecast.embedding:
+        lines += ["", *filled(embedding(forecast.embedding))]
     lines += ["", *supply(targets), *absent_lengths(domains, before, targets)]
     if params.select and not forecast.is_selected:
         reason = (

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from pipelines import build
 from pipelines.encode import EncodeParams
+from pipelines.forecast.embedding import EmbeddingForecast
 from pipelines.forecast.estimate import Sample, estimated, sample
 from pipelines.plan import PlanParams, plan, read_kept, reads_of, targets_table
 from pipelines.plan.cells import Cells
@@ -53,6 +54,7 @@ class Forecast:
         sampled: source -> the share of it that was read; empty where the figures are exact.
         is_selected: the plan selects nothing, or the scores that it selects by exist.
         scoring: None where the recipe has no model.
+        embedding: None where the recipe's order needs no vectors.
     """
 
     before: Cells
@@ -61,6 +63,7 @@ class Forecast:
     sampled: dict[str, float]
     is_selected: bool
     scoring: ScoringForecast | None
+    embedding: EmbeddingForecast | None = None
 
 
 def forecast(recipe: Recipe, root: Path) -> Forecast:
