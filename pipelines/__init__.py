@@ -14,6 +14,8 @@
         |
       plan ------> TARGETS, DRAWS                   which copies of which documents
         |
+      embed -----> EMBEDDINGS                       a vector of each drawn document, by an encoder of scorers/embedding.py
+        |
       pack ------> SEQUENCES                        training rows; one file a packer in pack/packers/
         |
       publish ---> datasets/MIX/VERSION/            sequences-*.parquet, catalog.duckdb, card, report, manifest.json
@@ -24,6 +26,7 @@
     stage.py         the engine: looks up what was made before and spreads the rest with Beam
     actions.py       the most frequent action: one shard, made by a function of columns of others
     reuse.py         rows of unchanged documents, copied from the shards of an earlier version
+    kept_vectors.py  vectors of documents, kept by content for embed
     batches.py       consecutive texts of about the same number of bytes
     memory.py        freed memory goes back to the system
     store/           shards, actions, scratch folders, the lock; files.py alone renames, syncs, maps and locks files
@@ -32,7 +35,7 @@
     documents.py, keys.py, shares.py    shared by stages: small columns, keyed order, exact shares
     supply.py, findings.py    sentences on shortfalls, on rejected records and on the encoding
     check.py, garbage.py, diff.py                  commands on a built root: longmix check, gc, diff
-    gather/          step zero: packages -> raw files of the default corpus, and the default model
+    gather/          step zero: packages -> raw files of the default corpus, and the default models
 
     to add           edit
     a reader         a file in ingest/readers/ and its name in READERS

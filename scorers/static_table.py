@@ -22,6 +22,7 @@ from schemas.errors import RecipeError
 from scorers.model_files import SINGLE
 from scorers.weights import Weights
 
+KEY = "order.encoder"  # of a recipe, for errors
 MODEL_TYPE = "model2vec"  # in config.json
 CHARS_PER_TOKEN = 8  # of a text, so many are read for each token of a window: English has about 4
 BATCH_TEXTS = 256  # at a time: what the tokenizer returns takes 100 bytes a token
@@ -98,35 +99,35 @@ def load(weights: Weights, window_tokens: int) -> Table:
         embeddings = tensors["embeddings"].astype(np.float32)
     except Exception as error:  # safetensors has errors of its own
         raise RecipeError(
-            f"{folder / SINGLE}: not a static table ({error}); it must contain the tensor `embeddings`"
+            f"{KEY}: {folder / SINGLE}: not a static table ({error}); it must contain the tensor `embeddings`"
         ) from error
     if "mapping" in tensors:
         embeddings = embeddings[tensors["mapping"]]
     if "weights" in tensors:
         embeddings = embeddings * tensors["weights"].astype(np.float32)[:, None]
-    tokenizer = own_tokenizer(folder, len(embeddings), "order.encoder")
+    tokenizer = own_tokenizer(folder, len(embeddings))
     tokenizer.enable_truncation(window_tokens)
     unknown = tokenizer.token_to_id(getattr(tokenizer.model, "unk_token", None) or "")
     return Table(tokenizer, np.ascontiguousarray(embeddings), -1 if unknown is None else unknown, window_tokens)
 
 
-def own_tokenizer(folder: Path, n_vocab: int, key: str) -> Tokenizer:
+def own_tokenizer(folder: Path, n_vocab: int) -> Tokenizer:
     """The tokenizer of an encoder's folder, without truncation or padding.
 
     Raises:
-        RecipeError: it is missing or broken, or has ids that the encoder lacks. key: of the recipe, for the message.
+        RecipeError: it is missing or broken, or has ids that the encoder lacks.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
-        raise RecipeError(f"{key}: {folder}: has no tokenizer.json; put the encoder's own there")
+        raise RecipeError(f"{KEY}: {folder}: has no tokenizer.json; put the encoder's own there")
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises no other type
-        raise RecipeError(f"{key}: {path}: not a tokenizer ({error}); put the encoder's own there") from error
+        raise RecipeError(f"{KEY}: {path}: not a tokenizer ({error}); put the encoder's own there") from error
     largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
     if largest >= n_vocab:
         raise RecipeError(
-            f"{key}: {path}: does not belong to the encoder: it has ids up to {largest:,}, the encoder {n_vocab:,} tokens; "
+            f"{KEY}: {path}: does not belong to the encoder: it has ids up to {largest:,}, the encoder {n_vocab:,} tokens; "
             "put the encoder's own there"
         )
     tokenizer.no_padding()

