@@ -65,7 +65,8 @@ def main() -> None:
     args = parser.parse_args()
     with opened(args.root, args.mix, "latest") as (con, manifest, _):
         rows, segments = con.execute(DOCUMENTS).fetchall(), con.execute(SEGMENTS).fetchall()
-        shares = dict(con.execute("SELECT domain, corpus_share FROM shares").fetchall())
+        query = "SELECT domain, sum(target_tokens) / sum(sum(target_tokens)) OVER () FROM targets GROUP BY domain"
+        shares = dict(con.execute(query).fetchall())
         budget = manifest.recipe["plan"]["budget_tokens"]
     domains = sorted(shares)
     targets = np.array([shares[d] for d in domains])

@@ -142,7 +142,7 @@ def ends(tokenizer: Tokenizer, input_ids: np.ndarray, chars: int) -> list[str]:
 
     Only the ends of a long segment are decoded.
     """
-    n = MOST_TOKENS_A_CHAR * (chars + 1)  # one more: the first token may be the middle of a character
+    n = MOST_TOKENS_A_CHAR * chars
     if len(input_ids) <= 2 * n:
         complete = decode(tokenizer, input_ids)
         return [complete] if len(complete) <= 2 * chars else [complete[:chars], complete[-chars:]]

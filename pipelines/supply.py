@@ -56,7 +56,7 @@ def selection(left_out: Sequence[Mapping[str, Any]]) -> list[str]:
     if wrong := [f"{share:.0%} as {reason}" for reason, share in INTACT_REFUSED.items() if by_reason[reason]]:
         lines.append(f"Of intact documents the cheap tier refuses about {', '.join(wrong)}.")
     if by_reason["outranked"]:
-        lines.append("outranked: the cheap tier accepts these documents; others of their domain score higher.")
+        lines.append("Outranked documents pass the cheap tier, and others of their domain score higher.")
     return lines
 
 

@@ -60,9 +60,20 @@ def test_every_segment_is_the_documents_own_tokens_and_they_decode_to_its_text(c
     assert n > 100
 
 
-def test_shares_are_the_corpus_own(con):
-    for domain, _, _, before, after in one(con, "FROM shares"):
-        assert abs(before - after) <= 0.0005, domain
+def test_shares_are_those_of_the_corpus_without_what_is_dropped(con):
+    dropped = dict(one(con, "SELECT domain, sum(tokens)::BIGINT FROM left_out GROUP BY domain"))
+    assert dropped
+    rest = {domain: tokens - dropped.get(domain, 0) for domain, tokens, *_ in one(con, "FROM shares")}
+    for domain, _, _, _, after in one(con, "FROM shares"):
+        assert abs(rest[domain] / sum(rest.values()) - after) <= 0.0005, domain
+
+
+def test_no_document_that_the_cheap_tier_refuses_as_a_repeat_or_a_list_is_drawn(con):
+    """Others that it refuses are."""
+    query = "SELECT DISTINCT refused FROM draws JOIN scores USING (document_id) WHERE refused IS NOT NULL"
+    assert one(con, query) == [("stitched",)]
+    reasons = one(con, "SELECT DISTINCT refused FROM scores WHERE refused IS NOT NULL ORDER BY refused")
+    assert reasons == [("list",), ("repeats",), ("stitched",)]
 
 
 def test_the_budget_is_met_to_the_token(con):
