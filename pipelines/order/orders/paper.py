@@ -73,7 +73,7 @@ def walk_residual(offsets: np.ndarray, neighbours: np.ndarray) -> tuple[np.ndarr
                     limit = fill(heap, degree, visited)
                 key = heapq.heappop(heap)
                 document = int(key & 0xFFFFFFFF)
-                if not visited[document] and degree[document] == key >> 32:
+                if not visited[document]:  # then this is its present degree: lower keys come first
                     at = document
         order[place] = at
         visited[at] = True

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipelines.keys import mixed
 from pipelines.order.orders import OrderDocuments
+from pipelines.order.orders.fragments import Fragments
 
 FOLDER = Path(__file__).parents[2] / "reference" / "icp"
 SETS = ("rand200", "clus2000", "pypi2000")
@@ -54,3 +55,15 @@ def random_lists(seed: int) -> tuple[np.ndarray, np.ndarray]:
     ids[isolated] = -1
     ids[np.isin(ids, isolated)] = -1
     return ids, similarities
+
+
+def random_unit(seed: int, n: int, d: int = 6) -> np.ndarray:
+    return unit(np.random.default_rng(seed).standard_normal((n, d)))
+
+
+def is_permutation(order: np.ndarray, n: int) -> bool:
+    return np.array_equal(np.sort(order), np.arange(n))
+
+
+def links_of(fragments: Fragments) -> dict[int, set[int]]:
+    return {i: {j for j in row if j >= 0} for i, row in enumerate(fragments.links.tolist())}

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from pipelines.keys import keyed, salt
 from pipelines.order.graph import graph_of, no_edges, restarts_of
 from pipelines.order.orders import ORDERS, orders_of_lists
 from pipelines.order.orders.released import merged
@@ -77,13 +76,6 @@ def test_an_order_is_the_same_each_time_and_leaves_its_arguments(name):
     np.testing.assert_array_equal(first[0], second[0])
     for before, after in zip(kept, (*graph, vectors, given.content), strict=True):
         np.testing.assert_array_equal(before, after)
-
-
-def test_the_random_order_is_by_key_of_content_and_seed():
-    orders = [ORDERS["random"](no_edges(50), documents(50, seed=seed))[0] for seed in (1, 2)]
-    assert orders[0].tolist() != orders[1].tolist()
-    keys = keyed(documents(50).content, salt("order", 1))
-    np.testing.assert_array_equal(orders[0], np.argsort(keys))
 
 
 @pytest.mark.parametrize("name", ["cluster_path", "bm25_buffer", "path"])

@@ -1,12 +1,12 @@
 import numpy as np
 
 from pipelines.order.graph import no_edges
-from pipelines.order.orders import ORDERS
+from pipelines.order.orders.path import path
 from tests.pipelines.order.reference import documents
 
 
 def ordered(paths) -> tuple[list, list[bool]]:
-    order, restarts = ORDERS["path"](no_edges(len(paths)), documents(len(paths), paths=paths))
+    order, restarts = path(no_edges(len(paths)), documents(len(paths), paths=paths))
     return [paths[i] for i in order], restarts.tolist()
 
 
@@ -39,5 +39,5 @@ def test_records_of_a_file_are_in_their_order():
 
 
 def test_equal_paths_are_in_the_order_of_ids():
-    order, _ = ORDERS["path"](no_edges(3), documents(3, paths=[("s", "f", 0)] * 3))
+    order, _ = path(no_edges(3), documents(3, paths=[("s", "f", 0)] * 3))
     assert order.tolist() == [0, 1, 2]
