@@ -6,7 +6,8 @@
    decreasing, first into windows of the same partition, then into any. What fits nowhere opens rows.
 3. The windows alone need more rows than best_fit. Therefore some are dissolved: their draws fill rooms as in 2. Windows
    are dissolved in ascending order of the neighbours that they part, divided by the room that they free. The smallest of
-   STEPS is chosen with which the rows are at most 1 and a 400th above those of best_fit.
+   STEPS is chosen with which the rows are at most 1 and a 400th above those of best_fit. If only the last step is enough,
+   which dissolves all windows, a 100th is allowed, then a 25th.
 
 Share of the path's neighbours that are neighbours in a row, and rows above the fewest possible, for 60,000 web documents:
 
@@ -37,7 +38,7 @@ from pipelines.pack.packers.rows import Drawn, Rows
 from pipelines.pack.packers.sorting import ascending
 
 STEPS = (0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 26, 34, 43, 55, 70, 100)  # per cent of the windows that are dissolved
-MORE_ROWS, TOLERANCE = 1, 400  # rows above those of best_fit: 1 and a 400th
+MORE_ROWS, TOLERANCES = 1, (400, 100, 25)  # rows above those of best_fit: 1, and this fraction of them
 GRAIN = 64  # a window without room counts as if it had 1/GRAIN of a row
 
 
@@ -51,7 +52,7 @@ def in_order(drawn: Drawn, capacity: int, max_segments: int | None) -> Rows:
     cut = Windows(window, drawn.partition, rest, capacity)
     pool = Pool(rest[longest], drawn.documents[longest], drawn.partition[longest], window[longest], limit)
     row = np.empty(len(drawn), np.int64)
-    row[longest] = pool.packed(cut)
+    row[longest] = pool.packed(cut, int((drawn.lengths // capacity).sum()))
     in_window = (window >= 0) & (row == window)
     order = np.concatenate([np.flatnonzero(in_window), np.flatnonzero(~in_window & (rest > 0))])
     return with_full_rows(drawn, capacity, row, ascending(row, order))
@@ -95,18 +96,26 @@ class Pool:
         self.partition, self.window, self.limit = partition, window, limit
         self.own = ascending(partition, np.arange(len(lengths)))
 
-    def packed(self, windows: Windows) -> np.ndarray:
-        """[k] the row of each piece; a window that was not dissolved is the row of its number."""
+    def packed(self, windows: Windows, n_full: int) -> np.ndarray:
+        """[k] the row of each piece; a window that was not dissolved is the row of its number.
+
+        n_full: number of rows besides these.
+        """
         every = np.arange(len(self.window))
-        most = best_fit_into(every, self.pieces, no_rooms(len(every), windows.capacity, self.limit), 0, -1)
-        most += MORE_ROWS + most // TOLERANCE
-        few, many = -1, len(STEPS) - 1  # steps: too few windows dissolved, enough
-        row = None
-        while many - few > 1:
-            step = (few + many) // 2
-            n_rows, rows = self.filled(windows, len(windows) * STEPS[step] // 100)
-            few, many, row = (few, step, rows) if n_rows <= most else (step, many, row)
-        return self.filled(windows, len(windows))[1] if row is None else row
+        rooms = no_rooms(len(every), windows.capacity, self.limit)
+        least = best_fit_into(every, self.pieces, rooms, 0, -1)
+        tried: dict[int, tuple[int, np.ndarray]] = {}
+        for tolerance in TOLERANCES:
+            most = least + MORE_ROWS + (least + n_full) // tolerance
+            few, many = -1, len(STEPS) - 1  # steps: too few windows dissolved, enough
+            while many - few > 1:
+                step = (few + many) // 2
+                if step not in tried:
+                    tried[step] = self.filled(windows, len(windows) * STEPS[step] // 100)
+                few, many = (few, step) if tried[step][0] <= most else (step, many)
+            if STEPS[many] < 100:
+                return tried[many][1]
+        return self.filled(windows, len(windows))[1]
 
     def filled(self, windows: Windows, n_dissolved: int) -> tuple[int, np.ndarray]:
         """The number of rows, and [k] the row of each piece."""
