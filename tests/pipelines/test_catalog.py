@@ -21,7 +21,7 @@ def test_the_catalog_answers_alone(tmp_path):
         ]  # fmt: skip
         assert con.execute("SELECT tokens, drawn_tokens FROM lengths").fetchall() == [(9, 14)]
         assert con.execute(
-            "SELECT document_id, file FROM segments JOIN sequences USING (sequence_id) WHERE sequence_id = 1 << 32"
+            "SELECT document_id, file FROM segments JOIN sequences USING (sequence_id) WHERE sequence_id = 4294967296"
         ).fetchall() == [("a", "sequences-1.parquet")]
         columns = con.execute("SELECT column_name FROM information_schema.columns").fetchall()
         assert ("text",) not in columns

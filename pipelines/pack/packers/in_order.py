@@ -6,7 +6,8 @@
    decreasing, first into windows of the same partition, then into any. What fits nowhere opens rows.
 3. The windows alone need more rows than best_fit. Therefore some are dissolved: their draws fill rooms as in 2. Windows
    are dissolved in ascending order of the neighbours that they part, divided by the room that they free. The smallest of
-   STEPS is chosen with which the rows are at most 1 and a 400th above those of best_fit.
+   STEPS is chosen with which the rows are at most 1 and a 400th above those of best_fit; if more than MOST_DISSOLVED of the
+   windows would have to be dissolved for it, a 100th, then a 25th.
 
 Share of the path's neighbours that are neighbours in a row, and rows above the fewest possible, for 60,000 web documents:
 
@@ -22,22 +23,20 @@ import numpy as np
 
 from pipelines.pack.packers.best_fit import with_full_rows
 from pipelines.pack.packers.rooms import (
-    Pieces,
-    Rooms,
     best_fit_into,
     cleared,
+    fill,
     longest_first,
     no_rooms,
-    push,
-    put,
-    remove,
+    open_windows,
     unplaced,
 )
 from pipelines.pack.packers.rows import Drawn, Rows
 from pipelines.pack.packers.sorting import ascending
 
-STEPS = (0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 26, 34, 43, 55, 70, 100)  # per cent of the windows that are dissolved
-MORE_ROWS, TOLERANCE = 1, 400  # rows above those of best_fit: 1 and a 400th
+STEPS = (0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 26, 34, 43, 55, 68, 80, 90, 100)  # per cent of the windows that are dissolved
+MOST_DISSOLVED = 68  # per cent; more only if the last of TOLERANCES asks for it
+MORE_ROWS, TOLERANCES = 1, (400, 100, 25)  # rows above those of best_fit: 1, and this fraction of them
 GRAIN = 64  # a window without room counts as if it had 1/GRAIN of a row
 
 
@@ -51,7 +50,7 @@ def in_order(drawn: Drawn, capacity: int, max_segments: int | None) -> Rows:
     cut = Windows(window, drawn.partition, rest, capacity)
     pool = Pool(rest[longest], drawn.documents[longest], drawn.partition[longest], window[longest], limit)
     row = np.empty(len(drawn), np.int64)
-    row[longest] = pool.packed(cut)
+    row[longest] = pool.packed(cut, int((drawn.lengths // capacity).sum()))
     in_window = (window >= 0) & (row == window)
     order = np.concatenate([np.flatnonzero(in_window), np.flatnonzero(~in_window & (rest > 0))])
     return with_full_rows(drawn, capacity, row, ascending(row, order))
@@ -95,18 +94,26 @@ class Pool:
         self.partition, self.window, self.limit = partition, window, limit
         self.own = ascending(partition, np.arange(len(lengths)))
 
-    def packed(self, windows: Windows) -> np.ndarray:
-        """[k] the row of each piece; a window that was not dissolved is the row of its number."""
+    def packed(self, windows: Windows, n_full: int) -> np.ndarray:
+        """[k] the row of each piece; a window that was not dissolved is the row of its number.
+
+        n_full: number of rows besides these.
+        """
         every = np.arange(len(self.window))
-        most = best_fit_into(every, self.pieces, no_rooms(len(every), windows.capacity, self.limit), 0, -1)
-        most += MORE_ROWS + most // TOLERANCE
-        few, many = -1, len(STEPS) - 1  # steps: too few windows dissolved, enough
-        row = None
-        while many - few > 1:
-            step = (few + many) // 2
-            n_rows, rows = self.filled(windows, len(windows) * STEPS[step] // 100)
-            few, many, row = (few, step, rows) if n_rows <= most else (step, many, row)
-        return self.filled(windows, len(windows))[1] if row is None else row
+        rooms = no_rooms(len(every), windows.capacity, self.limit)
+        least = best_fit_into(every, self.pieces, rooms, 0, -1)
+        tried: dict[int, tuple[int, np.ndarray]] = {}
+        for tolerance in TOLERANCES:
+            most = least + MORE_ROWS + (least + n_full) // tolerance
+            few, many = -1, len(STEPS) - 1  # steps: too few windows dissolved, enough
+            while many - few > 1:
+                step = (few + many) // 2
+                if step not in tried:
+                    tried[step] = self.filled(windows, len(windows) * STEPS[step] // 100)
+                few, many = (few, step) if tried[step][0] <= most else (step, many)
+            if STEPS[many] <= MOST_DISSOLVED:
+                break
+        return tried[many][1] if many in tried else self.filled(windows, len(windows))[1]
 
     def filled(self, windows: Windows, n_dissolved: int) -> tuple[int, np.ndarray]:
         """The number of rows, and [k] the row of each piece."""
@@ -118,7 +125,8 @@ class Pool:
         rooms.partition[: len(windows)] = windows.partition
         open_windows(np.where(free, -1, self.window), pieces, rooms)
         own = self.own[free[self.own]]
-        n_rows = fill(own, free, pieces, rooms, self.partition, len(windows))
+        by_partition = ascending(windows.partition, np.arange(len(windows)))
+        n_rows = fill(own, np.flatnonzero(free), self.partition, by_partition, pieces, rooms)
         return n_rows - n_dissolved, pieces.row
 
 
@@ -141,48 +149,3 @@ def windows(
         n_segments += 1
         last[documents[i]] = w
     return window
-
-
-@numba.njit(nogil=True, cache=True)
-def open_windows(window: np.ndarray, pieces: Pieces, rooms: Rooms) -> None:
-    """Put the pieces of windows into their rows, which are numbered as the windows are. window: [k], -1 for none."""
-    for i in range(len(window)):
-        r = window[i]
-        if r >= 0:
-            if rooms.n_segments[r] == 0:
-                rooms.room[r] = len(rooms.top) - 1
-            put(i, r, pieces)
-            rooms.room[r] -= pieces.lengths[i]
-            rooms.n_segments[r] += 1
-
-
-@numba.njit(nogil=True, cache=True)
-def fill(own: np.ndarray, free: np.ndarray, pieces: Pieces, rooms: Rooms, partition: np.ndarray, n_rows: int) -> int:
-    """Place the free pieces, and return the number of rows, dissolved windows included.
-
-    Args:
-        own: the free pieces by partition.
-        free: [k] bool.
-    """
-    by_partition = ascending(rooms.partition, np.arange(n_rows))
-    row, i = 0, 0
-    while i < len(own):
-        p, j = partition[own[i]], i
-        while j < len(own) and partition[own[j]] == p:
-            j += 1
-        while row < n_rows and rooms.partition[by_partition[row]] < p:
-            row += 1
-        first = row
-        while row < n_rows and rooms.partition[by_partition[row]] == p:
-            if 0 < rooms.n_segments[by_partition[row]] < rooms.max_segments:
-                push(by_partition[row], rooms)
-            row += 1
-        if row > first:
-            best_fit_into(own[i:j], pieces, rooms, n_rows, p)
-        for k in range(first, row):
-            remove(by_partition[k], rooms)
-        i = j
-    for r in range(n_rows):
-        if 0 < rooms.n_segments[r] < rooms.max_segments:
-            push(r, rooms)
-    return best_fit_into(np.flatnonzero(free & (pieces.row < 0)), pieces, rooms, n_rows, -1)

@@ -2,7 +2,9 @@
 
 Rows with the same room form a stack. A set of 64-bit words has a bit for each room with rows, and a set above it a bit for
 each word that is not 0, so the least sufficient room is found in a few steps for any number of rows. Stacks are doubly
-linked, so that the rows in which a document is already can leave them for a while. Source of the idea: Ding et al. 2024 (arXiv 2404.10830), best-fit packing.
+linked, so that the rows in which a document is already can leave them for a while.
+
+All kernels are in this file: numba's cache does not notice changes of kernels in other files. Source of the idea: Ding et al. 2024 (arXiv 2404.10830), best-fit packing.
 """
 
 from typing import NamedTuple
@@ -126,6 +128,58 @@ def remove_all(label: int, pieces: Pieces, rooms: Rooms) -> None:
     while each >= 0:
         remove(pieces.row[each], rooms)
         each = pieces.following[each]
+
+
+@numba.njit(nogil=True, cache=True)
+def open_windows(window: np.ndarray, pieces: Pieces, rooms: Rooms) -> None:
+    """Put the pieces of windows into their rows, which are numbered as the windows are. window: [k], -1 for none."""
+    for i in range(len(window)):
+        r = window[i]
+        if r >= 0:
+            if rooms.n_segments[r] == 0:
+                rooms.room[r] = len(rooms.top) - 1
+            put(i, r, pieces)
+            rooms.room[r] -= pieces.lengths[i]
+            rooms.n_segments[r] += 1
+
+
+@numba.njit(nogil=True, cache=True)
+def fill(
+    own: np.ndarray, free: np.ndarray, partition: np.ndarray, by_partition: np.ndarray, pieces: Pieces, rooms: Rooms
+) -> int:
+    """Place free pieces into the windows, first those of their partition; what fits nowhere opens rows.
+
+    Args:
+        own: [k] the free pieces by partition.
+        free: [k] the same, ascending.
+        partition: [n] of each piece.
+        by_partition: [w] all windows by partition. An empty one is a dissolved one, which gets nothing.
+
+    Returns:
+        The number of rows, dissolved windows included.
+    """
+    n_rows = len(by_partition)
+    row, i = 0, 0
+    while i < len(own):
+        p, j = partition[own[i]], i
+        while j < len(own) and partition[own[j]] == p:
+            j += 1
+        while row < n_rows and rooms.partition[by_partition[row]] < p:
+            row += 1
+        first = row
+        while row < n_rows and rooms.partition[by_partition[row]] == p:
+            if 0 < rooms.n_segments[by_partition[row]] < rooms.max_segments:
+                push(by_partition[row], rooms)
+            row += 1
+        if row > first:
+            best_fit_into(own[i:j], pieces, rooms, n_rows, p)
+        for k in range(first, row):
+            remove(by_partition[k], rooms)
+        i = j
+    for r in range(n_rows):
+        if 0 < rooms.n_segments[r] < rooms.max_segments:
+            push(r, rooms)
+    return best_fit_into(free[pieces.row[free] < 0], pieces, rooms, n_rows, -1)
 
 
 @numba.njit(nogil=True, cache=True)

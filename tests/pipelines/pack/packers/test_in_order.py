@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.pack.packers.best_fit import best_fit
-from pipelines.pack.packers.in_order import GRAIN, STEPS, TOLERANCE, in_order
+from pipelines.pack.packers.in_order import GRAIN, STEPS, in_order
 from tests.pipelines.pack.packers.cases import (
     SEEDS,
     SlowRooms,
@@ -64,22 +64,23 @@ def slow_filled(drawn, capacity, max_segments, windows, dissolved):
 def slow_in_order(drawn, capacity, max_segments):
     windows = slow_windows(drawn, capacity, max_segments)
     by_price = sorted(range(len(windows)), key=lambda i: (slow_price(windows[i], capacity), i))
-    n_full = len(rest_of(drawn, capacity)[1])
-    most = len(slow_best_fit(drawn, capacity, max_segments)) - n_full
-    few, many, best = -1, len(STEPS) - 1, None
-    while many - few > 1:
-        step = (few + many) // 2
-        rows = slow_filled(drawn, capacity, max_segments, windows, by_price[: len(windows) * STEPS[step] // 100])
-        if len(rows) - n_full <= most + module.MORE_ROWS + most // TOLERANCE:
-            many, best = step, rows
-        else:
-            few = step
-    return best or slow_filled(drawn, capacity, max_segments, windows, by_price)
+    least = len(slow_best_fit(drawn, capacity, max_segments))
+    for tolerance in module.TOLERANCES:
+        few, many = -1, len(STEPS) - 1
+        while many - few > 1:
+            step = (few + many) // 2
+            rows = slow_filled(drawn, capacity, max_segments, windows, by_price[: len(windows) * STEPS[step] // 100])
+            is_enough = len(rows) <= least + module.MORE_ROWS + least // tolerance
+            few, many = (few, step) if is_enough else (step, many)
+        if STEPS[many] <= module.MOST_DISSOLVED:
+            break
+    return slow_filled(drawn, capacity, max_segments, windows, by_price[: len(windows) * STEPS[many] // 100])
 
 
-@pytest.mark.parametrize("more_rows", [0, module.MORE_ROWS])
-def test_in_order_is_the_slow_one(more_rows, monkeypatch):
+@pytest.mark.parametrize(("more_rows", "tolerances"), [(0, (400, 8, 4)), (module.MORE_ROWS, module.TOLERANCES)])
+def test_in_order_is_the_slow_one(more_rows, tolerances, monkeypatch):
     monkeypatch.setattr(module, "MORE_ROWS", more_rows)  # with 0, many small cases dissolve windows
+    monkeypatch.setattr(module, "TOLERANCES", tolerances)
     for seed in SEEDS:
         assert rows_of(in_order(*case(seed))) == slow_in_order(*case(seed)), f"{seed=}"
 
@@ -101,8 +102,17 @@ def test_most_neighbours_stay_neighbours_and_rows_are_those_of_best_fit():
         drawn = path_of(seed)
         for capacity, least in ((65_536, 0.93), (8_192, 0.5)):
             rows, best = in_order(drawn, capacity, None), best_fit(drawn, capacity, None)
-            assert len(rows) <= len(best) + 1 + len(best) // TOLERANCE
+            assert len(rows) <= len(best) + 1 + len(best) // 400
             assert neighbours_share(rows, drawn) > least > 10 * neighbours_share(best, drawn), f"{seed=}"
+
+
+@pytest.mark.parametrize(("low", "high", "n"), [(1_500, 5_000, 600), (3_500, 4_700, 1_000)])
+def test_a_path_that_costs_rows_is_kept_in_part(low, high, n):
+    """Lengths of a third to two thirds of a row leave little to fill windows with."""
+    drawn = drawn_of(np.random.default_rng(0).integers(low, high, n))
+    rows, best = in_order(drawn, 8_192, None), best_fit(drawn, 8_192, None)
+    assert len(best) + 1 + len(best) // 400 < len(rows) <= len(best) + 1 + len(best) // 25
+    assert neighbours_share(rows, drawn) > 0.14
 
 
 def test_a_document_that_fits_a_row_is_never_cut():
