@@ -33,7 +33,7 @@ from scorers.static_table import own_tokenizer
 from scorers.weights import Weights
 
 DOCUMENTS = 4_000
-DIMENSIONS = 256
+DIMENSIONS = 128
 WINDOW_TOKENS = 128
 MIN_CHARS = 200
 FIT_DIGITS = "0123"  # of the first digit of content_hash

@@ -1,4 +1,4 @@
-"""The encoders that come with longmix, on real text: related documents are near, and the table follows the model."""
+"""The encoders that come with longmix, on real text: related documents are near, with a table and with a model."""
 
 from pathlib import Path
 
@@ -18,6 +18,7 @@ PAIRS = (
     ("The king went to war with his brothers.", "A monarch and his siblings fought a battle."),
     ("Install the server package and restart the daemon.", "After installation, the service must be restarted."),
 )
+FIRST = [-0.05308587849140167, -0.0027236153837293386, -0.0038247532211244106]
 TEXTS = pa.array([text for pair in PAIRS for text in pair], pa.large_string())
 
 
@@ -42,14 +43,13 @@ def test_the_table_finds_pairs_and_is_small():
 def test_vectors_of_the_table_are_these_on_every_machine():
     """Sums are float64 in a fixed order; raise VERSION of pipelines/embed.py when these change."""
     vectors = load(EncoderParams(weights=Weights.of(TABLE))).vectors(TEXTS)
-    assert vectors[0, :3].tolist() == pytest.approx(FIRST, abs=0)
+    assert vectors[0, :3].tolist() == FIRST
 
 
 @pytest.mark.skipif(not MINILM.is_dir(), reason="`longmix model --encoder` fetches the encoder")
-def test_the_model_finds_pairs_and_gives_the_cosines_of_its_authors():
+def test_the_model_finds_pairs():
     check_encoder(EncoderParams(weights=Weights.of(MINILM)))
     similarity = similarities(MINILM)
     assert related(similarity).all()
-    cosine = similarity[0, 1]
-    assert 0.5 < cosine < 0.9
-    assert similarity[0, 3] < 0.2
+    assert similarity[0, 1] == pytest.approx(0.6253, abs=1e-3)
+    assert similarity[0, 3] == pytest.approx(0.0541, abs=1e-3)
