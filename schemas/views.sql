@@ -314,11 +314,14 @@ FROM (SELECT shard, document_id, count(*) AS n, count(*) FILTER (together) AS to
 JOIN sizes USING (document_id)
 GROUP BY shard ORDER BY shard;
 
--- A row is the version, if its documents have vectors: the mean cosine of two documents of one sequence, and of two
--- documents of different ones, in 64 sequences chosen by a hash. most is the mean cosine with the ten nearest.
+-- A row is the version, if its documents have vectors: the mean cosine of two documents of one sequence, of one sequence and
+-- the next, and of any two sequences. Of 32 sequences chosen by a hash, and those after them. most is the mean cosine with
+-- the ten nearest.
 CREATE VIEW window_similarity AS
-WITH sampled AS (
-    SELECT sequence_id FROM sequences ORDER BY md5(sequence_id::VARCHAR) LIMIT 64
+WITH chosen AS (
+    SELECT sequence_id FROM sequences ORDER BY md5(sequence_id::VARCHAR) LIMIT 32
+), sampled AS (
+    SELECT sequence_id FROM chosen UNION SELECT sequence_id + 1 FROM chosen
 ), members AS (
     SELECT DISTINCT sequence_id, document_id FROM segments SEMI JOIN sampled USING (sequence_id)
 ), vectors AS (
@@ -331,11 +334,16 @@ WITH sampled AS (
     SELECT sequence_id, i, sum(x) AS s, count(*) AS n FROM elements GROUP BY sequence_id, i
 ), within AS (
     SELECT sequence_id, any_value(n) AS n, sum(s * s) AS squared FROM sums GROUP BY sequence_id
+), following AS (
+    SELECT sum(a.s * b.s / (a.n * b.n)) AS cosine
+    FROM sums a JOIN sums b ON b.sequence_id = a.sequence_id + 1 AND b.i = a.i
+    WHERE a.sequence_id IN (SELECT sequence_id FROM chosen) GROUP BY a.sequence_id
 ), everything AS (
     SELECT sum(s * s) AS squared FROM (SELECT i, sum(s) AS s FROM sums GROUP BY i)
 )
 SELECT count(*) AS sequences, sum(n)::BIGINT AS documents,
     sum(squared - n) / nullif(sum(n * (n - 1)), 0) AS same_sequence,
+    (SELECT avg(cosine) FROM following) AS next_sequence,
     (any_value(e.everything) - sum(squared)) / nullif(sum(n) * sum(n) - sum(n * n), 0) AS other_sequence,
     (SELECT avg(list_avg(similarities)) FROM tables."ORDER" WHERE len(similarities) > 0) AS most
 FROM within, (SELECT squared AS everything FROM everything) e HAVING count(*) > 0;

@@ -83,8 +83,8 @@ TOGETHER = (
     "Of the ten nearest of each document, those in the same sequence; most: as many as the sequences have room for."
 )
 WINDOWS = (
-    "Mean cosine of two documents of the same sequence, and of two of different ones, in up to 64 sequences. most: mean "
-    "cosine with the ten nearest."
+    "Mean cosine of two documents of the same sequence, of one sequence and the next, and of any two sequences, in up to 64 "
+    "sequences. most: mean cosine with the ten nearest."
 )
 PARTITIONS = (
     "Documents of each partition and their mean cosine with its centre, when the partition was made and now. A refresh keeps "
