@@ -233,3 +233,8 @@ WHERE (SELECT count(*) FROM tables.centroids) > 0 AND c.group_number IS DISTINCT
 SELECT s.sequence_id, p.near_set, count(DISTINCT s.document_id) AS documents
 FROM segments s JOIN paths p USING (document_id) WHERE p.near_set IS NOT NULL
 GROUP BY ALL HAVING count(DISTINCT s.document_id) > 1;
+
+-- law: path_position and similarity_to_previous of a segment are those of ORDER for the first copy, else NULL
+SELECT s.sequence_id, s.place, s.document_id, s.epoch, s.path_position, p.place AS in_order, s.similarity_to_previous
+FROM segments s LEFT JOIN paths p ON p.document_id = s.document_id AND s.epoch = 0
+WHERE s.path_position IS DISTINCT FROM p.place OR s.similarity_to_previous IS DISTINCT FROM p.similarity_to_previous;

@@ -1,7 +1,7 @@
 """DRAWS, EMBEDDINGS -> CENTROIDS, DRAWS by group, ORDER: a path through related documents in each group of draws.
 
     centroids    partitions of the vectors, dealt to groups; kept by a refresh
-    deal         the draws by group: all copies of a document are in the group of its partition
+    deal         the draws by group: all copies of a document are in one
     order        neighbours inside a group, near copies, a path through the rest
 
 An order that needs no vectors keeps the groups of the plan. A document that comes or goes changes its own group. Memory of a
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import apache_beam as beam
 
-from pipelines.order.dealing import centroids_of, draws_by_group, keys_of
+from pipelines.order.dealing import centroids_of, draws_by_first_copy, draws_by_group, keys_of
 from pipelines.order.embedded import Embedded
 from pipelines.order.group import Group, Inputs, members_of, order_group, save
 from pipelines.order.members import Members
@@ -46,6 +46,8 @@ def run(
         with one_thread():
             middle = centroids_of(vectors, draws, params, base.get("CENTROIDS", []), engine)
             draws = draws_by_group(vectors, draws, middle[0], engine)
+    else:
+        draws = draws_by_first_copy(members, draws, engine)
     prefix = [VERSION, params.settings, *([middle[0].columns, params.encoder, library()] if vectors else [])]
     chosen = [members_of(shard, members, engine.store) for shard in draws]
     groups = [

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.keys import keyed, salt
 from pipelines.order.centroids import centres, dealt, n_partitions
 from pipelines.order.embedded import Embedded, values_of
+from pipelines.order.members import Members
 from pipelines.order.params import OrderParams
 from pipelines.order.products import library, products
 from pipelines.shares import MICRO
@@ -95,20 +97,38 @@ def tokens_by(
 
 
 def draws_by_group(vectors: Embedded, draws: Sequence[Shard], middle: Shard, engine: Engine) -> list[Shard]:
-    """DRAWS again, a shard for each group of CENTROIDS, empty where it has no draw. Rows by content_hash and epoch."""
+    """DRAWS again, a shard for each group of CENTROIDS: all copies of a document are in the group of its partition."""
     name = name_of(
         "deal", VERSION, keys_of(draws), Read(middle, ("group_number", "vector")).key(), vectors.key(), library()
     )
-    store = engine.store
 
     def make() -> list[Shard]:
-        found, group = partitions_in(middle, store)
+        found, group = partitions_in(middle, engine.store)
         partition, _ = assigned(vectors, found)
-        table = pa.concat_tables([store.read(shard) for shard in draws])
-        table = table.sort_by([("content_hash", "ascending"), ("epoch", "ascending")])
-        of_draw = group[partition[vectors.members.find(table["document_id"])]]
-        return [
-            store.write("DRAWS", table.filter(pa.array(of_draw == number))) for number in range(int(group.max()) + 1)
-        ]
+        return regrouped(draws, vectors.members, group[partition], int(group.max()) + 1, engine.store)
 
     return engine.once("deal", name, make, len(vectors.members))
+
+
+def draws_by_first_copy(members: Members, draws: Sequence[Shard], engine: Engine) -> list[Shard]:
+    """DRAWS again: all copies of a document are in the group that the plan put its first copy into."""
+
+    def make() -> list[Shard]:
+        group = np.zeros(len(members), np.int64)
+        for number, shard in enumerate(draws):
+            table = engine.store.read(shard, ("document_id", "epoch"))
+            group[members.find(table["document_id"].filter(pc.equal(table["epoch"], 0)))] = number
+        return regrouped(draws, members, group, len(draws), engine.store)
+
+    return engine.once("deal", name_of("deal", VERSION, keys_of(draws)), make, len(members))
+
+
+def regrouped(draws: Sequence[Shard], members: Members, group: np.ndarray, n_groups: int, store: Store) -> list[Shard]:
+    """DRAWS of each group, by content_hash and epoch; a shard without rows where a group has no draw.
+
+    group: [n] of each member.
+    """
+    table = pa.concat_tables([store.read(shard) for shard in draws])
+    table = table.sort_by([("content_hash", "ascending"), ("epoch", "ascending")])
+    of_draw = group[members.find(table["document_id"])]
+    return [store.write("DRAWS", table.filter(pa.array(of_draw == number))) for number in range(n_groups)]

@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines import order, plan
+from pipelines import order, pack, plan
 from pipelines.order.orders import ORDERS
 from pipelines.order.products import one_thread, products
+from pipelines.pack import PackParams
 from schemas.tables import EMBEDDINGS
-from tests.pipelines.corpora import SEEDS, built, engine_in
+from tests.pipelines.corpora import ENCODE, SEEDS, built, engine_in
 from tests.pipelines.order.mixes import ENCODER, PARAMS, embedded, ordered, tables_of
 
 
@@ -143,10 +144,32 @@ def test_every_order_makes_a_path(tmp_path, by):
     rows = mix.rows(made["ORDER"])
     assert len(rows) == len({d["document_id"] for d in mix.rows(mix.draws)})
     if not PARAMS.model_copy(update={"by": by}).needs_vectors:
-        assert made["DRAWS"] == mix.draws
+        assert sorted(map(str, mix.rows(made["DRAWS"]))) == sorted(map(str, mix.rows(mix.draws)))
         assert made["CENTROIDS"] == []
         assert {r["similarity_to_previous"] for r in rows} == {None}
         assert {r["partition"] for r in rows} == {0}
+
+
+def test_without_vectors_all_copies_are_in_the_group_of_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "GROUP_TOKENS", 3000)
+    mix = built(3, tmp_path, budget_tokens=10**4)
+    made, _ = ordered(mix, 3, tmp_path, PARAMS.model_copy(update={"by": "path"}))
+    first = {}
+    for number, shard in enumerate(mix.draws):
+        first |= {d["document_id"]: number for d in mix.rows([shard]) if d["epoch"] == 0}
+    groups = [mix.rows([shard]) for shard in made["DRAWS"]]
+    assert len(groups) == len(mix.draws) > 1
+    assert all(first[d["document_id"]] == number for number, own in enumerate(groups) for d in own)
+    assert [mix.rows([shard]) for shard in mix.draws] != groups, "an easy case"
+    packed = pack.run(
+        mix.corpus.tokens,
+        made["DRAWS"],
+        made["ORDER"],
+        ENCODE,
+        PackParams(packer="in_order", sequence_tokens=512),
+        engine_in(tmp_path),
+    )
+    assert sum(row["n_tokens"] for row in mix.rows(packed)) == sum(d["document_stop"] for own in groups for d in own)
 
 
 def test_one_document_and_no_vector_at_all(tmp_path):

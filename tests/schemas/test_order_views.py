@@ -1,0 +1,4 @@
+"""The views and laws of an order on a few rows, worked out by hand."""
+
+
+
