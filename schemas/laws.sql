@@ -174,3 +174,14 @@ WHERE s.n IS DISTINCT FROM w.drawn_tokens OR s.first <> w.document_start OR s.la
 -- law: copies of a document never share a sequence
 SELECT sequence_id, document_id, count(DISTINCT epoch) AS copies
 FROM segments GROUP BY ALL HAVING count(DISTINCT epoch) > 1;
+
+-- law: documents of one near_set never share a sequence
+SELECT sequence_id, near_set, count(DISTINCT s.document_id) AS documents
+FROM segments s JOIN tables."ORDER" o USING (document_id) WHERE near_set IS NOT NULL
+GROUP BY ALL HAVING count(DISTINCT s.document_id) > 1;
+
+-- law: path_position and similarity_to_previous are those of ORDER for a first copy, NULL for a further one
+SELECT sequence_id, s.place, s.document_id, epoch, path_position, o.place AS order_place
+FROM segments s LEFT JOIN tables."ORDER" o ON o.document_id = s.document_id AND s.epoch = 0
+WHERE path_position IS DISTINCT FROM o.place
+    OR s.similarity_to_previous IS DISTINCT FROM o.similarity_to_previous;

@@ -275,6 +275,34 @@ def drop(table, shard, row):
     return lambda tables: tables[table][shard].pop(row)
 
 
+def ordered(near_set=None):
+    """A path a, d; the segments do not say so."""
+
+    def change(tables):
+        tables["ORDER"] = [[in_path("a", 0, None, near_set), in_path("d", 1, 0.5, near_set)]]
+
+    return change
+
+
+def in_path(name: str, place: int, similarity: float | None, near_set: str | None = None) -> dict:
+    return {
+        "document_id": name, "partition": 0, "place": place, "restarts": place == 0, "similarity_to_previous": similarity,
+        "near_set": near_set, "neighbours": [], "similarities": [],
+    }  # fmt: skip
+
+
+def test_a_dataset_with_a_path_breaks_no_law(tmp_path):
+    tables = sound()
+    ordered()(tables)
+    tables["ORDER"][0][0]["near_set"] = "a"
+    first, second = tables["SEQUENCES"][0]
+    for s in (first["segments"][0], second["segments"][0]):
+        s["path_position"] = 0
+    first["segments"][1] |= {"path_position": 1, "similarity_to_previous": 0.5}
+    with opened(tables, tmp_path) as con:
+        check_laws(con)
+
+
 def refused_but(change):
     return lambda tables: (refuse(tables), change(tables))
 
@@ -441,6 +469,13 @@ BREACHES = {
         lambda t: t["SEQUENCES"].__setitem__(1, [sequence(1 << 32, segment("a", 0, 4, epoch=1), segment("a", 4, 6, epoch=1))])
         or t["SEQUENCES"].__setitem__(0, [sequence(0, segment("a", 0, 4), segment("d", 0, 2)), sequence(1, segment("a", 4, 6), segment("a", 0, 6, epoch=1))])
         or t["SEQUENCES"].pop(1),
+    ],
+    "documents of one near_set never share a sequence": [ordered(near_set="a"), ordered(near_set="b")],
+    "path_position and similarity_to_previous are those of ORDER for a first copy, NULL for a further one": [
+        ordered(),
+        lambda t: (ordered()(t), put_segment(1, 0, 0, path_position=5)(t)),
+        put_segment(0, 0, 1, path_position=0),
+        put_segment(0, 0, 1, similarity_to_previous=0.5),
     ],
 }  # fmt: skip
 
