@@ -33,6 +33,7 @@
     catalog.py       DuckDB over the tables of a version
     versions.py      published versions
     documents.py, keys.py, shares.py    shared by stages: small columns, keyed order, exact shares
+    rows.py          position ids, labels and masks of a training row, for trainers
     supply.py, findings.py    sentences on shortfalls, on rejected records and on the encoding
     check.py, garbage.py, diff.py                  commands on a built root: longmix check, gc, diff
     gather/          step zero: packages -> raw files of the default corpus, and the default models

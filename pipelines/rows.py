@@ -3,19 +3,23 @@
 A row is a dict, as `datasets` gives it, or a struct scalar of pyarrow.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from pipelines.keys import mixed, salt
 
-Row = Mapping[str, Any] | pa.StructScalar
-
 IGNORED = -100  # a label without loss, as in PyTorch and transformers
 EMPTY, PARTIAL, FULL = 0, 1, 2  # blocks of a mask
+
+
+class Row(Protocol):
+    """Values of SEQUENCES by column: a dict or a pa.StructScalar."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 def column(row: Row, name: str) -> Any:

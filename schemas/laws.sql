@@ -229,12 +229,13 @@ WHERE len(neighbours) <> len(similarities) OR len(neighbours) > 10 OR list_conta
 SELECT o.shard, o.row, o.partition, c.group_number FROM tables."ORDER" o LEFT JOIN tables.centroids c USING (partition)
 WHERE (SELECT count(*) FROM tables.centroids) > 0 AND c.group_number IS DISTINCT FROM o.shard;
 
--- law: near copies never share a sequence
-SELECT s.sequence_id, p.near_set, count(DISTINCT s.document_id) AS documents
-FROM segments s JOIN paths p USING (document_id) WHERE p.near_set IS NOT NULL
+-- law: documents of one near_set never share a sequence
+SELECT sequence_id, near_set, count(DISTINCT s.document_id) AS documents
+FROM segments s JOIN tables."ORDER" o USING (document_id) WHERE near_set IS NOT NULL
 GROUP BY ALL HAVING count(DISTINCT s.document_id) > 1;
 
--- law: path_position and similarity_to_previous of a segment are those of ORDER for the first copy, else NULL
-SELECT s.sequence_id, s.place, s.document_id, s.epoch, s.path_position, p.place AS in_order, s.similarity_to_previous
-FROM segments s LEFT JOIN paths p ON p.document_id = s.document_id AND s.epoch = 0
-WHERE s.path_position IS DISTINCT FROM p.place OR s.similarity_to_previous IS DISTINCT FROM p.similarity_to_previous;
+-- law: path_position and similarity_to_previous are those of ORDER for a first copy, NULL for a further one
+SELECT sequence_id, s.place, s.document_id, epoch, path_position, o.place AS order_place
+FROM segments s LEFT JOIN tables."ORDER" o ON o.document_id = s.document_id AND s.epoch = 0
+WHERE path_position IS DISTINCT FROM o.place
+    OR s.similarity_to_previous IS DISTINCT FROM o.similarity_to_previous;

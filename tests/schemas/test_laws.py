@@ -321,6 +321,81 @@ def drop(table, shard, row):
     return lambda tables: tables[table][shard].pop(row)
 
 
+def ordered(near_set=None):
+    """A path a, d; the segments do not say so."""
+
+    def change(tables):
+        tables["ORDER"] = [[in_path("a", 0, None, near_set), in_path("d", 1, 0.5, near_set)]]
+
+    return change
+
+
+def in_path(name: str, place: int, similarity: float | None, near_set: str | None = None) -> dict:
+    return {
+        "document_id": name, "partition": 0, "place": place, "restarts": place == 0, "similarity_to_previous": similarity,
+        "near_set": near_set, "centre_similarity": 0.5, "neighbours": [1 - place], "similarities": [0.5],
+    }  # fmt: skip
+
+
+def embedding(name: str, status: str) -> dict:
+    return {"document_id": name, "status": status, "vector": [1.0, 0.0] if status == "embedded" else None}
+
+
+def with_path(tables):
+    """A path a, d with vectors, in one partition."""
+    ordered()(tables)
+    tables["ORDER"][0][0]["near_set"] = "a"
+    first, second = tables["SEQUENCES"][0]
+    for s in (first["segments"][0], second["segments"][0]):
+        s["path_position"] = 0
+    first["segments"][1] |= {"path_position": 1, "similarity_to_previous": 0.5}
+    tables["EMBEDDINGS"] = [
+        [embedding("a", "embedded"), embedding("b", "not_drawn")],
+        [embedding("c", "not_drawn"), embedding("d", "empty")],
+    ]
+    tables["CENTROIDS"] = [
+        [
+            {"partition": 0, "group_number": 0, "made_by": "x", "n_documents": 2, "mean_similarity": 0.75, "vector": [1.0, 0.0]},
+            {"partition": 1, "group_number": 1, "made_by": "x", "n_documents": 0, "mean_similarity": 0.0, "vector": [0.0, 1.0]},
+        ]
+    ]  # fmt: skip
+
+
+def test_a_dataset_with_a_path_breaks_no_law(tmp_path):
+    tables = sound()
+    with_path(tables)
+    with opened(tables, tmp_path) as con:
+        check_laws(con)
+
+
+def test_the_views_of_a_path(tmp_path):
+    """a (0 to 4 with d, 4 to 6 alone, a copy in the other file) and d are each other's only neighbour."""
+    tables = sound()
+    with_path(tables)
+    tables["EMBEDDINGS"][1][1] = embedding("d", "embedded") | {"vector": [0.6, 0.8]}
+    with opened(tables, tmp_path) as con:
+        assert con.execute("FROM path_quality").fetchall() == [(0, 2, 2, 0, 1, 0.5, 0.5)]
+        assert con.execute("FROM nearest_together").fetchall() == [(0, 2, 2, 2)]
+        assert con.execute("FROM partitions").fetchall() == [(0, 0, 2, 0.75, 2, 0.5), (1, 1, 0, 0.0, 0, None)]
+        assert con.execute("FROM draw_groups").fetchall() == [(0, 14, 0.0)]
+        columns = "sequences, segments_per_sequence, forced_cuts, avoidable_cuts, path_pairs, adjacent_pairs"
+        assert con.execute(f"SELECT {columns} FROM packing").fetchall() == [(3, 4 / 3, 0, 1, 1, 1)]
+        padding, attention = con.execute("SELECT padding_share, attention_share FROM packing").fetchone()
+        assert padding == pytest.approx(1 - 14 / 24)
+        assert attention == pytest.approx((16 + 4 + 4 + 36) / (36 + 4 + 36))
+        (row,) = con.execute("FROM window_similarity").fetchall()
+        assert row[:2] == (3, 4)
+        same, following, other, most = row[2:]
+        assert same == pytest.approx(0.6)  # a and d in the first
+        assert following == pytest.approx((1 + 0.6) / 2)  # a in the second, with a and d
+        assert other == pytest.approx((1 + 0.6 + 1 + 0.6 + 1) / 5)
+        assert most == pytest.approx(0.5)
+
+
+def path_but(change):
+    return lambda tables: (with_path(tables), change(tables))
+
+
 def refused_but(change):
     return lambda tables: (refuse(tables), change(tables))
 
@@ -505,6 +580,46 @@ BREACHES = {
         lambda t: t["SEQUENCES"].__setitem__(1, [sequence(1 << 32, segment("a", 0, 4, epoch=1), segment("a", 4, 6, epoch=1))])
         or t["SEQUENCES"].__setitem__(0, [sequence(0, segment("a", 0, 4), segment("d", 0, 2)), sequence(1, segment("a", 4, 6), segment("a", 0, 6, epoch=1))])
         or t["SEQUENCES"].pop(1),
+    ],
+    "EMBEDDINGS is empty, or has a row for each row of DOCUMENTS, in the same order; a vector exactly where embedded": [
+        path_but(drop("EMBEDDINGS", 0, 1)),
+        path_but(put("EMBEDDINGS", 0, 1, document_id="c")),
+        path_but(put("EMBEDDINGS", 0, 1, status="dropped")),
+        path_but(put("EMBEDDINGS", 0, 0, vector=None)),
+        path_but(put("EMBEDDINGS", 0, 1, vector=[1.0, 0.0])),
+    ],
+    "ORDER is empty, or has a row for each drawn document, in the group of its draws": [
+        path_but(drop("ORDER", 0, 1)),
+        path_but(lambda t: t["ORDER"][0].append(in_path("b", 2, 0.5))),
+        path_but(lambda t: t["ORDER"].insert(0, [])),
+    ],
+    "in ORDER, place counts from 0; after the path come near copies, without a place": [
+        path_but(put("ORDER", 0, 1, place=2)),
+        path_but(put("ORDER", 0, 1, place=None, similarity_to_previous=None, neighbours=[], similarities=[])),
+        path_but(put("ORDER", 0, 0, restarts=False)),
+        path_but(put("ORDER", 0, 0, similarity_to_previous=0.5)),
+        path_but(put("ORDER", 0, 1, similarity_to_previous=1.1)),
+        path_but(put("ORDER", 0, 1, similarity_to_previous=float("nan"))),
+        path_but(put("ORDER", 0, 1, place=None, near_set="a", similarity_to_previous=None, restarts=True)),
+    ],
+    "the neighbours of a document in ORDER are other documents of its path, the nearest first": [
+        path_but(put("ORDER", 0, 0, neighbours=[0])),
+        path_but(put("ORDER", 0, 0, neighbours=[1, 1], similarities=[0.5, 0.5])),
+        path_but(put("ORDER", 0, 0, neighbours=[1, 2], similarities=[0.4, 0.5])),
+        path_but(put("ORDER", 0, 0, neighbours=[1, 2], similarities=[0.5])),
+        path_but(put("ORDER", 0, 0, neighbours=list(range(1, 12)), similarities=[0.5] * 11)),
+        path_but(put("ORDER", 0, 1, place=None)),
+    ],
+    "a document is in the group of its partition": [
+        path_but(put("ORDER", 0, 0, partition=1)),
+        path_but(put("ORDER", 0, 0, partition=7)),
+    ],
+    "documents of one near_set never share a sequence": [ordered(near_set="a"), ordered(near_set="b")],
+    "path_position and similarity_to_previous are those of ORDER for a first copy, NULL for a further one": [
+        ordered(),
+        lambda t: (ordered()(t), put_segment(1, 0, 0, path_position=5)(t)),
+        put_segment(0, 0, 1, path_position=0),
+        put_segment(0, 0, 1, similarity_to_previous=0.5),
     ],
 }  # fmt: skip
 

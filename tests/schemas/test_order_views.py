@@ -1,4 +1,1 @@
 """The views and laws of an order on a few rows, worked out by hand."""
-
-
-

@@ -9,7 +9,7 @@
    STEPS is chosen with which the rows are at most 1 and a 400th above those of best_fit; if more than MOST_DISSOLVED of the
    windows would have to be dissolved for it, a 100th, then a 25th.
 
-Share of the path's neighbours that are neighbours in a row, and rows above the fewest possible, for 60,000 web documents:
+Share of the path's neighbours that are neighbours in a row, and rows above the fewest possible, for 60,000 synthetic ones:
 
     rows of                                          128K            8K
     as above                                         94.6 %, 0.0 %   54 %, 0.0 %

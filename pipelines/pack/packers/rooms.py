@@ -4,7 +4,8 @@ Rows with the same room form a stack. A set of 64-bit words has a bit for each r
 each word that is not 0, so the least sufficient room is found in a few steps for any number of rows. Stacks are doubly
 linked, so that the rows in which a document is already can leave them for a while.
 
-All kernels are in this file: numba's cache does not notice changes of kernels in other files. Source of the idea: Ding et al. 2024 (arXiv 2404.10830), best-fit packing.
+All kernels are in this file, because numba's cache does not notice a change of a kernel in another file. Source of the
+idea: Ding et al. 2024 (arXiv 2404.10830), best-fit packing.
 """
 
 from typing import NamedTuple

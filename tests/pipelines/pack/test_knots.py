@@ -6,7 +6,6 @@ import numpy as np
 
 from pipelines.pack.knots import knotted
 from pipelines.pack.packers import PACKERS, Rows
-from pipelines.pack.params import PackParams
 from tests.pipelines.pack.packers.cases import case
 
 SEEDS = range(200)
@@ -49,19 +48,6 @@ def test_a_row_keeps_its_tokens_and_the_order_of_each_document():
             order = [number[draw] for draw, *_ in after]
             assert order == sorted(order)  # sets follow each other
             assert sum(n for *_, n, _ in after) <= sum(b - a for _, a, b, *_ in before) // size
-
-
-def test_the_markers_fit_into_the_row():
-    for sequence_tokens in range(1, 300):
-        for size in (1, 2, 7, 64, 500):
-            params = PackParams(sequence_tokens=sequence_tokens, knot_tokens=("a", "b"), knot_chunk_tokens=size)
-            assert params.capacity >= 1
-            if sequence_tokens > 1:
-                assert (
-                    params.capacity + params.capacity // size
-                    <= sequence_tokens
-                    < (params.capacity + 1) * (1 + 1 / size) + 1
-                )
 
 
 def test_every_order_of_two_times_two_chunks_comes_up_about_as_often():

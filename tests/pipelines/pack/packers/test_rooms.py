@@ -1,11 +1,8 @@
-"""The set of rooms with rows, and sorting, against plain code."""
+"""The stacks of rows with the same room, against plain code."""
 
 import random
 
-import numpy as np
-
 from pipelines.pack.packers.rooms import least_room, no_rooms, push, remove
-from pipelines.pack.packers.sorting import ascending
 
 
 def test_the_least_sufficient_room_is_the_plain_one():
@@ -38,11 +35,3 @@ def test_a_row_is_in_a_stack_once():
     remove(0, rooms)
     remove(0, rooms)
     assert (rooms.top[5], rooms.below[1]) == (1, -1)
-
-
-def test_ascending_is_a_stable_sort():
-    for seed in range(30):
-        rng = np.random.default_rng(seed)
-        keys = rng.integers(0, 9, 40)
-        order = rng.permutation(40)[: int(rng.integers(0, 41))]
-        assert ascending(keys, order).tolist() == sorted(order.tolist(), key=lambda i: keys[i])
