@@ -100,10 +100,10 @@ class Index:
     @classmethod
     def of(cls, kept: KeptVectors) -> Self:
         names = kept.names()
-        keys = [np.array(part[0]) if (part := kept.block(name)) else np.empty(0, "S16") for name in names]
-        lengths = [len(each) for each in keys]
-        every = np.concatenate([np.empty(0, "S16"), *keys])
-        distinct, first = np.unique(every, return_index=True)
+        keys = [np.array(each[0]) if (each := kept.block(name)) else np.empty(0, "S16") for name in names]
+        lengths = list(map(len, keys))
+        joined = np.concatenate([np.empty(0, "S16"), *keys])
+        distinct, first = np.unique(joined, return_index=True)
         block = np.repeat(np.arange(len(names), dtype=np.int32), lengths)
         row = np.concatenate([np.empty(0, np.int32), *(np.arange(n, dtype=np.int32) for n in lengths)])
         return cls(names, distinct, block[first], row[first])

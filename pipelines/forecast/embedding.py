@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipelines.embed import heads
+from pipelines.embed import heads, works
 from pipelines.stage import Engine
 from pipelines.store import Shard
 from scorers.embedding import Encoder, EncoderParams, is_static, load
 
 SECONDS = 1.0  # of the timed run, about
-MOST_TIMED = 512  # documents
+MOST_TIMED = 128  # documents; at most so many row groups are read
 TEXT = "The encoder reads the beginning of each document and makes a vector of it. "  # where no text is there yet
 
 
@@ -43,34 +43,50 @@ class EmbeddingForecast:
 
 
 def embedding_forecast(
-    params: EncoderParams, n_documents: int, engine: Engine, documents: Sequence[Shard] = (), *, is_exact: bool = True
-) -> EmbeddingForecast:
+    params: EncoderParams, n_documents: int, engine: Engine, documents: Sequence[Shard] = (),
+    draws: Sequence[Shard] = (), *, is_exact: bool = True,
+) -> EmbeddingForecast:  # fmt: skip
     """Time the encoder on a few documents.
 
     Args:
         n_documents: drawn ones, see drawn_documents(). is_exact: whether that was counted.
         documents: shards of DOCUMENTS to take texts from; none where the corpus was not read yet.
+        draws: takes texts of drawn documents only; none: of any.
 
     Raises:
         RecipeError: the encoder can't be loaded.
     """
     encoder = load(params)
-    texts = timed_texts(encoder, engine, documents)
-    seconds, n_timed = timed(encoder, texts)
+    seconds, n_timed = timed(encoder, timed_texts(encoder, engine, documents, draws))
     return EmbeddingForecast(
         encoder=params.folder.name, is_static=is_static(params), dimensions=encoder.dimensions, n_documents=n_documents,
         is_exact=is_exact, cpu_seconds=n_documents * seconds, n_timed=n_timed, is_real_text=bool(documents),
     )  # fmt: skip
 
 
-def timed_texts(encoder: Encoder, engine: Engine, documents: Sequence[Shard]) -> pa.Array:
-    """[n] texts for the timed run, spread over the rows of the largest shard."""
+def timed_texts(
+    encoder: Encoder, engine: Engine, documents: Sequence[Shard] = (), draws: Sequence[Shard] = ()
+) -> pa.Array:
+    """[n] texts for the timed run, spread over all documents, or over the drawn ones."""
     if not documents:
         head = (TEXT * (encoder.n_chars // len(TEXT) + 1))[: encoder.n_chars]
         return pa.array([head] * MOST_TIMED, pa.large_string())
-    shard = max(documents, key=lambda shard: shard.n_rows)
-    rows = np.unique(np.linspace(0, max(0, shard.n_rows - 1), MOST_TIMED).astype(np.int64))
-    return heads(shard, rows[: shard.n_rows], encoder.n_chars, engine.store)
+    if draws:
+        rows = [work.rows for work in works(documents, draws, (), engine.store)]
+    else:
+        rows = [np.arange(shard.n_rows) for shard in documents]
+    stops = np.cumsum(list(map(len, rows)))
+    places = np.unique(np.linspace(0, stops[-1] - 1, MOST_TIMED).astype(np.int64)) if stops[-1] else np.arange(0)
+    pieces = [
+        heads(
+            shard,
+            mine[places[(places >= stop - len(mine)) & (places < stop)] - stop + len(mine)],
+            encoder.n_chars,
+            engine.store,
+        )
+        for shard, mine, stop in zip(documents, rows, stops.tolist(), strict=True)
+    ]
+    return pa.concat_arrays(pieces)
 
 
 def timed(encoder: Encoder, texts: pa.Array) -> tuple[float, int]:

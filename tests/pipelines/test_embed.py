@@ -123,6 +123,16 @@ def test_workers_and_items_do_not_change_the_shards(tmp_path, encoders, kind, mo
     assert all(each == made[0] for each in made)
 
 
+@pytest.mark.slow
+def test_workers_in_another_process_give_the_same_shards(tmp_path, encoders, cluster):
+    made = []
+    for name, runner in (("here", Runner(workers=1)), ("there", cluster)):
+        store = Store(tmp_path / name)
+        inputs = documents(store, range(50)), draws(store, range(0, 50, 2))
+        made.append([run(*inputs, encoders[kind], Engine(store, runner)) for kind in KINDS])
+    assert made[0] == made[1]
+
+
 def test_a_second_run_makes_nothing_and_looking_says_what_is_missing(store, encoders, monkeypatch):
     inputs = documents(store, range(30)), draws(store, range(0, 30, 2)), encoders["table"]
     looking = engine(store).look()

@@ -56,13 +56,22 @@ def test_seconds_are_for_all_documents(monkeypatch, engine, table):
     assert {len(text) for text in clock.read} == {clock.n_chars}
 
 
-def test_texts_are_heads_spread_over_a_shard(engine, table):
-    shards = documents(engine.store, [*range(9), *range(100, 160)], rows=9)
-    texts = timed_texts(load(table), engine, shards)
-    assert texts.to_pylist() == [text_of(k)[:128] for k in range(9)]
-    one = documents(engine.store, [3])
-    assert timed_texts(load(table), engine, one).to_pylist() == [text_of(3)[:128]]
-    assert timed_texts(load(table), engine, documents(engine.store, range(1, 1), rows=1)).to_pylist() != []
+def test_texts_are_heads_of_all_documents_or_of_drawn_ones(engine, table):
+    encoder, numbers = load(table), [*range(9), *range(100, 130)]
+    shards = documents(engine.store, numbers, rows=9)
+    assert timed_texts(encoder, engine, shards).to_pylist() == [text_of(k)[:128] for k in numbers]
+    drawn = [0, 8, 100, 129]
+    texts = timed_texts(encoder, engine, shards, draws(engine.store, drawn))
+    assert texts.to_pylist() == [text_of(k)[:128] for k in drawn]
+    assert timed_texts(encoder, engine, documents(engine.store, [3])).to_pylist() == [text_of(3)[:128]]
+    assert timed_texts(encoder, engine, shards, draws(engine.store, [777])).to_pylist() == []
+
+
+def test_of_many_documents_texts_are_taken_from_every_shard(engine, table):
+    texts = timed_texts(load(table), engine, documents(engine.store, range(600), rows=200)).to_pylist()
+    assert len(texts) == 128
+    assert (texts[0], texts[-1]) == (text_of(0)[:128], text_of(599)[:128])
+    assert texts[64] == text_of(int(599 * 64 / 127))[:128]
 
 
 def test_drawn_documents_are_counted_once(engine):
@@ -80,4 +89,4 @@ def test_the_sentence_of_a_plan(tmp_path, engine, table):
     assert "20 documents of the corpus" in real
     guess = sentence(embedding_forecast(table, 40, engine, is_exact=False))
     assert "table (a static table, 16 dimensions) reads the beginning of about 40 drawn documents" in guess
-    assert "512 texts that fill its window" in guess
+    assert "128 texts that fill its window" in guess
