@@ -16,8 +16,7 @@ from tokenizers import Tokenizer
 from flows import sequence_text
 from flows.tables import printed
 from pipelines.catalog import connect, rows_of, variables_of
-from pipelines.encode.marks import decode
-from pipelines.encode.tokenizer import load
+from pipelines.encode import decode, load
 from pipelines.store import Store
 from pipelines.versions import find_version, shards_of, tokenizer_of
 from schemas.errors import RecipeError

@@ -16,6 +16,8 @@
         |
       embed -----> EMBEDDINGS                       a vector of each drawn document, by an encoder of scorers/embedding.py
         |
+      order -----> CENTROIDS, ORDER, DRAWS again    a path through related documents; one file an order in order/orders/
+        |
       pack ------> SEQUENCES                        training rows; one file a packer in pack/packers/
         |
       publish ---> datasets/MIX/VERSION/            sequences-*.parquet, catalog.duckdb, card, report, manifest.json
@@ -26,7 +28,6 @@
     stage.py         the engine: looks up what was made before and spreads the rest with Beam
     actions.py       the most frequent action: one shard, made by a function of columns of others
     reuse.py         rows of unchanged documents, copied from the shards of an earlier version
-    kept_vectors.py  vectors of documents, kept by content for embed
     batches.py       consecutive texts of about the same number of bytes
     memory.py        freed memory goes back to the system
     store/           shards, actions, scratch folders, the lock; files.py alone renames, syncs, maps and locks files
@@ -34,7 +35,7 @@
     versions.py      published versions
     documents.py, keys.py, shares.py    shared by stages: small columns, keyed order, exact shares
     rows.py          position ids, labels and masks of a training row, for trainers
-    supply.py, findings.py    sentences on shortfalls, on rejected records and on the encoding
+    supply.py, findings.py    sentences on shortfalls, rejected records, the encoding and the path
     check.py, garbage.py, diff.py                  commands on a built root: longmix check, gc, diff
     gather/          step zero: packages -> raw files of the default corpus, and the default models
 
@@ -42,6 +43,7 @@
     a reader         a file in ingest/readers/ and its name in READERS
     a scorer         a file in scorers/, its columns in schemas/scores.py, its params in scorers/__init__.py
     a selector       a row of SELECTORS in plan/selection.py
+    an order         a file in order/orders/ and its name in ORDERS
     a packer         a file in pack/packers/ and its name in PACKERS
     a figure         a view in schemas/views.sql; the report (publish/report.py) and the card (publish/card.py) show views
     a recipe key     a field of the stage's Params class

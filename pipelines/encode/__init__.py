@@ -17,6 +17,7 @@ from pipelines.actions import ReadColumns
 from pipelines.batches import batches
 from pipelines.encode import fast, reference
 from pipelines.encode.ids import Ids
+from pipelines.encode.marks import decode as decode  # for `longmix show`
 from pipelines.encode.marks import respell
 from pipelines.encode.params import EncodeParams, Encoding
 from pipelines.encode.sample import decodes, sampled

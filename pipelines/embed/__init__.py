@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.kept_vectors import Index, KeptVectors, Places, keys_of
+from pipelines.embed.kept_vectors import Index, KeptVectors, Places, keys_of
 from pipelines.keys import contents
 from pipelines.memory import release
 from pipelines.stage import Engine, over_each

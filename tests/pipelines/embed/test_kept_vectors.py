@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipelines.kept_vectors import Index, KeptVectors, keys_of
+from pipelines.embed.kept_vectors import Index, KeptVectors, keys_of
 
 
 def drawn(n, seed=0, d=5):
