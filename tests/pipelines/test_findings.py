@@ -1,6 +1,6 @@
-"""Sentences on rejected records and on the encoding: counts are added over sources, and nothing is said of nothing."""
+"""Sentences on rejected records, the encoding and the path: counts are added, and nothing is said of nothing."""
 
-from pipelines.findings import encoding, rejected
+from pipelines.findings import encoding, path, rejected
 
 
 def rejection(reason, records, source="a", stage="ingest"):
@@ -36,3 +36,27 @@ def test_each_fault_is_counted_by_source():
     )
     assert fell_back.startswith("Encoded by tokenizers, since fastokens gave other ids: 2 shards (b: 1, c: 1).")
     assert encoding([source("a", fell_back_shards=1)]) == [fell_back.replace("2 shards (b: 1, c: 1)", "1 shard (a: 1)")]
+
+
+def group(**values):
+    return {
+        "on_path": 3, "restarts": 1, "mean_similarity": 0.5, "most_similarity": 0.75, "near_copies": 0, **values
+    }  # fmt: skip
+
+
+def test_a_path_is_summed_over_its_groups_weighted_by_their_pairs():
+    assert path([]) == []
+    assert path([group()]) == [
+        "Path: 3 documents, 1 restart. Mean cosine of consecutive documents: 0.500, of at most 0.750."
+    ]
+    several = [group(), group(on_path=7, restarts=2, mean_similarity=0.1, most_similarity=0.15, near_copies=1)]
+    assert path(several) == [
+        "Path: 10 documents, 3 restarts. Mean cosine of consecutive documents: 0.200, of at most 0.300.",
+        "Near copies: 1 document left the path; no sequence has two of the same set.",
+    ]
+
+
+def test_no_cosine_is_stated_of_a_path_without_vectors():
+    assert path([group(mean_similarity=None, most_similarity=None)]) == ["Path: 3 documents, 1 restart."]
+    one = group(on_path=1, mean_similarity=None, most_similarity=None)
+    assert path([one, group()])[0].endswith("0.500, of at most 0.750.")

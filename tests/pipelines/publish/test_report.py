@@ -9,7 +9,7 @@ from pipelines.publish.figures import Answer
 from pipelines.publish.report import bar, report, table
 from pipelines.recipe import load
 from tests.conftest import TINY
-from tests.schemas.test_laws import opened, put, refuse, sound
+from tests.schemas.test_laws import opened, put, refuse, sound, with_path
 
 
 def written(tmp_path, *changes):
@@ -131,3 +131,28 @@ def test_a_bar_is_divided_by_the_shares_of_its_buckets():
 def test_the_report_loads_nothing(tmp_path):
     html = written(tmp_path)
     assert not re.search(r"<script|<link|<img|https?://", html)
+
+
+def test_a_path_is_shown_where_the_mix_has_an_order(tmp_path):
+    html = written(tmp_path, with_path)
+    assert cells(html, "Path through related documents") == [["0", "2", "2", "0", "1", "0.500", "0.500"]]
+    assert cells(html, "Nearest documents in the same sequence") == [["0", "2", "2", "2"]]
+    assert [row[0] for row in cells(html, "Partitions")] == ["0", "1"]
+    assert "Path: 2 documents, 1 restart. Mean cosine of consecutive documents: 0.500, of at most 0.500." in html
+    assert "<h2>Groups</h2>" not in html
+    ((sequences, padding, *_),) = cells(html, "Packing")
+    assert (sequences, padding) == ("3", "41.67%")
+
+
+def test_without_an_order_the_report_says_how_rows_are_packed_and_nothing_of_a_path(tmp_path):
+    html = written(tmp_path)
+    assert len(cells(html, "Packing")) == 1
+    assert "Path" not in html
+    assert "<h2>Partitions</h2>" not in html
+
+
+def test_several_groups_are_held_against_the_mix(tmp_path):
+    tables = sound()
+    first = tables["DRAWS"][0]
+    html = written(tmp_path, lambda t: t["DRAWS"].__setitem__(slice(None), [first[:2], first[2:]]))
+    assert cells(html, "Groups") == [["0", "12", "0.000"], ["1", "2", "0.000"]]
