@@ -61,6 +61,16 @@ def size(con: duckdb.DuckDBPyConnection) -> str:
     )
 
 
+def order(con: duckdb.DuckDBPyConnection, recipe: Recipe) -> str:
+    """Which documents share a sequence."""
+    if not recipe.order.makes_path:
+        return "Documents share a sequence by chance: they are packed in an order of hashes."
+    encoder = recipe.order.encoder if recipe.order.needs_vectors else None
+    vectors = f", from the vectors of `{encoder.folder.name}`" if encoder else ""
+    by = f"A path through related documents by `{recipe.order.by}`{vectors}, packed by `{recipe.pack.packer}`."
+    return "\n\n".join([by, *findings.path(rows_of(con, "FROM path_quality"))])
+
+
 def card(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
     """The card's Markdown, from the views alone."""
     licenses = answer(con, "SELECT * REPLACE (coalesce(license, 'not stated') AS license) FROM licenses")
@@ -83,6 +93,10 @@ stays inside a document) and `segments` (the document and the range of tokens of
 ## Budget
 
 {supply(con)}
+
+## Order
+
+{order(con, recipe)}
 
 ## Tokens in the mix, by domain and length of the document
 

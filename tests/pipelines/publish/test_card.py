@@ -1,10 +1,11 @@
 """The card says what the corpus could not supply, and is Markdown with front matter for the hub."""
 
+from pipelines.order import OrderParams
 from pipelines.publish.card import card, marks, table
 from pipelines.publish.figures import Answer
 from pipelines.recipe import load
 from tests.conftest import TINY
-from tests.schemas.test_laws import opened, put, refuse, sound
+from tests.schemas.test_laws import opened, put, refuse, sound, with_path
 
 
 def written(tmp_path, *changes):
@@ -78,3 +79,17 @@ def test_the_marks_of_a_document_are_named_with_their_ids(tmp_path):
         "The first token of a document is `bos_token` = `<|im_start|>` (id 1), the last is `eos_token` "
     )
     assert both.endswith("Both count as tokens.")
+
+
+def test_the_order_is_named_with_its_encoder_and_packer(tmp_path):
+    text = written(tmp_path, with_path)
+    by = "A path through related documents by `greedy_edge`, from the vectors of `encoder`, packed by `in_order`."
+    assert f"## Order\n\n{by}\n\nPath: 2 documents, 1 restart. Mean cosine" in text
+    recipe = load(TINY)
+    with opened(sound(), tmp_path / "random") as con:
+        other = card(con, recipe.model_copy(update={"order": OrderParams()}), "abc")
+        paths = card(con, recipe.model_copy(update={"order": OrderParams(by="path")}), "abc")
+    assert (
+        "## Order\n\nDocuments share a sequence by chance: they are packed in an order of hashes.\n\n## Tokens" in other
+    )
+    assert "by `path`, packed by `in_order`." in paths
