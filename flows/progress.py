@@ -28,6 +28,8 @@ from pipelines.check import Checked
 POLL_SECONDS = 0.2
 LINE_SECONDS = 15  # between two lines of a stage in a log
 
+LEAST_RATE = 0.05  # MB/s; bytes do not measure a slower stage
+
 
 @dataclass
 class StageProgress:
@@ -68,8 +70,8 @@ class StageProgress:
         words = []
         if self.documents:
             words.append(f"{self.documents:,} documents" + (f", {self.reused:,} of them reused" if self.reused else ""))
-        if self.n_bytes:
-            words.append(f"{self.n_bytes / 1e6 / self.seconds:,.1f} MB/s")
+        if (rate := self.n_bytes / 1e6 / self.seconds) >= LEAST_RATE:
+            words.append(f"{rate:,.1f} MB/s")
         if self.model_tokens:
             words.append(f"{self.model_tokens:,} model tokens, {self.model_tokens / self.seconds:,.0f} a second")
         if not self.ended and self.left_seconds:

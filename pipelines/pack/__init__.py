@@ -66,7 +66,7 @@ def write_group(
     columns = pa.table({name: table[name] for table in (draws, path) for name in table.column_names})
     flat = scratch.path(flat_file(group.number))
     shard = store.write("SEQUENCES", sequences(group.number, rows, columns, pads, flat))
-    store.commit("pack", group.name, [shard], shard.n_rows, 4 * group.n_tokens)
+    store.commit("pack", group.name, [shard], len(draws), 4 * group.n_tokens)
 
 
 def read_order(shard: Shard | None, store: Store) -> pa.Table | None:
