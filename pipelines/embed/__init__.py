@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pipelines.embed.kept_vectors import Index, KeptVectors, Places, keys_of
 from pipelines.keys import contents
 from pipelines.memory import release
-from pipelines.stage import Engine, over_each
+from pipelines.stage import Engine, Read, over_each
 from pipelines.store import Shard, Store, name_of
 from schemas.errors import StageError
 from schemas.tables import EMBEDDINGS
@@ -62,7 +62,7 @@ def works(documents: Sequence[Shard], draws: Sequence[Shard], made_by: Sequence[
         rows = np.flatnonzero(np.isin(keys_of(contents(table["document_id"])), drawn))
         columns = {name: shard.columns[name] for name in ("document_id", "content_hash")}
         which = blake2b(rows.astype("<i8").tobytes(), digest_size=16).hexdigest()
-        name = name_of("embed", VERSION, made_by, columns, shard.n_rows, which)
+        name = name_of("vectors", VERSION, made_by, columns, shard.n_rows, which)
         each.append(Work(name, shard, rows, keys_of(contents(table["content_hash"]))[rows]))
     return each
 
@@ -120,7 +120,7 @@ def make_shard(work: Work, kept: KeptVectors, store: Store) -> None:
     if vectors is None:
         raise StageError(f"embed: {kept.folder}: a block is missing or damaged; run the build again")
     shard = store.write("EMBEDDINGS", embeddings(store.read(work.documents, ["document_id"]), work.rows, vectors))
-    store.commit("embed", work.name, [shard], shard.n_rows)
+    store.commit("vectors", work.name, [shard], shard.n_rows)
     release()
 
 
@@ -151,16 +151,26 @@ def run(documents: list[Shard], draws: list[Shard], params: EncoderParams, engin
         RecipeError: the encoder can't be loaded.
         NotMade: the engine only looks.
     """
-    made_by, store = fingerprint(params), engine.store
+    made_by = fingerprint(params)
+    reads = [Read(shard, ("document_id", "content_hash")) for shard in documents]
+    reads += [Read(shard, ("document_id",)) for shard in draws]
+    name = name_of("embed", VERSION, made_by, [read.key() for read in reads])
+    return engine.once("embed", name, lambda: made(documents, draws, params, made_by, engine))
+
+
+def made(
+    documents: list[Shard], draws: list[Shard], params: EncoderParams, made_by: Sequence[str], engine: Engine
+) -> list[Shard]:
+    """EMBEDDINGS; the shards of which no drawn row is new are found. Arguments: see run."""
+    store = engine.store
     kept = kept_vectors(store, made_by)
     work = works(documents, draws, made_by, store)
-    missing = [each for each in work if store.find("embed", each.name) is None]
+    missing = [each for each in work if store.find("vectors", each.name) is None]
     if missing:
-        engine.must_make("embed")
         index = embedded(missing, params, kept, engine)
         placed = {each.name: index.places(each.keys) for each in missing}
         work = [Work(w.name, w.documents, w.rows, w.keys, placed.get(w.name)) for w in work]
-    shards = engine.each("embed", work, over_each(make_shard, kept, store))
+    shards = engine.each("vectors", work, over_each(make_shard, kept, store))
     return [shard for shards_of_work in shards for shard in shards_of_work]
 
 

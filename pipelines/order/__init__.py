@@ -2,7 +2,7 @@
 
     centroids    partitions of the vectors, dealt to groups; kept by a refresh
     deal         the draws by group: all copies of a document are in one
-    order        neighbours inside a group, near copies, a path through the rest
+    path         neighbours inside a group, near copies, a path through the rest
 
 An order that needs no vectors keeps the groups of the plan. A document that comes or goes changes its own group. Memory of a
 worker: the vectors of one group, about 150 MB for 2^27 tokens of web pages, and a strip of products.
@@ -15,15 +15,23 @@ import apache_beam as beam
 from pipelines.order.dealing import centroids_of, draws_by_first_copy, draws_by_group, keys_of
 from pipelines.order.embedded import Embedded
 from pipelines.order.group import Group, Inputs, members_of, order_group, save
-from pipelines.order.members import Members
+from pipelines.order.members import COLUMNS, Members
 from pipelines.order.params import OrderParams
 from pipelines.order.products import library, one_thread
-from pipelines.stage import Engine, over_each
+from pipelines.stage import Engine, Read, over_each
 from pipelines.store import Shard, name_of
+from schemas.tables import DRAWS
 
 VERSION = 1  # raise when the same params would give other rows
 
 Tables = Mapping[str, list[Shard]]
+
+INPUTS = {  # columns of all that an order is made from
+    "DOCUMENTS": COLUMNS,
+    "TOKENS": ("n_tokens",),
+    "DRAWS": tuple(DRAWS.names),
+    "EMBEDDINGS": ("document_id", "vector"),
+}
 
 
 def run(
@@ -39,6 +47,18 @@ def run(
     Raises:
         StageError: a partition needs faiss, which is not installed.
     """
+    names = tuple(sources)
+    reads = [Read(shard, columns) for table, columns in INPUTS.items() for shard in tables.get(table, [])]
+    kept = [shard.content_hash for table in ("DRAWS", "CENTROIDS") for shard in base.get(table, [])]
+    prefix = [VERSION, params.settings, params.encoder, params.partition_documents, library()]
+    name = name_of("order", *prefix, names, [read.key() for read in reads], kept)
+    n_documents = sum(shard.n_rows for shard in tables["DRAWS"])
+    shards = engine.once("order", name, lambda: made(tables, params, names, base, engine), n_documents)
+    return {table: [shard for shard in shards if shard.table == table] for table in ("CENTROIDS", "DRAWS", "ORDER")}
+
+
+def made(tables: Tables, params: OrderParams, sources: tuple[str, ...], base: Tables, engine: Engine) -> list[Shard]:
+    """The shards of all tables; those of groups whose members did not change are found. Arguments: see run."""
     members = Members.of(tables, sources, base.get("DRAWS", []), engine.store)
     draws, middle, vectors = tables["DRAWS"], [], None
     if params.needs_vectors:
@@ -51,7 +71,7 @@ def run(
     prefix = [VERSION, params.settings, *([middle[0].columns, params.encoder, library()] if vectors else [])]
     chosen = [members_of(shard, members, engine.store) for shard in draws]
     groups = [
-        Group(number, name_of("order", *prefix, key, members.take(own).digest()))
+        Group(number, name_of("path", *prefix, key, members.take(own).digest()))
         for number, (key, own) in enumerate(zip(keys_of(draws), chosen, strict=True))
     ]
     with engine.scratch("order") as scratch:
@@ -64,5 +84,5 @@ def run(
             inputs = Inputs(tables["DOCUMENTS"], middle, params.settings)
             return over_each(order_group, inputs, engine.store, scratch)(p, todo)
 
-        orders = engine.each("order", groups, spread)
-    return {"CENTROIDS": middle, "DRAWS": draws, "ORDER": [shard for of_group in orders for shard in of_group]}
+        paths = engine.each("path", groups, spread)
+    return [*middle, *draws, *(shard for of_group in paths for shard in of_group)]

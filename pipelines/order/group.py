@@ -88,7 +88,7 @@ def order_group(group: Group, inputs: Inputs, store: Store, scratch: Scratch) ->
         path, restarts = ORDERS[inputs.settings.by](induced(found.near.graph, stays), documents)
         table = order_table(members["document_id"], found, stays[path], restarts)
     shard = store.write("ORDER", table)
-    store.commit("order", group.name, [shard], len(members), found.vectors.nbytes)
+    store.commit("path", group.name, [shard], len(members), found.vectors.nbytes)
     release()
 
 
