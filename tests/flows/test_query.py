@@ -79,7 +79,12 @@ def test_a_sequence_is_shown_segment_by_segment(root):
             ]
             for row, start, stop in zip(rows, starts, [*starts[1:], len(lines)], strict=True):
                 assert f"document {row['document_id']}" in lines[start + 1]
-                shown = "".join("".join(lines[start + 4 : stop]).split())
+                text_lines = range(start + 4, stop)
+                first = next(k for k in text_lines if lines[k].strip().startswith(("text ", "begins ")))
+                shown = "".join("".join(lines[first:stop]).split())
+                assert " ".join(line.strip() for line in lines[start + 4 : first]).startswith(
+                    ("place", "goes on", "a ")
+                )
                 complete = own.decode(tokens_of(con, row), skip_special_tokens=False)
                 whole = f"text{complete!r}"
                 if len(complete) > 100:
@@ -139,8 +144,8 @@ def test_a_sequence_is_named_by_its_place_or_by_file_and_row(root):
 @pytest.mark.parametrize(
     ("sequence", "said"),
     [
-        ("25", r"no sequence 25; choose one from 0 to 24$"),
-        ("0:25", r"no row 25 in file 0; choose one from 0 to 24$"),
+        ("26", r"no sequence 26; choose one from 0 to 25$"),
+        ("0:26", r"no row 26 in file 0; choose one from 0 to 25$"),
         ("1:0", r"no file 1; choose one from 0 to 0$"),
         ("-1", r"^'-1' is no sequence; name a place in the training order, as 3, or FILE:ROW, as 2:17$"),
         ("0:1:2", r"^'0:1:2' is no sequence"),

@@ -75,7 +75,7 @@ def test_a_version_lists_the_tables_that_the_graph_made(built):
     engine = Engine.looking(root)
     graph = corpus(recipe, engine, {})
     graph |= scores(recipe, graph, engine, {})
-    graph |= mix(recipe, graph, engine)
+    graph |= mix(recipe, graph, engine, {})
     kept = Manifest.of(version.folder).kept
     assert {name: shards for name, shards in graph.items() if name not in kept} == tables
     assert [s.content_hash for s in graph["NEAR"]] == [s.content_hash for s in kept["NEAR"]]

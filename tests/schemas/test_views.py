@@ -59,8 +59,15 @@ def test_contained(tmp_path, small, large, expected):
 
 def test_tables_that_are_empty_are_there(tmp_path):
     with connect(Store(tmp_path), {}, [], tmp_path, VARIABLES) as con:
-        for name in (*(f"tables.{t}" for t in TABLES), *(view for view in comments() if view != "totals")):
+        for name in (
+            *(f"tables.{t}" for t in TABLES),
+            *(view for view in comments() if view not in ("totals", "packing")),
+        ):
             assert con.execute(f"FROM {name}").fetchall() == [], name
+        ((sequences, *shares),) = con.execute(
+            "SELECT sequences, padding_share, attention_share FROM packing"
+        ).fetchall()
+        assert (sequences, shares) == (0, [None, None])
         assert rows_of(con, "FROM totals") == [
             {
                 **dict.fromkeys(("tokens", "pad_tokens", "sequences", "segments", "documents", "kept", "rejected", "refused"), 0),
