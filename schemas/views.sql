@@ -19,6 +19,12 @@ CREATE MACRO bucket_of(n) AS (
 -- The kind of a document in the plan, by its length.
 CREATE MACRO kind_of(n) AS CASE WHEN n >= getvariable('long_tokens') THEN 'long' ELSE 'short' END;
 
+-- A cosine in millionths. Sums are over these: sums of floats would depend on the number of threads.
+CREATE MACRO micro(x) AS round(x * 1e6)::BIGINT;
+
+-- The mean of cosines.
+CREATE MACRO mean_cosine(x) AS sum(micro(x)) / 1e6 / count(x);
+
 -- The first 60 characters of a text, in one line.
 CREATE MACRO head_of(text) AS left(regexp_replace(left(text, 240), '\s+', ' ', 'g'), 60);
 
@@ -283,9 +289,9 @@ FROM tables."ORDER";
 -- no path can exceed: half the sum of each document's two nearest. near_copies left the path.
 CREATE VIEW path_quality AS
 SELECT o.shard AS group_number, count(*) AS documents, count(place) AS on_path, count(*) - count(place) AS near_copies,
-    count(*) FILTER (restarts) AS restarts, avg(similarity_to_previous) AS mean_similarity,
+    count(*) FILTER (restarts) AS restarts, mean_cosine(similarity_to_previous) AS mean_similarity,
     CASE WHEN count(similarity_to_previous) > 0 THEN
-        sum(coalesce(similarities[1], 0) + coalesce(similarities[2], 0)) / 2 / (count(place) - 1)
+        sum(micro(coalesce(similarities[1], 0)) + micro(coalesce(similarities[2], 0))) / 2e6 / (count(place) - 1)
     END AS most_similarity
 FROM tables."ORDER" o GROUP BY o.shard ORDER BY o.shard;
 
@@ -328,31 +334,33 @@ WITH chosen AS (
     SELECT DISTINCT ON (document_id) document_id, vector FROM tables.embeddings
     WHERE vector IS NOT NULL AND document_id IN (SELECT document_id FROM members)
 ), elements AS (
-    SELECT sequence_id, unnest(vector)::DOUBLE AS x, generate_subscripts(vector, 1) AS i
+    SELECT sequence_id, micro(unnest(vector)) AS x, generate_subscripts(vector, 1) AS i
     FROM members JOIN vectors USING (document_id)
 ), sums AS (
     SELECT sequence_id, i, sum(x) AS s, count(*) AS n FROM elements GROUP BY sequence_id, i
 ), within AS (
-    SELECT sequence_id, any_value(n) AS n, sum(s * s) AS squared FROM sums GROUP BY sequence_id
+    SELECT sequence_id, any_value(n) AS n, sum(s * s) - any_value(n) * 1_000_000_000_000 AS squared
+    FROM sums GROUP BY sequence_id
 ), following AS (
-    SELECT sum(a.s * b.s / (a.n * b.n)) AS cosine
+    SELECT sum(a.s * b.s) / (any_value(a.n) * any_value(b.n)) / 1e12 AS cosine
     FROM sums a JOIN sums b ON b.sequence_id = a.sequence_id + 1 AND b.i = a.i
     WHERE a.sequence_id IN (SELECT sequence_id FROM chosen) GROUP BY a.sequence_id
 ), everything AS (
     SELECT sum(s * s) AS squared FROM (SELECT i, sum(s) AS s FROM sums GROUP BY i)
 )
 SELECT count(*) AS sequences, sum(n)::BIGINT AS documents,
-    sum(squared - n) / nullif(sum(n * (n - 1)), 0) AS same_sequence,
-    (SELECT avg(cosine) FROM following) AS next_sequence,
-    (any_value(e.everything) - sum(squared)) / nullif(sum(n) * sum(n) - sum(n * n), 0) AS other_sequence,
-    (SELECT avg(list_avg(similarities)) FROM tables."ORDER" WHERE len(similarities) > 0) AS most
+    sum(squared) / 1e12 / nullif(sum(n * (n - 1)), 0) AS same_sequence,
+    (SELECT mean_cosine(cosine) FROM following) AS next_sequence,
+    (any_value(e.everything) - sum(squared + n * 1_000_000_000_000)) / 1e12 / nullif(sum(n) * sum(n) - sum(n * n), 0)
+        AS other_sequence,
+    (SELECT mean_cosine(list_avg(similarities)) FROM tables."ORDER" WHERE len(similarities) > 0) AS most
 FROM within, (SELECT squared AS everything FROM everything) e HAVING count(*) > 0;
 
 -- A row is a partition of the vectors of a mix with an order: its documents and their mean cosine with its centre, when the
 -- partition was made and now. A refresh keeps partitions; a falling cosine is their drift.
 CREATE VIEW partitions AS
 SELECT c.partition, c.group_number, c.n_documents AS documents_then, c.mean_similarity AS similarity_then,
-    count(p.document_id) AS documents, avg(p.centre_similarity) AS similarity
+    count(p.document_id) AS documents, mean_cosine(p.centre_similarity) AS similarity
 FROM tables.centroids c LEFT JOIN paths p ON p.partition = c.partition
 GROUP BY ALL ORDER BY c.partition;
 
@@ -362,13 +370,15 @@ CREATE VIEW draw_groups AS
 WITH cells AS (
     SELECT shard, domain, sum(document_stop - document_start) AS tokens FROM tables.draws GROUP BY ALL
 ), mix AS (
-    SELECT domain, sum(tokens) / sum(sum(tokens)) OVER () AS share FROM cells GROUP BY domain
+    SELECT domain, sum(tokens) AS tokens FROM cells GROUP BY domain
+), whole AS (
+    SELECT sum(tokens) AS tokens FROM mix
 ), groups AS (
     SELECT shard, sum(tokens) AS tokens FROM cells GROUP BY shard
 )
 SELECT g.shard AS group_number, any_value(g.tokens)::BIGINT AS tokens,
-    sum(abs(coalesce(c.tokens, 0) / g.tokens - m.share)) / 2 AS distance
-FROM groups g CROSS JOIN mix m LEFT JOIN cells c ON c.shard = g.shard AND c.domain = m.domain
+    sum(abs(coalesce(c.tokens, 0) * w.tokens - m.tokens * g.tokens)) / any_value(2 * g.tokens * w.tokens) AS distance
+FROM groups g CROSS JOIN whole w CROSS JOIN mix m LEFT JOIN cells c ON c.shard = g.shard AND c.domain = m.domain
 GROUP BY g.shard ORDER BY g.shard;
 
 -- A row is the version: how its sequences are filled. forced_cuts counts copies longer than a sequence, avoidable_cuts
