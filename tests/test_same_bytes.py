@@ -25,7 +25,7 @@ from tests.kills import KINDS, fingerprint, run, run_killed_at, run_killed_when
 def clean(tmp_path_factory):
     """A build that nothing disturbed: its recipe, root and fingerprint."""
     folder = tmp_path_factory.mktemp("clean")
-    recipe, root = micro.write(folder), folder / "with a space" / "root"
+    recipe, root = micro.write(folder, **micro.ORDERED), folder / "with a space" / "root"
     run(recipe, root, workers=1)
     return recipe, root, fingerprint(root)
 
@@ -39,6 +39,7 @@ def test_the_clean_build_has_what_the_tests_below_need(clean):
     recipe, root, before = clean
     tables = {path.split("/")[1] for path in before if path.startswith("shards/")}
     assert tables >= {"DOCUMENTS", "SIGNATURES", "DUPLICATES", "NEAR", "TOKENS", "SCORES_CHEAP", "DRAWS", "SEQUENCES"}
+    assert tables >= {"EMBEDDINGS", "CENTROIDS", "ORDER"}
     assert len([path for path in before if path.startswith("shards/DOCUMENTS/") and path.endswith(".parquet")]) == 4
     assert not (root / "scratch").exists()
     assert "micro/latest" in before
@@ -52,7 +53,7 @@ def test_workers_and_root_cannot_show(clean, tmp_path, workers):
 
 
 def test_the_place_of_the_corpus_cannot_show(clean, tmp_path):
-    run(micro.write(tmp_path), tmp_path / "root")
+    run(micro.write(tmp_path, **micro.ORDERED), tmp_path / "root")
     assert fingerprint(tmp_path / "root") == clean[2]
 
 
@@ -102,6 +103,8 @@ def test_files_in_another_order_make_the_same(clean, tmp_path, monkeypatch):
         ("before", "a seal", 1),
         ("before", "an action", 2),
         ("after", "an action", 1),
+        ("after", "a block of vectors", 2),
+        ("before", "a shard of ORDER", 1),
         ("before", "the published folder", 4),
         ("before", "latest", 1),
     ],
