@@ -7,6 +7,7 @@ the library may round differently, so both are part of an action's name, see `li
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -25,10 +26,9 @@ def one_thread() -> Iterator[None]:
 
 def library() -> list[tuple[str, str, str]]:
     """The builds of linear algebra in this process and the kind of processor that they chose their kernels for."""
-    np.ones((1, 1), np.float32) @ np.ones((1, 1), np.float32)
-    own = [info for info in threadpool_info() if "numpy" in info["filepath"] or "libscipy" in info["prefix"]]
-    infos = own or [info for info in threadpool_info() if info["user_api"] == "blas"]
-    return sorted((i["internal_api"], str(i["version"]), str(i.get("architecture", ""))) for i in infos)
+    builds = [info for info in threadpool_info() if info["user_api"] == "blas"]
+    own = [info for info in builds if Path(info["filepath"]).parent.name.startswith("numpy")]  # not that of torch or faiss
+    return sorted((i["internal_api"], str(i["version"]), str(i.get("architecture", ""))) for i in own or builds)
 
 
 def padded(vectors: np.ndarray) -> np.ndarray:
