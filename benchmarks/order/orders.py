@@ -203,6 +203,7 @@ def main() -> None:
                 np.save(Path(folder, f"{name}.npy"), array)
             command = [sys.executable, __file__, "--child", folder]
             rows.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
+            print(rows[-1], file=sys.stderr, flush=True)  # what a stopped run has measured
     printed(rows)
 
 
