@@ -187,60 +187,59 @@ def kept(work: Path) -> dict[str, list[float]]:
     return values
 
 
+HEAD = "| documents | tokens | nll | against shuffled | against masked | shuffled against masked |"
+
+
 def report(args, corpus: Corpus, texts: Texts, eos: int) -> None:
+    """Two tables: each order, and each order by domain. A figure is missing while one of its passes is."""
     values = kept(args.work)
     sums: dict[str, dict[str, dict[int, float]]] = {}
-    missing: dict[str, int] = {}
+    missing: dict[tuple[str, str], int] = {}
     for name, kind, documents, tokens in passes(corpus, texts, eos, args.orders):
         if (value := values.get(key_of(tokens))) is None:
-            missing[name] = missing.get(name, 0) + 1
+            missing[name, kind] = missing.get((name, kind), 0) + 1
         else:
             sums.setdefault(name, {}).setdefault(kind, {}).update(zip(documents, value, strict=True))
-    print("\n| order | documents | tokens | nll | against shuffled | against masked | shuffled against masked |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
-    for name in args.orders:
-        if name in missing or name not in sums:
-            print(f"| {name} | {missing.get(name, 'all')} passes are missing | | | | | |")
-            continue
-        windows, own = windows_of(corpus, name)["ordered"], sums[name]
-        print(row(name, windows, own, corpus, lambda _: True))
-    print(
-        "\n| order, domain | documents | tokens | nll | against shuffled | against masked | shuffled against masked |"
-    )
-    print("|---|---:|---:|---:|---:|---:|---:|")
-    for name in args.orders:
-        if name in missing or name not in sums:
-            continue
-        windows, own = windows_of(corpus, name)["ordered"], sums[name]
+    for (name, kind), n in missing.items():
+        sums.get(name, {}).pop(kind, None)
+        print(f"{name}: {n} passes of {kind} are missing")
+    read = [name for name in args.orders if "ordered" in sums.get(name, {})]
+    print(f"\n| order {HEAD}\n|---|---:|---:|---:|---:|---:|---:|")
+    for name in read:
+        print(row(name, windows_of(corpus, name)["ordered"], sums[name], corpus, lambda _: True))
+    print(f"\n| order, domain {HEAD}\n|---|---:|---:|---:|---:|---:|---:|")
+    for name in read:
+        windows = windows_of(corpus, name)["ordered"]
         for domain in sorted(set(corpus.domain)):
-            line = row(f"{name}, {domain}", windows, own, corpus, lambda d, domain=domain: corpus.domain[d] == domain)
+            line = row(
+                f"{name}, {domain}", windows, sums[name], corpus, lambda d, domain=domain: corpus.domain[d] == domain
+            )
             if line:
                 print(line)
 
 
 def row(label: str, windows: list, own: dict, corpus: Corpus, is_counted) -> str:
-    """A row of the table. Each figure: the sum over the counted documents of a window, divided by their tokens."""
-    cells, tokens, n_documents = [], [], 0
-    figures = {
-        "nll": lambda d: own["ordered"][d],
-        "shuffled": lambda d: own["ordered"][d] - own["shuffled"][d],
-        "masked": lambda d: own["ordered"][d] - own["masked"][d],
-        "control": lambda d: own["shuffled"][d] - own["masked"][d],
-    }
+    """A row of a table. Each figure: the sum over the counted documents of a window, divided by their tokens."""
     counted = [[d for d in w.tolist() if is_counted(d)] for w in windows]
     counted = [w for w in counted if w]
     if not counted:
         return ""
     tokens = np.array([sum(corpus.lengths[d] for d in w) for w in counted])
-    n_documents = sum(map(len, counted))
-    rng = np.random.default_rng(0)
-    picks = rng.integers(len(counted), size=(2000, len(counted)))
-    for figure, value in figures.items():
-        sums = np.array([sum(value(d) for d in w) for w in counted])
+    picks = np.random.default_rng(0).integers(len(counted), size=(2000, len(counted)))
+
+    def figure(kind: str, other: str | None) -> str:
+        if kind not in own or (other and other not in own):
+            return "-"
+        sums = np.array([sum(own[kind][d] - (own[other][d] if other else 0) for d in w) for w in counted])
         mean = sums.sum() / tokens.sum()
+        if other is None:
+            return f"{mean:.3f}"
         low, high = np.quantile(sums[picks].sum(axis=1) / tokens[picks].sum(axis=1), [0.025, 0.975])
-        cells.append(f"{mean:.3f}" if figure == "nll" else f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]")
-    return f"| {label} | {n_documents:,} | {tokens.sum():,} | {' | '.join(cells)} |"
+        return f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
+
+    pairs = [("ordered", None), ("ordered", "shuffled"), ("ordered", "masked"), ("shuffled", "masked")]
+    cells = " | ".join(figure(*pair) for pair in pairs)
+    return f"| {label} | {sum(map(len, counted)):,} | {tokens.sum():,} | {cells} |"
 
 
 if __name__ == "__main__":
