@@ -27,7 +27,9 @@ def one_thread() -> Iterator[None]:
 def library() -> list[tuple[str, str, str]]:
     """The builds of linear algebra in this process and the kind of processor that they chose their kernels for."""
     builds = [info for info in threadpool_info() if info["user_api"] == "blas"]
-    own = [info for info in builds if Path(info["filepath"]).parent.name.startswith("numpy")]  # not that of torch or faiss
+    own = [
+        info for info in builds if Path(info["filepath"]).parent.name.startswith("numpy")
+    ]  # not that of torch or faiss
     return sorted((i["internal_api"], str(i["version"]), str(i.get("architecture", ""))) for i in own or builds)
 
 

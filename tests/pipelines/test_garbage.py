@@ -67,7 +67,9 @@ def test_after_gc_a_build_and_a_refresh_make_nothing_again(root, tiny):
     for base in (None, root / "datasets" / "tiny" / tiny.version):
         assert not build(load(TINY), root, base=base).is_new
         events = [json.loads(line) for line in (root / "progress.jsonl").read_text().splitlines()]
-        assert {event["stage"] for event in events if event["event"] == "made"} <= ({"dedup", "order"} if base else set())
+        assert {event["stage"] for event in events if event["event"] == "made"} <= (
+            {"dedup", "order"} if base else set()
+        )
 
 
 def test_all_versions_count(root, tiny):
