@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipelines.findings import counted
+from pipelines.findings import counted, total
 
 SETTINGS = {  # of a recipe -> the prefix of the columns of TARGETS with what it leaves out
     "plan.max_document_share": "over_share",
@@ -70,7 +70,3 @@ def short_cells(targets: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for row in targets
         if row["target_tokens"] > row["drawn_tokens"]
     ]
-
-
-def total(rows: Iterable[Mapping[str, Any]], column: str) -> int:
-    return sum(row[column] for row in rows)

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tokenizers import Tokenizer
 
 from pipelines.keys import mixed
-from pipelines.order.bounds import half_sum_bound
+from pipelines.order.bounds import half_sum_bound, mean_consecutive
 from pipelines.order.centroids import centres, n_partitions, places_of
 from pipelines.order.graph import Graph
 from pipelines.order.neighbours import GHOST_SHARE, Search, nearest
@@ -116,7 +116,7 @@ def orders(vectors: np.ndarray, graph: Graph) -> None:
     for name in NAMES:
         ORDERS[name](small, few)  # compiles
         (order, restarts), seconds = timed(ORDERS[name], graph, documents)
-        means[name] = float((vectors[order[:-1]] * vectors[order[1:]]).sum(axis=1, dtype=np.float64).mean())
+        means[name] = mean_consecutive(order, vectors)
         gain = f"{means[name] / means['released'] - 1:+.1%}" if "released" in means else "-"
         print(
             f"| {name} | {seconds:.1f} | {means[name]:.4f} | {means[name] / bound:.1%} | {restarts.mean():.1%} | {gain} |",

@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from pipelines.order.bounds import half_sum_bound, held_karp_bound, nearest_of
+from pipelines.order.bounds import consecutive, half_sum_bound, held_karp_bound, nearest_of, path_weight
 from pipelines.order.neighbours import Search, nearest
 from pipelines.order.orders import ORDERS, OrderDocuments
 from pipelines.order.products import one_thread
@@ -45,10 +45,6 @@ def ordered(vectors: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray, flo
     return order, restarts, time.process_time() - began
 
 
-def cosines(vectors: np.ndarray, order: np.ndarray) -> np.ndarray:
-    return (vectors[order[:-1]].astype(np.float64) * vectors[order[1:]]).sum(axis=1)
-
-
 def bounds(vectors: np.ndarray) -> None:
     held_karp, half_sum = held_karp_bound(vectors), half_sum_bound(nearest_of(vectors, 2)[1])
     n = len(vectors)
@@ -60,7 +56,7 @@ def bounds(vectors: np.ndarray) -> None:
     )
     for name in NAMES:
         order, restarts, seconds = ordered(vectors, name)
-        total = cosines(vectors, order).sum()
+        total = path_weight(order, vectors)
         print(
             f"| {name} | {total / (n - 1):.4f} | {total / held_karp:.1%} | {total / half_sum:.1%} | {restarts.sum():,} | "
             f"{seconds:.2f} |"
@@ -86,7 +82,7 @@ def lifts(folder: Path, unseen: np.ndarray, judge: np.ndarray, domain: np.ndarra
 
 def by_domain(judge: np.ndarray, order: np.ndarray, domain: np.ndarray, names: list[str]) -> np.ndarray:
     """[1 + d] mean cosine of consecutive documents: of all, and by domain of the second."""
-    each, second = cosines(judge, order), domain[order[1:]]
+    each, second = consecutive(order, judge), domain[order[1:]]
     return np.array([each.mean(), *(each[second == name].mean() for name in names)])
 
 

@@ -7,6 +7,7 @@ import numba
 import numpy as np
 
 from pipelines.order.graph import Graph, restarts_of, union_graph
+from pipelines.shares import MICRO
 
 BLOCK = 1_024  # documents whose vectors are read together
 PRODUCTS = 1 << 24  # cosines of a block of nearest_of
@@ -36,7 +37,7 @@ def consecutive(order: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 def graph_weight(order: np.ndarray, graph: Graph) -> float:
     """Sum of the similarities of consecutive documents in the union graph, 0 where there is no edge."""
     union = union_graph(graph)
-    return float(edge_weight(*union, np.asarray(order, np.int64))) / 1e6
+    return float(edge_weight(*union, np.asarray(order, np.int64))) / MICRO
 
 
 @numba.njit(nogil=True, cache=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -30,11 +31,10 @@ class Embedded:
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(members, their vectors [n, d] float32) of each shard; zeros where a document has no vector."""
-        dimensions = self.dimensions()
         for k in range(len(self.shards)):
             chosen, column = self.column(k)
-            block = np.zeros((len(chosen), dimensions), np.float32)
-            block[column.is_valid().to_numpy()] = values_of(column).reshape(-1, dimensions)
+            block = np.zeros((len(chosen), self.dimensions), np.float32)
+            block[column.is_valid().to_numpy()] = values_of(column).reshape(-1, self.dimensions)
             if len(chosen):
                 yield chosen, block
 
@@ -46,6 +46,7 @@ class Embedded:
         column = self.store.read(self.shards[k], ("vector",))["vector"]
         return chosen, column.take(pa.array(self.members.row[chosen]))
 
+    @cached_property
     def dimensions(self) -> int:
         """Of all vectors; 1 where no member has one."""
         for k in range(len(self.shards)):
@@ -59,12 +60,13 @@ class Embedded:
 
         chosen: group -> its members.
         """
-        dimensions = self.dimensions()
         group, place = np.full(len(self.members), -1), np.zeros(len(self.members), np.int64)
         files = {}
         for number, own in chosen.items():
             group[own], place[own] = number, np.arange(len(own))
-            files[number] = scratch.map(vectors_file(number), np.float32, len(own) * dimensions).reshape(-1, dimensions)
+            files[number] = scratch.map(vectors_file(number), np.float32, len(own) * self.dimensions).reshape(
+                -1, self.dimensions
+            )
         for members, block in self.blocks():
             for number in np.unique(group[members]).tolist():
                 if number >= 0:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-MILLION = 1_000_000
+from pipelines.shares import MICRO
+
 MAX_SIMILARITY = 2_000.0  # in millionths it fits int32, negated too
 SHORT = 48  # rows up to this length are sorted by insertion: most of a row is in order already
 
@@ -91,7 +92,7 @@ def clean_lists(
                 return i
             listed_by[j] = i
             neighbours[end] = j
-            millionths[end] = np.int32(np.rint(np.float64(similarities[i, r]) * MILLION))
+            millionths[end] = np.int32(np.rint(np.float64(similarities[i, r]) * MICRO))
             end += 1
         sort_row(neighbours[start:end], millionths[start:end])
         offsets[i + 1] = end

@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines import embed
 from pipelines.memory import release
 from pipelines.order.centroids import places_of
 from pipelines.order.dealing import partitions_in
 from pipelines.order.embedded import vectors_file
-from pipelines.order.graph import Graph
+from pipelines.order.graph import Graph, no_edges
 from pipelines.order.members import Members
 from pipelines.order.neighbours import GHOST_SHARE, Neighbours, nearest
 from pipelines.order.orders import ORDERS
@@ -101,8 +102,7 @@ def searched(number: int, members: pa.Table, inputs: Inputs, store: Store, scrat
 
 def alone(n: int) -> Found:
     """Documents without vectors."""
-    graph = Graph(np.zeros(n + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int32))
-    near = Neighbours(graph, np.zeros(n, bool), np.arange(n, dtype=np.int32))
+    near = Neighbours(no_edges(n), np.zeros(n, bool), np.arange(n, dtype=np.int32))
     return Found(np.empty((n, 0), np.float32), np.zeros((n, 2), np.int32), np.empty((1, 0), np.float32), near)
 
 
@@ -115,13 +115,14 @@ def induced(graph: Graph, stays: np.ndarray) -> Graph:
 
 
 def heads(members: pa.Table, documents: Sequence[Shard], store: Store) -> list[str]:
-    """The first characters of each text. One shard's texts are in memory at a time."""
+    """The first characters of each text."""
     texts = [""] * len(members)
     shard, row = members["shard"].to_numpy(), members["row"].to_numpy()
     for k in np.unique(shard).tolist():
         own = np.flatnonzero(shard == k)
-        text = store.read(documents[k], ("text",))["text"].take(pa.array(row[own]))
-        for i, head in zip(own.tolist(), pc.utf8_slice_codeunits(text, 0, HEAD_CHARS).to_pylist(), strict=True):
+        own = own[np.argsort(row[own])]
+        found = embed.heads(documents[k], row[own], HEAD_CHARS, store).to_pylist()
+        for i, head in zip(own.tolist(), found, strict=True):
             texts[i] = head
     return texts
 

@@ -7,12 +7,13 @@ window more so. Each cluster is walked in the direction that makes its ends most
 import numpy as np
 
 from pipelines.keys import keyed, salt
-from pipelines.order.graph import MILLION, Graph, graph_of, restarts_of, union_graph
+from pipelines.order.graph import Graph, graph_of, restarts_of, union_graph
 from pipelines.order.orders.documents import OrderDocuments
 from pipelines.order.orders.fragments import Fragments, link_greedily
 from pipelines.order.orders.improve import N_NEIGHBOURS, improved
 from pipelines.order.orders.join import join_by_vectors, products
 from pipelines.order.orders.split import direction, split
+from pipelines.shares import MICRO
 
 MAX_CLUSTER = 96  # bisection leaves clusters of about 45 on average
 
@@ -49,7 +50,7 @@ def path_inside(vectors: np.ndarray) -> np.ndarray:
     similarities = products(vectors)
     link_greedily(*fragments, np.arange(len(vectors)), similarities, 0)
     nearest = np.argsort(-similarities, axis=1, kind="stable")[:, : N_NEIGHBOURS + 1]
-    graph = graph_of(nearest, np.take_along_axis(similarities, nearest, axis=1) / MILLION)
+    graph = graph_of(nearest, np.take_along_axis(similarities, nearest, axis=1) / MICRO)
     return improved(fragments.chain(), union_graph(graph), vectors)
 
 
@@ -58,7 +59,7 @@ def directions(vectors: np.ndarray, paths: list[np.ndarray]) -> list[bool]:
     first = np.array([rows[0] for rows in paths])
     last = np.array([rows[-1] for rows in paths])
     ends = vectors[np.stack([first, last], axis=1)].astype(np.float64)  # [n_paths, 2, d]
-    joints = np.rint(np.einsum("cad,cbd->cab", ends[:-1], ends[1:]) * MILLION).astype(np.int64)
+    joints = np.rint(np.einsum("cad,cbd->cab", ends[:-1], ends[1:]) * MICRO).astype(np.int64)
     best = [0, 0]  # total so far if the last path is as it is, or reversed
     choices: list[tuple[int, int]] = []
     for joint in joints.tolist():

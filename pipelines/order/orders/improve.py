@@ -11,8 +11,9 @@ Sources: Croes 1958 (2-opt), Or 1976, Bentley 1992 (neighbour lists, don't-look 
 import numba
 import numpy as np
 
-from pipelines.order.graph import MILLION, Graph
+from pipelines.order.graph import Graph
 from pipelines.order.orders.split import product
+from pipelines.shares import MICRO
 
 N_NEIGHBOURS = 10  # of each document, how many are tried
 MAX_SEGMENT = 3  # documents that Or-opt moves together
@@ -211,7 +212,7 @@ def similarity(graph: tuple, i: int, j: int) -> int:
     if max(i, j) == n:
         return 0
     if len(vectors):
-        return int(np.rint(np.float64(product(vectors[i], vectors[j])) * MILLION))
+        return int(np.rint(np.float64(product(vectors[i], vectors[j])) * MICRO))
     if offsets[i + 1] - offsets[i] > offsets[j + 1] - offsets[j]:
         i, j = j, i
     for e in range(offsets[i], offsets[i + 1]):

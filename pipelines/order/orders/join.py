@@ -10,9 +10,10 @@ what no list connects is chained by id.
 
 import numpy as np
 
-from pipelines.order.graph import MILLION, Graph
+from pipelines.order.graph import Graph
 from pipelines.order.orders.fragments import Fragments, link_greedily, link_listed, listed_partners
 from pipelines.order.orders.split import split
+from pipelines.shares import MICRO
 
 CELL = 2_048  # ends that are compared with each other
 LEAST_PADDED = 64
@@ -40,7 +41,7 @@ def products(vectors: np.ndarray) -> np.ndarray:
     n_padded = max(LEAST_PADDED, 1 << (len(vectors) - 1).bit_length())
     padded = np.zeros((n_padded, vectors.shape[1]), np.float32)
     padded[: len(vectors)] = vectors
-    return np.rint((padded @ padded.T)[: len(vectors), : len(vectors)] * np.float32(MILLION)).astype(np.int32)
+    return np.rint((padded @ padded.T)[: len(vectors), : len(vectors)] * np.float32(MICRO)).astype(np.int32)
 
 
 def join_by_lists(fragments: Fragments, union: Graph) -> None:

@@ -8,7 +8,7 @@ vectors are the same on every processor.
 import numba
 import numpy as np
 
-from pipelines.order.graph import MILLION
+from pipelines.shares import MICRO
 
 SAMPLE = 4_096  # rows from which the two means are found
 N_ITERATIONS = 6
@@ -63,7 +63,7 @@ def millionths(vectors: np.ndarray, vector: np.ndarray, rows: np.ndarray) -> np.
     """[len(rows)] int64: the product of each of these rows with `vector`."""
     products = np.empty(len(rows), np.int64)
     for r in range(len(rows)):
-        products[r] = np.int64(np.rint(np.float64(product(vectors[rows[r]], vector)) * MILLION))
+        products[r] = np.int64(np.rint(np.float64(product(vectors[rows[r]], vector)) * MICRO))
     return products
 
 
