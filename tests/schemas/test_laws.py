@@ -392,6 +392,18 @@ def test_the_views_of_a_path(tmp_path):
         assert most == pytest.approx(0.5)
 
 
+def test_a_document_alone_in_its_sequence_has_room_for_no_neighbour(tmp_path):
+    tables = sound()
+    with_path(tables)
+    tables["SEQUENCES"][0] = [sequence(0, segment("a", 0, 6)), sequence(1, segment("d", 0, 2))]
+    with opened(tables, tmp_path) as con:
+        assert con.execute("FROM nearest_together").fetchall() == [(0, 2, 0, 0)]
+        assert con.execute("SELECT document_id, place, n_neighbours FROM paths ORDER BY place").fetchall() == [
+            ("a", 0, 1),
+            ("d", 1, 1),
+        ]
+
+
 def path_but(change):
     return lambda tables: (with_path(tables), change(tables))
 

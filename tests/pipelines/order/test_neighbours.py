@@ -126,6 +126,14 @@ def test_a_ghost_is_seen_by_the_documents_of_its_second_partition_and_sees_them(
     ]  # fmt: skip
 
 
+def test_a_ghost_lists_no_more_than_k_of_both_partitions():
+    x = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]], np.float32)
+    search = Search(k=1, near=1_000_000, exact_documents=EXACT)
+    with one_thread():
+        found = nearest(x, np.array([[0, -1], [0, 1], [1, -1], [1, -1]]), np.arange(4), search)
+    assert lists_of(found.graph)[1] == [(2, 960_000)]
+
+
 def test_a_near_copy_in_another_partition_is_found_as_a_ghost():
     x = np.array([[1, 0], [0.8, 0.6], [0.8, 0.6]], np.float32)
     search = Search(k=3, near=999_000, exact_documents=EXACT)
