@@ -32,7 +32,7 @@ def opened(root: Path, mix: str | None, version: str) -> Iterator[tuple[duckdb.D
     folder = find_version(root.absolute(), mix, version)
     manifest = Manifest.of(folder)
     store = Store(folder.parents[2], run=None)
-    tables, names = shards_of(manifest), list(manifest.files)
+    tables, names = shards_of(manifest), [name for name in manifest.files if name.startswith("sequences-")]
     variables = variables_of(manifest.recipe, manifest.marks)
     with (
         TemporaryDirectory(prefix="longmix-query-") as spill,

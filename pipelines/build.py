@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pipelines import dedup, embed, encode, ingest, order, pack, plan, publish, score, screen
-from pipelines.recipe import Recipe
+from pipelines import build_sft, dedup, embed, encode, ingest, order, pack, plan, publish, score, screen
+from pipelines.recipe import AnyRecipe, Recipe
 from pipelines.score.model import reader_of
+from pipelines.sft_recipe import SftRecipe
 from pipelines.stage import Engine
 from pipelines.store import Shard, Store
 from pipelines.store.lock import locked
@@ -31,7 +32,7 @@ def plain(run: Callable) -> Callable:
 
 
 def build(
-    recipe: Recipe, root: Path, stage: Stage = plain, base: Path | None = None, *, verify: bool = False
+    recipe: AnyRecipe, root: Path, stage: Stage = plain, base: Path | None = None, *, verify: bool = False
 ) -> Version:
     """Build a recipe's mix under a root, making only what is missing.
 
@@ -47,10 +48,7 @@ def build(
         BusyError: another process holds the root.
         StageError: a stage stopped for another reason; a second run resumes where it stopped.
     """
-    if recipe.score:
-        reader_of(recipe.score, recipe.encode)  # a model that does not fit is refused before the corpus is read
-    if recipe.order.encoder and recipe.order.needs_vectors:
-        check_encoder(recipe.order.encoder)
+    check_models(recipe)
     store = Store(root.absolute(), run=uuid.uuid4().hex, verify=verify)
     discarded: set[str] = set()
     with locked(store.root, f"a build of {recipe.mix!r}", "--root"), store.session():
@@ -71,9 +69,26 @@ def build(
                 discarded.add(name)
 
 
-def graph(recipe: Recipe, engine: Engine, base: Path | None, stage: Stage = plain) -> Version:
+def check_models(recipe: AnyRecipe) -> None:
+    """
+    Raises:
+        RecipeError: a model that the recipe names can't be loaded or does not fit its settings.
+    """
+    if isinstance(recipe, SftRecipe):
+        build_sft.check_models(recipe)
+        return
+    if recipe.score:
+        reader_of(recipe.score, recipe.encode)
+    if recipe.order.encoder and recipe.order.needs_vectors:
+        check_encoder(recipe.order.encoder)
+
+
+def graph(recipe: AnyRecipe, engine: Engine, base: Path | None, stage: Stage = plain) -> Version:
     """All stages, from raw files to a published version."""
     before = tables_of(base)
+    if isinstance(recipe, SftRecipe):
+        tables = build_sft.tables_of(recipe, engine, before, stage)
+        return stage(publish.run)(recipe, Manifest.of(base) if base else None, tables, engine.store)
     tables = corpus(recipe, engine, before, stage)
     tables |= scores(recipe, tables, engine, before, stage)
     tables |= mix(recipe, tables, engine, before, stage)

@@ -18,7 +18,12 @@ from schemas.views import comments, views
 
 Tables = Mapping[str, Sequence[Shard]]
 
-NOT_MATERIALISED = {"judged", "score_values"}  # many rows for each document, half of the catalog; scores has most of it
+NOT_MATERIALISED = {
+    "judged",
+    "score_values",
+    "encoded",
+    "packed",
+}  # many rows for each document, half of the catalog; scores has most of it
 WITHOUT_TEXT = "SELECT COLUMNS(lambda name: name <> 'head')"  # the one column of views that holds text
 STORAGE = "v1.0.0"  # the oldest DuckDB that can open a catalog
 SETTINGS = {
@@ -75,15 +80,15 @@ def variables_of(recipe: Mapping[str, Any], marks: Mapping[str, int | None]) -> 
         recipe: Recipe.identity(), as in a manifest.
         marks: eos_id and bos_id, as in a manifest.
     """
-    plan, pack = recipe["plan"], recipe["pack"]
+    plan, pack = recipe.get("plan") or {}, recipe["pack"]  # a set of samples has no plan
     return {
         "threshold": recipe["dedup"]["threshold"],
         "sequence_tokens": pack["sequence_tokens"],
         "pad_documents_to": pack.get("pad_documents_to") or 1,  # an earlier release has no such key
         "n_knots": len(pack.get("knot_tokens", ())),
-        "dropped_reasons": (plan["select"] or {}).get("drop", []),
+        "dropped_reasons": (plan.get("select") or {}).get("drop", []),
         **marks,
-        **{name: plan[name] for name in ("budget_tokens", "long_tokens", "max_epochs")},
+        **{name: plan.get(name) for name in ("budget_tokens", "long_tokens", "max_epochs")},
     }
 
 

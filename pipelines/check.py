@@ -101,7 +101,7 @@ def check_actions(root: Path) -> Iterator[Checked]:
 def check_version(root: Path, folder: Path, manifest: Manifest) -> Iterator[Checked]:
     """The files that people and trainers open. Parquet files are the store's shards under another name."""
     remedy = rebuild(root, {manifest.mix})
-    sealed = dict(zip(manifest.files, manifest.tables.get("SEQUENCES", []), strict=False))
+    sealed = manifest.published()
     for name in (*manifest.files, *PAGES):
         path, finding = folder / name, None
         if not path.is_file():

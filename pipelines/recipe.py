@@ -14,16 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pipelines.dedup import DedupParams
 from pipelines.encode import EncodeParams, bos_id, eos_id
 from pipelines.ingest import Source
+from pipelines.names import MIX_NAME, check_names
 from pipelines.order import OrderParams
 from pipelines.pack import PackParams, pad_ids
 from pipelines.plan import PlanParams
 from pipelines.score import ScoreParams
 from pipelines.screen import ScreenParams
+from pipelines.sft_recipe import SftRecipe
 from pipelines.stage import Runner
 from schemas.errors import RecipeError
 from scorers import table_of
-
-MIX_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"  # it becomes a folder
 
 
 class Recipe(BaseModel):
@@ -43,10 +43,7 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def names_fit(self) -> Self:
         """Every source has a name of its own, and shares of either kind name domains that a source has."""
-        names = [source.name for source in self.sources]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"sources: two are named {twice[0]!r}; give each a name of its own")
+        check_names(self.sources)
         domains = sorted({source.domain for source in self.sources})
         shares_by_key = {"shares": self.plan.shares or {}, "select.top_shares": self.plan.select.top_shares}
         for key, shares in shares_by_key.items():
@@ -108,8 +105,11 @@ def meant(found: str, known: list[str]) -> str:
     return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(sorted(known))}"
 
 
-def load(path: Path | str) -> Recipe:
-    """The recipe of a TOML file, with its paths made absolute and its files hashed.
+AnyRecipe = Recipe | SftRecipe
+
+
+def load(path: Path | str) -> AnyRecipe:
+    """The recipe of a TOML file, with its paths made absolute and its files hashed: of samples if it has [samples].
 
     Raises:
         RecipeError: it can't be read, is not TOML, or asks for what can't be; the message names the key.
@@ -121,21 +121,22 @@ def load(path: Path | str) -> Recipe:
         raise RecipeError(f"{path}: can't be read ({error}); name a recipe such as mixes/tiny.toml") from error
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path}: not TOML: {error}") from error
+    kind: type[AnyRecipe] = SftRecipe if "samples" in raw else Recipe
     try:
-        recipe = Recipe.model_validate(raw, context={"folder": path.absolute().parent})
+        recipe = kind.model_validate(raw, context={"folder": path.absolute().parent})
         eos_id(recipe.encode)
         bos_id(recipe.encode)
         pad_ids(recipe.pack, recipe.encode)
     except ValidationError as error:
-        raise RecipeError(f"{path}: {'; '.join(complaints(error))}") from error
+        raise RecipeError(f"{path}: {'; '.join(complaints(error, kind))}") from error
     return recipe
 
 
-def complaints(error: ValidationError) -> list[str]:
+def complaints(error: ValidationError, kind: type[BaseModel]) -> list[str]:
     """One clause for each fault, by the key as the recipe writes it."""
     found = []
     for fault in error.errors():
-        keys, models = walked(fault["loc"])
+        keys, models = walked(fault["loc"], kind)
         where = ".".join(keys)
         if fault["type"] == "extra_forbidden":
             known = sorted({key for model in models for key in model.model_fields})
@@ -154,14 +155,14 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def walked(place: tuple[int | str, ...]) -> tuple[list[str], list[type[BaseModel]]]:
-    """A fault's place as the recipe writes it, and the models whose keys may stand where its last part does.
+def walked(place: tuple[int | str, ...], kind: type[BaseModel]) -> tuple[list[str], list[type[BaseModel]]]:
+    """A fault's place as a recipe of a kind writes it, and the models whose keys may stand where its last part does.
 
     ("score", "also", 0, "prolong", "sed") -> ["score", "also", "0", "sed"], [ProLong]: pydantic names the union's member.
     """
     keys: list[str] = []
     here: list[type[BaseModel]] = []
-    inner: list[type[BaseModel]] = [Recipe]
+    inner: list[type[BaseModel]] = [kind]
     for part in place:
         if isinstance(part, str) and len(inner) > 1:
             inner = [model for model in inner if part in get_args(model.model_fields["kind"].annotation)]

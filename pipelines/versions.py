@@ -65,7 +65,10 @@ def is_whole(folder: Path, *, verify: bool) -> bool:
     """
     try:
         manifest = Manifest.of(folder)
-        for name, shard in zip(manifest.files, manifest.tables["SEQUENCES"], strict=True):
+        published = manifest.published()
+        if set(published) != set(manifest.files):
+            return False
+        for name, shard in published.items():
             if (folder / name).stat().st_size != shard.n_bytes:
                 return False
             if verify and files.seal(folder / name)["xxh3_128"] != shard.xxh3_128:

@@ -1,13 +1,13 @@
 -- The laws of the tables. Each query returns the rows that violate its law; a build with any such row fails.
+-- A set of instruction samples has no TOKENS, no TARGETS and no SEQUENCES; SAMPLES and SFT_SEQUENCES stand in their place.
 -- Variables: threshold (of dedup), sequence_tokens, pad_documents_to (1 if nothing is padded) and n_knots (of pack),
--- budget_tokens, long_tokens and max_epochs (of plan), eos_id
--- and bos_id (of encode; bos_id is NULL if the recipe has no BOS).
+-- budget_tokens, long_tokens and max_epochs (of plan; NULL in a set of samples), eos_id and bos_id (of encode; bos_id is NULL if the recipe has no BOS).
 
--- law: DUPLICATES and TOKENS have a row for each row of DOCUMENTS
+-- law: DUPLICATES and TOKENS, or SAMPLES, have a row for each row of DOCUMENTS
 SELECT d.shard, count(*) AS documents, any_value(u.n) AS duplicates, any_value(t.n) AS tokens
 FROM tables.documents d
 LEFT JOIN (SELECT shard, count(*) AS n FROM tables.duplicates GROUP BY shard) u USING (shard)
-LEFT JOIN (SELECT shard, count(*) AS n FROM tables.tokens GROUP BY shard) t USING (shard)
+LEFT JOIN (SELECT shard, count(*) AS n FROM encoded GROUP BY shard) t USING (shard)
 GROUP BY d.shard
 HAVING any_value(u.n) IS DISTINCT FROM count(*) OR any_value(t.n) IS DISTINCT FROM count(*);
 
@@ -16,17 +16,17 @@ SELECT shard, count(*) AS rows, count(DISTINCT record) AS records, max(record) A
 FROM (SELECT shard, record FROM tables.documents UNION ALL SELECT shard, record FROM tables.rejected)
 GROUP BY shard HAVING count(*) <> max(record) + 1 OR count(DISTINCT record) <> count(*);
 
--- law: DUPLICATES and TOKENS are in the order of DOCUMENTS
+-- law: DUPLICATES and TOKENS, or SAMPLES, are in the order of DOCUMENTS
 SELECT d.shard, d.row, d.document_id, u.document_id AS of_duplicates, t.document_id AS of_tokens
-FROM tables.documents d JOIN tables.duplicates u USING (shard, row) JOIN tables.tokens t USING (shard, row)
+FROM tables.documents d JOIN tables.duplicates u USING (shard, row) JOIN encoded t USING (shard, row)
 WHERE d.document_id <> u.document_id OR d.document_id <> t.document_id;
 
 -- law: a document has the status dropped in TOKENS exactly when dedup dropped it
 SELECT u.shard, u.row, u.document_id, u.verdict, t.status
-FROM tables.duplicates u JOIN tables.tokens t USING (shard, row) WHERE (u.verdict = 'kept') = (t.status = 'dropped');
+FROM tables.duplicates u JOIN encoded t USING (shard, row) WHERE (u.verdict = 'kept') = (t.status = 'dropped');
 
 -- law: in TOKENS, reason is non-NULL exactly when status = 'refused', n_tokens exactly when status = 'encoded'
-SELECT shard, row, document_id, status, reason, fell_back, decodes, n_tokens FROM tables.tokens
+SELECT shard, row, document_id, status, reason, fell_back, decodes, n_tokens FROM encoded
 WHERE status NOT IN ('encoded', 'dropped', 'refused')
     OR reason NOT IN ('no_token', 'eos_in_text', 'bos_in_text', 'tokenizer_error')
     OR fell_back NOT IN ('hostile', 'document')
@@ -85,11 +85,11 @@ WHERE (u.verdict = 'kept') = (j.status = 'dropped');
 
 -- law: a refused document has no scores and no pairs, for that reason
 SELECT t.shard, t.row, t.document_id, v.kind, v.status, v.reason, v.value
-FROM tables.tokens t JOIN score_values v USING (shard, row)
+FROM encoded t JOIN score_values v USING (shard, row)
 WHERE t.status = 'refused' AND (v.value IS NOT NULL OR v.status <> 'not_scored' OR v.reason <> 'refused')
 UNION ALL
 SELECT t.shard, t.row, t.document_id, 'budget', NULL, b.why, b.n_pairs
-FROM tables.tokens t JOIN tables.budget b USING (shard, row)
+FROM encoded t JOIN tables.budget b USING (shard, row)
 WHERE t.status = 'refused' AND (b.n_pairs <> 0 OR b.why <> 'refused');
 
 -- law: a draw is a token range of an encoded document
@@ -116,7 +116,7 @@ HAVING sum(drawn_tokens) > getvariable('budget_tokens');
 SELECT domain, list(kind ORDER BY kind) AS kinds FROM tables.targets GROUP BY domain HAVING kinds <> ['long', 'short']
 UNION ALL
 SELECT DISTINCT domain, [] FROM documents ANTI JOIN tables.targets USING (domain)
-WHERE token_status = 'encoded' AND n_tokens > 0;
+WHERE getvariable('budget_tokens') IS NOT NULL AND token_status = 'encoded' AND n_tokens > 0;
 
 -- law: target_tokens sum to budget_tokens
 SELECT sum(target_tokens) AS target_tokens, getvariable('budget_tokens') AS budget_tokens FROM tables.targets
@@ -157,18 +157,24 @@ FROM tables.targets t FULL JOIN (
     SELECT domain, kind_of(n_tokens) AS kind, sum(drawn_tokens) AS tokens
     FROM draws GROUP BY ALL
 ) drawn USING (domain, kind)
-WHERE t.drawn_tokens IS DISTINCT FROM least(target_tokens, available_tokens)
-    OR coalesce(t.drawn_tokens, 0) <> coalesce(drawn.tokens, 0);
+WHERE getvariable('budget_tokens') IS NOT NULL AND (
+    t.drawn_tokens IS DISTINCT FROM least(target_tokens, available_tokens)
+    OR coalesce(t.drawn_tokens, 0) <> coalesce(drawn.tokens, 0)
+);
 
 -- law: sequence_id is (group << 32) + the row in the group's file
-SELECT shard, row, sequence_id FROM tables.sequences WHERE sequence_id <> (shard::BIGINT << 32) + row;
+SELECT shard, row, sequence_id FROM packed WHERE sequence_id <> (shard::BIGINT << 32) + row;
 
 -- law: in SEQUENCES, n_tokens is the length of input_ids, from 1 to sequence_tokens
-SELECT sequence_id, n_tokens, len(input_ids) AS length FROM tables.sequences
-WHERE n_tokens <> len(input_ids) OR n_tokens > getvariable('sequence_tokens') OR n_tokens < 1;
+SELECT sequence_id, n_tokens, length
+FROM (
+    SELECT sequence_id, n_tokens, len(input_ids) AS length FROM tables.sequences
+    UNION ALL SELECT sequence_id, n_tokens, len(input_ids) FROM tables.sft_sequences
+)
+WHERE n_tokens <> length OR n_tokens > getvariable('sequence_tokens') OR n_tokens < 1;
 
 -- law: cu_seqlens has one element more than segments, the first is 0 and the last n_tokens
-SELECT sequence_id, n_tokens, cu_seqlens FROM tables.sequences
+SELECT sequence_id, n_tokens, cu_seqlens FROM packed
 WHERE cu_seqlens[1] <> 0 OR cu_seqlens[-1] <> n_tokens OR len(cu_seqlens) <> len(segments) + 1;
 
 -- law: each segment has a token of its document, and its length is that given by cu_seqlens, n_pad included

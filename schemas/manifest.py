@@ -1,15 +1,22 @@
 """manifest.json: the content of a version. Times, paths and library versions do not affect the version's name."""
 
 import json
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import SchemaError
 
+S = TypeVar("S")
+
 # Tables that no reader of a version needs, and that the next refresh would otherwise compute again.
 KEPT = ("NEAR", "FIRST_BUDGET", "FIRST_SCORES")
+
+# Tables whose shards are published as files, and how the names of the files begin.
+PUBLISHED = {"SEQUENCES": "sequences", "SFT_SEQUENCES": "sequences", "MESSAGES": "messages"}
 
 # Published beside the Parquet files. The recipe has the hash of TOKENIZER; the others have no checksum.
 TOKENIZER = "tokenizer.json"
@@ -57,6 +64,10 @@ class Manifest(BaseModel):
         except (OSError, ValueError) as error:
             raise SchemaError(f"{path}: not a readable manifest ({fault(error)}); build the mix again") from error
 
+    def published(self) -> dict[str, ManifestShard]:
+        """Published file -> its shard."""
+        return dict(file_names(self.tables))
+
     @property
     def tokenizer_hash(self) -> str:
         """Of the tokenizer that made input_ids, as HashedFile.hash."""
@@ -66,6 +77,15 @@ class Manifest(BaseModel):
         """Whether the version has this recipe and these content hashes."""
         hashes = {name: [shard.content_hash for shard in shards] for name, shards in self.tables.items()}
         return canonical(self.recipe) == canonical(recipe) and hashes == tables
+
+
+def file_names(tables: Mapping[str, Sequence[S]]) -> list[tuple[str, S]]:
+    """The name of each published file and its shard, table by table, in order."""
+    return [
+        (f"{prefix}-{i:05d}-of-{len(tables[table]):05d}.parquet", shard)
+        for table, prefix in PUBLISHED.items()
+        for i, shard in enumerate(tables.get(table, ()))
+    ]
 
 
 def fault(error: OSError | ValueError) -> str:

@@ -123,3 +123,41 @@ SCORES_LONGATTN = scores_of(
     part("window_tokens", "length of each window"),
     part("n_windows", "number of windows read"),
 )
+
+SCORES_HMG = pa.schema(
+    [
+        column("document_id", pa.string(), "as in DOCUMENTS"),
+        STATUS,
+        REASON,
+        part("nll_gain", "HMG: nll_short - nll_long, nats per token of the response"),
+        part("nll_long", "mean nll of the response with the long window, nats", shown=True),
+        part("nll_short", "mean nll of the response with the short window or the model of short context, nats"),
+        part("nll_no_context", "mean nll of the response after the instruction alone, nats", shown=True),
+        part("nll_alone", "mean nll of the response alone, nats"),
+        part("ifd", "IFD: exp(nll_long - nll_alone)"),
+        part("context_tokens", "tokens of the context that were read"),
+        part("response_tokens", "tokens of the response that were scored"),
+        column("is_cut", pa.bool_(), "the end of the context was cut to fit the window; NULL if not scored", True),
+    ]
+)
+
+SCORES_CAM = pa.schema(
+    [
+        column("document_id", pa.string(), "as in DOCUMENTS"),
+        STATUS,
+        REASON,
+        part("alignment", "CAM: cosine of importance and attention over segments; attention is the mean per token"),
+        part("alignment_mass", "the same with the attention summed over each segment"),
+        part("spearman", "rank correlation of importance and attention"),
+        part("divergence", "Jensen-Shannon divergence of importance and attention, nats"),
+        part("n_segments", "number of segments of the context"),
+        column("segment_nll", many(pa.float64()), "[n_segments] mean nll of the response with one segment, nats", True),
+        column(
+            "attention",
+            many(many(pa.float32())),
+            "[n_layers, n_segments] attention of the response to a token of a segment, mean over heads, rows and tokens",
+            nullable=True,
+        ),
+        column("segment_tokens", many(pa.int32()), "[n_segments] tokens of each segment, without sink tokens", True),
+    ]
+)

@@ -6,7 +6,7 @@ the same shards as DOCUMENTS, with the same rows in the same order. From DRAWS o
 
 import pyarrow as pa
 
-from schemas import scores
+from schemas import samples, scores
 from schemas.columns import HOLDS, column, many, part
 from schemas.scores import BUDGET
 
@@ -256,9 +256,19 @@ TABLES = {
     "CENTROIDS": CENTROIDS,
     "ORDER": ORDER,
     "SEQUENCES": SEQUENCES,
+    "SAMPLES": samples.SAMPLES,
+    "CHOSEN": samples.CHOSEN,
+    "MESSAGES": samples.MESSAGES,
+    "SFT_SEQUENCES": samples.sft_sequences(SEQUENCES),
 }
 
-BESIDE_DOCUMENTS = ("SIGNATURES", "DUPLICATES", "TOKENS", "EMBEDDINGS")  # the same rows as DOCUMENTS, in the same order
+BESIDE_DOCUMENTS = (
+    "SIGNATURES",
+    "DUPLICATES",
+    "TOKENS",
+    "EMBEDDINGS",
+    "SAMPLES",
+)  # the same rows as DOCUMENTS, in the same order
 
 # Columns with few distinct values, which are dictionary-encoded.
 FEW_VALUES = {"source", "origin", "domain", "license", "file", "reason", "status", "fell_back", "verdict", "why"}

@@ -28,6 +28,18 @@ CREATE MACRO mean_cosine(x) AS sum(micro(x)) / 1e6 / count(x);
 -- The first 60 characters of a text, in one line.
 CREATE MACRO head_of(text) AS left(regexp_replace(left(text, 240), '\s+', ' ', 'g'), 60);
 
+-- A row is a document: what encode made of it. Of TOKENS, or of SAMPLES in a set of instruction samples.
+CREATE VIEW encoded AS
+SELECT shard, row, document_id, status, reason, fell_back, decodes, n_tokens FROM tables.tokens
+UNION ALL
+SELECT shard, row, document_id, status, reason, NULL, NULL, n_tokens FROM tables.samples;
+
+-- A row is a training row without its tokens: of SEQUENCES, or of SFT_SEQUENCES in a set of instruction samples.
+CREATE VIEW packed AS
+SELECT shard, row, sequence_id, n_tokens, cu_seqlens, segments FROM tables.sequences
+UNION ALL
+SELECT shard, row, sequence_id, n_tokens, cu_seqlens, segments FROM tables.sft_sequences;
+
 -- A row is a document of a source, with its verdict: kept, exact or near. token_status is encoded, dropped (by dedup) or
 -- refused (the tokenizer cannot encode the text, for token_reason); n_tokens is NULL unless it is encoded.
 CREATE VIEW documents AS
@@ -38,7 +50,7 @@ SELECT
     d.shard, d.row
 FROM tables.documents d
 JOIN tables.duplicates u ON u.shard = d.shard AND u.row = d.row
-JOIN tables.tokens t ON t.shard = d.shard AND t.row = d.row;
+JOIN encoded t ON t.shard = d.shard AND t.row = d.row;
 
 -- A row is a record that ingest rejected or a document that encode refused, with the stage and the reason. head is how it
 -- begins; catalog.duckdb lacks that column.
@@ -58,7 +70,7 @@ SELECT 'encode', d.source, d.file, d.record, t.reason,
     END,
     d.n_bytes, d.content_hash, d.head
 FROM (SELECT *, head_of(text) AS head FROM tables.documents) d
-JOIN tables.tokens t ON t.shard = d.shard AND t.row = d.row
+JOIN encoded t ON t.shard = d.shard AND t.row = d.row
 WHERE t.status = 'refused';
 
 -- A row is a stage (ingest, encode), a reason and a source: how many records were rejected or refused.
@@ -76,7 +88,7 @@ SELECT d.source, count(*) FILTER (t.status = 'encoded') AS documents,
     count(*) FILTER (t.status = 'refused') AS refused, count(t.decodes) AS sampled,
     count(*) FILTER (NOT t.decodes) AS lossy,
     count(DISTINCT d.shard) FILTER (t.fell_back IS NOT NULL) AS fell_back_shards
-FROM tables.documents d JOIN tables.tokens t ON t.shard = d.shard AND t.row = d.row
+FROM tables.documents d JOIN encoded t ON t.shard = d.shard AND t.row = d.row
 GROUP BY d.source ORDER BY d.source;
 
 -- A row is a source: numbers of its documents, of those that dedup kept and dropped, and of its rows of `rejected`.
@@ -161,7 +173,7 @@ FROM tables.draws;
 CREATE VIEW sequences AS
 SELECT sequence_id, n_tokens, list_sum(list_transform(segments, lambda s: s.n_pad))::INTEGER AS n_pad,
     len(segments) AS n_segments, getvariable('published')[shard + 1] AS file
-FROM tables.sequences;
+FROM packed;
 
 -- A row is a segment: the tokens of one document at [sequence_start, sequence_stop) of one sequence. The last n_pad of
 -- these are pad or marker tokens. path_position is the place in the group's path, NULL for a copy that is not on it.
@@ -172,7 +184,7 @@ SELECT
     cu_seqlens[place + 1] AS sequence_start, cu_seqlens[place + 2] AS sequence_stop
 FROM (
     SELECT sequence_id, cu_seqlens, unnest(segments) AS s, generate_subscripts(segments, 1) - 1 AS place
-    FROM tables.sequences
+    FROM packed
 );
 
 -- A row is a domain and a length bucket: encoded documents and their tokens, copies and tokens in the mix. The length is

@@ -5,8 +5,8 @@
     python benchmarks/order/model_in_loop.py --root ROOT --mix MIX --recipe RECIPE --work DIR report
 
 ROOT holds a built mix with an [order]: its drawn documents of at most 8,191 tokens are ordered again by each order, from the
-same neighbour lists, and packed by `in_order`. Of each order 40 windows with at least two documents are read by the packaged
-model, drawn by a hash of their first document. Their documents are read again
+same neighbour lists, and packed by `in_order`. Of each order 40 windows (`--windows`) with at least two documents are read by
+the packaged model, drawn by a hash of their first document. Their documents are read again
 
     shuffled    dealt at random over as many windows
     masked      each by itself
@@ -46,7 +46,7 @@ from pipelines.versions import latest, tables_of
 
 ORDERS_READ = ("random", "greedy_edge", "released", "paper", "cluster_path", "bm25_buffer", "path")
 CAPACITY = 8191  # and an EOS before
-N_WINDOWS = 40
+KINDS = ("ordered", "shuffled", "masked")
 SEED = 0
 MODEL = Path("data/models/SmolLM2-135M-Instruct.Q4_1.gguf")
 
@@ -104,11 +104,11 @@ def packed(order: np.ndarray, lengths: np.ndarray, packer: str) -> list[np.ndarr
     return [order[rows.draw[a:b]] for a, b in zip(rows.offsets[:-1], rows.offsets[1:], strict=True)]
 
 
-def windows_of(corpus: Corpus, name: str) -> dict[str, list[np.ndarray]]:
+def windows_of(corpus: Corpus, name: str, n_windows: int) -> dict[str, list[np.ndarray]]:
     """kind -> windows of documents, for ordered, shuffled and masked."""
     windows = [w for w in packed(corpus.paths[name], corpus.lengths, "in_order") if len(w) > 1]
     keys = keyed(corpus.members.content[[w[0] for w in windows]], salt("windows", SEED))
-    chosen = [windows[i] for i in np.argsort(keys)[:N_WINDOWS]]
+    chosen = [windows[i] for i in np.argsort(keys)[:n_windows]]
     documents = np.concatenate(chosen)
     at_random = documents[np.argsort(keyed(corpus.members.content[documents], salt("shuffled", SEED)))]
     dealt = packed(at_random, corpus.lengths, "best_fit")
@@ -132,12 +132,13 @@ class Texts:
 
 
 def passes(
-    corpus: Corpus, texts: Texts, eos: int, orders: Sequence[str]
+    corpus: Corpus, texts: Texts, eos: int, args: argparse.Namespace
 ) -> Iterator[tuple[str, str, list, np.ndarray]]:
     """(order, kind, documents, tokens of the pass)"""
-    for name in orders:
-        for kind, windows in windows_of(corpus, name).items():
-            for window in windows:
+    for name in args.orders:
+        windows_by_kind = windows_of(corpus, name, args.windows)
+        for kind in args.kinds:
+            for window in windows_by_kind[kind]:
                 yield name, kind, window.tolist(), np.concatenate([[eos], *(texts[d] for d in window)])
 
 
@@ -157,7 +158,7 @@ def run(args, corpus: Corpus, texts: Texts, eos: int) -> None:
     mine, of = map(int, args.share.split("/"))
     done = kept(args.work)
     todo = []
-    for name, kind, documents, tokens in passes(corpus, texts, eos, args.orders):
+    for name, kind, documents, tokens in passes(corpus, texts, eos, args):
         key = key_of(tokens)
         if key not in done and int(key[:8], 16) % of == mine - 1:
             done[key] = []
@@ -195,7 +196,7 @@ def report(args, corpus: Corpus, texts: Texts, eos: int) -> None:
     values = kept(args.work)
     sums: dict[str, dict[str, dict[int, float]]] = {}
     missing: dict[tuple[str, str], int] = {}
-    for name, kind, documents, tokens in passes(corpus, texts, eos, args.orders):
+    for name, kind, documents, tokens in passes(corpus, texts, eos, args):
         if (value := values.get(key_of(tokens))) is None:
             missing[name, kind] = missing.get((name, kind), 0) + 1
         else:
@@ -206,10 +207,10 @@ def report(args, corpus: Corpus, texts: Texts, eos: int) -> None:
     read = [name for name in args.orders if "ordered" in sums.get(name, {})]
     print(f"\n| order {HEAD}\n|---|---:|---:|---:|---:|---:|---:|")
     for name in read:
-        print(row(name, windows_of(corpus, name)["ordered"], sums[name], corpus, lambda _: True))
+        print(row(name, windows_of(corpus, name, args.windows)["ordered"], sums[name], corpus, lambda _: True))
     print(f"\n| order, domain {HEAD}\n|---|---:|---:|---:|---:|---:|---:|")
     for name in read:
-        windows = windows_of(corpus, name)["ordered"]
+        windows = windows_of(corpus, name, args.windows)["ordered"]
         for domain in sorted(set(corpus.domain)):
             line = row(
                 f"{name}, {domain}", windows, sums[name], corpus, lambda d, domain=domain: corpus.domain[d] == domain
@@ -250,6 +251,8 @@ if __name__ == "__main__":
     parser.add_argument("--recipe", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--orders", nargs="+", default=list(ORDERS_READ), choices=list(ORDERS))
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument("--windows", type=int, default=40)
     parser.add_argument("--share", default="1/1", help="of the passes, for several processes")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)

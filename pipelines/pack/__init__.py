@@ -28,7 +28,7 @@ from schemas.tables import DRAWS
 
 VERSION = 3  # raise when the same params would give other rows
 
-__all__ = ["VERSION", "PackParams", "arrange", "pad_ids", "run"]
+__all__ = ["VERSION", "PackParams", "arrange", "pad_ids", "run", "run_sft"]
 
 
 @dataclass(frozen=True)
@@ -156,3 +156,10 @@ def run(
             "pack", groups, lambda p, todo: move_tokens(p, todo, tokens, pads, store, scratch)
         )
     return [shard for group_shards in shards_by_group for shard in group_shards]
+
+
+def run_sft(
+    samples: list[Shard], draws: list[Shard], encoding: EncodeParams, params: PackParams, engine: Engine
+) -> list[Shard]:
+    """SFT_SEQUENCES, a shard for each shard of DRAWS: as run, with labels."""
+    raise NotImplementedError

@@ -1,4 +1,4 @@
-"""SEQUENCES -> the folder that people and trainers open: datasets/MIX/VERSION with card, report, catalog and manifest.
+"""SEQUENCES, or SFT_SEQUENCES and MESSAGES -> the folder that people and trainers open: datasets/MIX/VERSION with card, report, catalog and manifest.
 
 The folder is made under a temporary name, manifest last, and renamed; `latest` then points to it. A version that was
 published and is complete is left as it is.
@@ -15,18 +15,23 @@ from pipelines.catalog import check_laws, connect, materialise, variables_of, wr
 from pipelines.encode import bos_id, eos_id
 from pipelines.publish.card import card
 from pipelines.publish.report import report
-from pipelines.recipe import Recipe
+from pipelines.publish.sft_card import sft_card
+from pipelines.publish.sft_report import sft_report
+from pipelines.recipe import AnyRecipe
+from pipelines.sft_recipe import SftRecipe
 from pipelines.store import Shard, Store, files
 from pipelines.versions import Version, is_whole, point_latest
 from schemas.errors import DamagedError
-from schemas.manifest import KEPT, TOKENIZER, Manifest, ManifestShard, version_of
+from schemas.manifest import KEPT, TOKENIZER, Manifest, ManifestShard, file_names, version_of
 
 Tables = Mapping[str, Sequence[Shard]]
+
+ROWS = ("SEQUENCES", "SFT_SEQUENCES")  # one of these has the training rows of a version
 
 LIBRARIES = ("apache-beam", "duckdb", "longmix", "numba", "numpy", "pyarrow", "tokenizers")
 
 
-def run(recipe: Recipe, base: Manifest | None, tables: Tables, store: Store) -> Version:
+def run(recipe: AnyRecipe, base: Manifest | None, tables: Tables, store: Store) -> Version:
     """Check the laws, then publish. Nothing is written where the version was published before, or equals its base.
 
     tables: those of the version, and those of schemas.manifest.KEPT.
@@ -47,7 +52,7 @@ def run(recipe: Recipe, base: Manifest | None, tables: Tables, store: Store) -> 
     part = folder.with_name(f".{version}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    for name, shard in zip(file_names(tables), tables["SEQUENCES"], strict=True):
+    for name, shard in file_names(tables):
         files.link(store.path(shard), part / name)
     shutil.copyfile(recipe.encode.tokenizer.path, part / TOKENIZER)
     write_pages(part, recipe, version, base, tables, store)
@@ -59,7 +64,7 @@ def run(recipe: Recipe, base: Manifest | None, tables: Tables, store: Store) -> 
         tables={name: [listed(shard, store) for shard in shards] for name, shards in tables.items()},
         kept={name: [listed(shard, store) for shard in shards] for name, shards in kept.items()},
         marks=marks_of(recipe),
-        files={name: s.content_hash for name, s in zip(file_names(tables), tables["SEQUENCES"], strict=True)},
+        files={name: shard.content_hash for name, shard in file_names(tables)},
         built={
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "python": platform.python_version(),
@@ -72,18 +77,14 @@ def run(recipe: Recipe, base: Manifest | None, tables: Tables, store: Store) -> 
     return Version(folder, recipe.mix, version, is_new=True)
 
 
-def marks_of(recipe: Recipe) -> dict[str, int | None]:
+def marks_of(recipe: AnyRecipe) -> dict[str, int | None]:
     """The ids that mark a document in input_ids, as in a manifest."""
     return {"eos_id": eos_id(recipe.encode), "bos_id": bos_id(recipe.encode)}
 
 
-def file_names(tables: Tables) -> list[str]:
-    """The published name of each shard of SEQUENCES."""
-    n_files = len(tables["SEQUENCES"])
-    return [f"sequences-{i:05d}-of-{n_files:05d}.parquet" for i in range(n_files)]
-
-
-def write_pages(part: Path, recipe: Recipe, version: str, base: Manifest | None, tables: Tables, store: Store) -> None:
+def write_pages(
+    part: Path, recipe: AnyRecipe, version: str, base: Manifest | None, tables: Tables, store: Store
+) -> None:
     """Check the laws; write the catalog, the card and the report.
 
     Raises:
@@ -93,7 +94,8 @@ def write_pages(part: Path, recipe: Recipe, version: str, base: Manifest | None,
     for shards in tables.values():
         for shard in shards:
             store.check(shard)
-    identity, names = recipe.identity(), file_names(tables)
+    identity = recipe.identity()
+    names = [name for name, shard in file_names(tables) if shard.table in ROWS]
     with (
         store.scratch("duckdb") as spill,
         connect(store, tables, names, spill.folder, variables_of(identity, marks_of(recipe))) as con,
@@ -107,8 +109,12 @@ def write_pages(part: Path, recipe: Recipe, version: str, base: Manifest | None,
             "recipe": identity,
         }
         write_catalog(con, part / "catalog.duckdb", facts)
-        (part / "README.md").write_text(card(con, recipe, version))
-        (part / "report.html").write_text(report(con, recipe, version))
+        if isinstance(recipe, SftRecipe):
+            (part / "README.md").write_text(sft_card(con, recipe, version))
+            (part / "report.html").write_text(sft_report(con, recipe, version))
+        else:
+            (part / "README.md").write_text(card(con, recipe, version))
+            (part / "report.html").write_text(report(con, recipe, version))
 
 
 def listed(shard: Shard, store: Store) -> ManifestShard:

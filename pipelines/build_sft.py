@@ -1,0 +1,52 @@
+"""The graph of a recipe of instruction samples; build.build runs it. It has the stages of build.py up to dedup, and pack."""
+
+from collections.abc import Callable, Mapping
+
+from pipelines import choose, dedup, influence, ingest, pack
+from pipelines.encode import samples
+from pipelines.sft_recipe import SftRecipe
+from pipelines.stage import Engine
+from pipelines.store import Shard
+
+Tables = dict[str, list[Shard]]
+Stage = Callable[[Callable], Callable]
+
+
+def check_models(recipe: SftRecipe) -> None:
+    """
+    Raises:
+        RecipeError: a model that the recipe names can't be loaded, or reads other tokens than the recipe's.
+    """
+    if recipe.influence:
+        influence.check(recipe.influence, recipe.encode)
+
+
+def corpus(recipe: SftRecipe, engine: Engine, base: Mapping[str, list[Shard]], stage: Stage) -> Tables:
+    """Samples as documents, what became of each, and the tokens of those that dedup kept."""
+    names = tuple(source.name for source in recipe.sources)
+    documents, rejected = stage(ingest.run)(recipe.sources, engine)
+    signatures, duplicates, near = stage(dedup.run)(documents, recipe.dedup, names, base, engine)
+    tokens = stage(samples.run)(documents, duplicates, recipe.samples, recipe.encode, engine)
+    return {
+        "DOCUMENTS": documents, "REJECTED": rejected, "SIGNATURES": signatures, "DUPLICATES": duplicates,
+        "SAMPLES": tokens, "NEAR": near,
+    }  # fmt: skip
+
+
+def scores(recipe: SftRecipe, tables: Tables, engine: Engine, stage: Stage) -> Tables:
+    """The raw parts of the samples; none where the recipe has no model."""
+    if recipe.influence is None:
+        return {}
+    hmg, cam = stage(influence.run)(tables["DOCUMENTS"], tables["SAMPLES"], recipe.influence, engine)
+    return {"SCORES_HMG": hmg, "SCORES_CAM": cam}
+
+
+def tables_of(recipe: SftRecipe, engine: Engine, base: Mapping[str, list[Shard]], stage: Stage) -> Tables:
+    """All tables of a version."""
+    tables = corpus(recipe, engine, base, stage)
+    tables |= scores(recipe, tables, engine, stage)
+    tables |= stage(choose.run)(tables, recipe.choose, engine)
+    tables["SFT_SEQUENCES"] = stage(pack.run_sft)(
+        tables["SAMPLES"], tables["DRAWS"], recipe.encode, recipe.pack, engine
+    )
+    return tables

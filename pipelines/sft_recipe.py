@@ -1,0 +1,42 @@
+"""A recipe of instruction samples: a TOML file with the section [samples]. See recipe.py, which loads both kinds."""
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pipelines.choose import ChooseParams
+from pipelines.dedup import DedupParams
+from pipelines.encode import EncodeParams
+from pipelines.encode.samples import SamplesParams
+from pipelines.ingest import Source
+from pipelines.names import MIX_NAME, check_names
+from pipelines.pack import PackParams
+from pipelines.stage import Runner
+from scorers.influence import InfluenceParams
+
+
+class SftRecipe(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mix: str = Field(pattern=MIX_NAME)
+    sources: tuple[Source, ...] = Field(min_length=1)
+    dedup: DedupParams = DedupParams()
+    encode: EncodeParams
+    samples: SamplesParams
+    influence: InfluenceParams | None = None  # None: no model is run, and nothing is chosen by its scores
+    choose: ChooseParams = ChooseParams()
+    pack: PackParams
+    run: Runner = Runner()
+
+    @model_validator(mode="after")
+    def names_fit(self) -> Self:
+        check_names(self.sources)
+        names = [source.name for source in self.sources]
+        for name in self.choose.short_sources:
+            if name not in names:
+                raise ValueError(f"choose.short_sources: {name!r} is no source; name one of {', '.join(names)}")
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """What makes the set what it is: all but where files lie and how the work is spread."""
+        return self.model_dump(mode="json", exclude={"run": True, "sources": {"__all__": {"path"}}})
