@@ -3,7 +3,7 @@
 -- Variables: threshold (of dedup), sequence_tokens, pad_documents_to (1 if nothing is padded) and n_knots (of pack),
 -- budget_tokens, long_tokens and max_epochs (of plan; NULL in a set of samples), eos_id and bos_id (of encode; bos_id is NULL if the recipe has no BOS).
 
--- law: DUPLICATES and TOKENS, or SAMPLES, have a row for each row of DOCUMENTS
+-- law: DUPLICATES and TOKENS have a row for each row of DOCUMENTS
 SELECT d.shard, count(*) AS documents, any_value(u.n) AS duplicates, any_value(t.n) AS tokens
 FROM tables.documents d
 LEFT JOIN (SELECT shard, count(*) AS n FROM tables.duplicates GROUP BY shard) u USING (shard)
@@ -16,7 +16,7 @@ SELECT shard, count(*) AS rows, count(DISTINCT record) AS records, max(record) A
 FROM (SELECT shard, record FROM tables.documents UNION ALL SELECT shard, record FROM tables.rejected)
 GROUP BY shard HAVING count(*) <> max(record) + 1 OR count(DISTINCT record) <> count(*);
 
--- law: DUPLICATES and TOKENS, or SAMPLES, are in the order of DOCUMENTS
+-- law: DUPLICATES and TOKENS are in the order of DOCUMENTS
 SELECT d.shard, d.row, d.document_id, u.document_id AS of_duplicates, t.document_id AS of_tokens
 FROM tables.documents d JOIN tables.duplicates u USING (shard, row) JOIN encoded t USING (shard, row)
 WHERE d.document_id <> u.document_id OR d.document_id <> t.document_id;
