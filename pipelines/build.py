@@ -16,7 +16,7 @@ from pipelines.sft_recipe import SftRecipe
 from pipelines.stage import Engine
 from pipelines.store import Shard, Store
 from pipelines.store.lock import locked
-from pipelines.versions import Version, earlier_tables, tables_of
+from pipelines.versions import Version, earlier_tables, remove_parts, tables_of
 from schemas.errors import DamagedError, StageError
 from schemas.manifest import Manifest
 from scorers.embedding import check_encoder
@@ -52,6 +52,7 @@ def build(
     store = Store(root.absolute(), run=uuid.uuid4().hex, verify=verify)
     discarded: set[str] = set()
     with locked(store.root, f"a build of {recipe.mix!r}", "--root"), store.session():
+        remove_parts(store.root)
         engine = Engine(store, recipe.run, earlier=earlier_tables(store.root, recipe.mix, base))
         while True:
             try:

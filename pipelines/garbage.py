@@ -13,7 +13,7 @@ def collect(root: Path, dry_run: bool) -> tuple[int, int]:
 
     Raises:
         BusyError: another process holds the root.
-        RecipeError: nothing was ever built under the root.
+        RecipeError: nothing was ever built under the root, or what is published cannot be accounted for.
     """
     root = root.absolute()
     if not (root / "actions").is_dir():
@@ -30,8 +30,21 @@ def collect(root: Path, dry_run: bool) -> tuple[int, int]:
 
 
 def listed_hashes(root: Path) -> set[str]:
-    """The content hashes of all shards that versions list, for their readers or for the next refresh."""
-    manifests = [Manifest.of(path.parent) for path in sorted(root.glob("datasets/*/*/manifest.json"))]
+    """The content hashes of all shards that versions list, for their readers or for the next refresh.
+
+    Raises:
+        RecipeError: there is no version, or one has no manifest: its shards would count as unlisted.
+        SchemaError: a manifest is damaged.
+    """
+    folders = [path for path in sorted(root.glob("datasets/*/[!.]*")) if path.is_dir() and not path.is_symlink()]
+    if not folders:
+        raise RecipeError(f"{root}: no version is published, so gc would remove everything; remove the folder instead")
+    if without := [folder for folder in folders if not (folder / "manifest.json").is_file()]:
+        raise RecipeError(
+            f"{without[0]}: has no manifest.json, so gc cannot tell which shards it needs; nothing was removed; build "
+            "the mix again or remove this folder"
+        )
+    manifests = [Manifest.of(folder) for folder in folders]
     return {
         shard.content_hash
         for manifest in manifests

@@ -1,5 +1,6 @@
 """Published versions of a mix: the folders ROOT/datasets/MIX/VERSION, and the tables that their manifests list."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,6 +90,12 @@ def tokenizer_of(folder: Path, manifest: Manifest) -> files.HashedFile:
     if file.hash != manifest.tokenizer_hash:
         raise RecipeError(f"{file.path}: not the tokenizer of the version's recipe; build the mix again")
     return file
+
+
+def remove_parts(root: Path) -> None:
+    """Remove the unfinished folders of publications that were killed. Only for the process that holds the root's lock."""
+    for folder in root.glob("datasets/*/.*.part"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def point_latest(folder: Path) -> None:

@@ -10,7 +10,7 @@ from pipelines.garbage import collect, leads_to, listed_hashes
 from pipelines.recipe import load
 from pipelines.store import Store
 from pipelines.store.lock import locked
-from schemas.errors import BusyError, RecipeError
+from schemas.errors import BusyError, RecipeError, SchemaError
 from schemas.manifest import Manifest
 from tests.conftest import TINY
 from tests.kills import contents
@@ -78,11 +78,34 @@ def test_all_versions_count(root, tiny):
     shutil.copytree(tiny.folder, other)
     shutil.rmtree(root / "datasets" / "tiny")
     assert collect(root, dry_run=False) == (0, 0)
-    shutil.rmtree(other)
-    n_files, _ = collect(root, dry_run=False)
-    assert n_files > 50
-    assert not [path for path in root.glob("shards/**/*") if path.is_file()]
-    assert not list(root.glob("actions/**/*.json"))
+
+
+@pytest.mark.parametrize("damage", ["no manifest", "half a manifest", "no version"])
+def test_a_version_that_cannot_be_read_stops_gc_and_nothing_is_removed(root, tiny, damage):
+    """Without its manifest its shards are listed nowhere."""
+    stray(root)
+    folder = root / "datasets" / "tiny" / tiny.version
+    manifest = folder / "manifest.json"
+    if damage == "no manifest":
+        manifest.unlink()
+    elif damage == "half a manifest":
+        manifest.write_bytes(manifest.read_bytes()[:1000])
+    else:
+        shutil.rmtree(root / "datasets")
+    before = contents(root)
+    with pytest.raises((RecipeError, SchemaError), match=str(root)):
+        collect(root, dry_run=False)
+    assert contents(root) | {"lock": ""} == before | {"lock": ""}
+
+
+def test_the_folder_of_a_publication_that_was_killed_goes_with_the_next_build(root, tiny):
+    part = root / "datasets" / "other" / ".0123456789ab.part"
+    part.mkdir(parents=True)
+    (part / "sequences-00000-of-00001.parquet").write_bytes(b"PAR1")
+    assert collect(root, dry_run=True) == (0, 0)  # it is no version
+    build(load(TINY), root)
+    assert not part.exists()
+    assert (root / "datasets" / "tiny" / tiny.version).is_dir()
 
 
 def test_an_end_in_the_middle_leaves_no_action_without_its_shards(root, monkeypatch):
