@@ -3,11 +3,9 @@
 Paths in a recipe are relative to the recipe's own folder. Unknown keys are refused, with the key that was meant.
 """
 
-import difflib
-import json
 import tomllib
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,6 +16,7 @@ from pipelines.names import MIX_NAME, check_names
 from pipelines.order import OrderParams
 from pipelines.pack import PackParams, pad_ids
 from pipelines.plan import PlanParams
+from pipelines.recipe_faults import complaints, meant, with_sizes
 from pipelines.score import ScoreParams
 from pipelines.screen import ScreenParams
 from pipelines.sft_recipe import SftRecipe
@@ -100,11 +99,6 @@ def maker_of(table: str) -> str:
     return sections.get(table, f'an entry [[score.also]] of kind = "{kind}"')
 
 
-def meant(found: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(found, known, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(sorted(known))}"
-
-
 AnyRecipe = Recipe | SftRecipe
 
 
@@ -116,66 +110,21 @@ def load(path: Path | str) -> AnyRecipe:
     """
     path = Path(path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: can't be read ({error}); name a recipe such as mixes/tiny.toml") from error
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path}: not TOML: {error}") from error
+    except RecursionError as error:
+        raise RecipeError(
+            f"{path}: nested too deeply; a recipe has sections of keys, and no section inside three others"
+        ) from error
     kind: type[AnyRecipe] = SftRecipe if "samples" in raw else Recipe
     try:
-        recipe = kind.model_validate(raw, context={"folder": path.absolute().parent})
+        recipe = kind.model_validate(with_sizes(raw, [kind]), context={"folder": path.absolute().parent})
         eos_id(recipe.encode)
         bos_id(recipe.encode)
         pad_ids(recipe.pack, recipe.encode)
     except ValidationError as error:
-        raise RecipeError(f"{path}: {'; '.join(complaints(error, kind))}") from error
+        raise RecipeError(f"{path}: {'; '.join(complaints(error, kind, raw))}") from error
     return recipe
-
-
-def complaints(error: ValidationError, kind: type[BaseModel]) -> list[str]:
-    """One clause for each fault, by the key as the recipe writes it."""
-    found = []
-    for fault in error.errors():
-        keys, models = walked(fault["loc"], kind)
-        where = ".".join(keys)
-        if fault["type"] == "extra_forbidden":
-            known = sorted({key for model in models for key in model.model_fields})
-            found.append(f"{where}: no such key{meant(keys[-1], known)}")
-        elif fault["type"] == "missing":
-            found.append(f"{where}: missing")
-        elif fault["type"] == "value_error":
-            found.append(f"{where}: {fault['ctx']['error']}".removeprefix(": "))
-        else:
-            found.append(f"{where}: {fault['msg']}, not {shown(fault['input'])}")
-    return found
-
-
-def shown(value: object) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def walked(place: tuple[int | str, ...], kind: type[BaseModel]) -> tuple[list[str], list[type[BaseModel]]]:
-    """A fault's place as a recipe of a kind writes it, and the models whose keys may stand where its last part does.
-
-    ("score", "also", 0, "prolong", "sed") -> ["score", "also", "0", "sed"], [ProLong]: pydantic names the union's member.
-    """
-    keys: list[str] = []
-    here: list[type[BaseModel]] = []
-    inner: list[type[BaseModel]] = [kind]
-    for part in place:
-        if isinstance(part, str) and len(inner) > 1:
-            inner = [model for model in inner if part in get_args(model.model_fields["kind"].annotation)]
-            continue
-        keys.append(str(part))
-        if isinstance(part, str):  # a number is a place in a list, of the models that the list's key has
-            here, fields = inner, [model.model_fields.get(part) for model in inner]
-            inner = [model for field in fields if field for model in models_in(field.annotation)]
-    return keys, here
-
-
-def models_in(annotation: object) -> list[type[BaseModel]]:
-    """The models of an annotation such as X, X | None, tuple[X, ...] or X | Y."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for inner in get_args(annotation) for model in models_in(inner)]

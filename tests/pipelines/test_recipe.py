@@ -54,9 +54,9 @@ FAULTS = {
     "an unknown section": ("[pack]", "[pakc]", "pakc: no such key; did you mean pack?"),
     "an unknown key of a source": ('domain = "book"', 'domian = "book"', "did you mean domain?"),
     "a missing key": ("budget_tokens = 400_000", "", "plan.budget_tokens: missing"),
-    "a wrong type": ("budget_tokens = 400_000", 'budget_tokens = "many"', 'plan.budget_tokens: Input should be a valid integer, unable to parse string as an integer, not "many"'),
+    "a wrong type": ("budget_tokens = 400_000", 'budget_tokens = "many"', 'plan.budget_tokens: must be a whole number, or a size such as "128K" or "20M", not "many"'),
     "a number out of range": ("threshold = 0.7", "threshold = 1.7", "dedup.threshold:"),
-    "a mix that is no folder name": ('mix = "tiny"', 'mix = "../tiny"', "mix: String should match pattern"),
+    "a mix that is no folder name": ('mix = "tiny"', 'mix = "../tiny"', "mix: must match ^[a-z0-9]"),
     "not TOML": ("[pack]", "[pack", "not TOML"),
     "no tokenizer": ("tokenizer.json", "tokeniser.json", "encode.tokenizer: no such file"),
     "an unknown packer": ('packer = "in_order"', 'packer = "inorder"', "pack.packer"),
@@ -94,7 +94,7 @@ NAMES = {  # a key that names a file, how the recipe names it, and what is said 
         f"{CALIBRATION}",
         "{}: can't be read (No such file or directory); create it with `longmix calibrate`",
     ),
-    "sources.1.path": (BOOK, None),
+    "sources.book.path": (BOOK, None),
 }
 
 
@@ -116,7 +116,7 @@ def fault_of(path):
 @pytest.mark.parametrize("value", ["5", "true", "[1]", '["a"]', '{ path = "a", hash = "b" }'])
 def test_a_file_is_named_by_a_string(key, value, tmp_path):
     path = named(tmp_path, key, value)
-    assert fault_of(path).startswith(f"{path}: {key}: Input should be a valid string, not ")
+    assert fault_of(path).startswith(f"{path}: {key}: must be a text in quotes, not ")
 
 
 @pytest.mark.parametrize("key", NAMES)
@@ -318,7 +318,7 @@ MISSPELT = {
     "[order.encoder]": ("order.encoder.max_chunk", "max_chunks"),
     "[run]": ("run.worker", "workers"),
     "[pack]": ("pack.sequence_token", "sequence_tokens"),
-    "[[sources]]": ("sources.0.domian", "domain"),
+    "[[sources]]": ("sources.arxiv.domian", "domain"),
 }
 
 

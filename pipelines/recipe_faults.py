@@ -1,0 +1,167 @@
+"""What is wrong with a recipe, in the words of its keys; and sizes such as "128K" where a number is expected."""
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import Any, get_args
+
+from annotated_types import BaseMetadata
+from pydantic import BaseModel, ValidationError
+
+SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKMBG])")
+UNITS = {"k": 1024, "K": 1024, "M": 10**6, "B": 10**9, "G": 10**9}  # 128K is 131,072 tokens everywhere in longmix
+
+Context = Mapping[str, Any]  # of an error: the bounds that were passed
+MESSAGES: dict[str, Callable[[Context], str]] = {  # type of pydantic's error -> what the value must be
+    "int_type": lambda _: 'must be a whole number, or a size such as "128K" or "20M"',
+    "int_parsing": lambda _: 'must be a whole number, or a size such as "128K" or "20M"',
+    "int_from_float": lambda _: "must be a whole number",
+    "float_type": lambda _: "must be a number",
+    "float_parsing": lambda _: "must be a number",
+    "finite_number": lambda _: "must be a finite number",
+    "string_type": lambda _: "must be a text in quotes",
+    "string_too_short": lambda _: "must not be empty",
+    "string_pattern_mismatch": lambda c: f"must match {c['pattern']}",
+    "bool_type": lambda _: "must be true or false",
+    "bool_parsing": lambda _: "must be true or false",
+    "tuple_type": lambda _: "must be a list in [brackets]",
+    "list_type": lambda _: "must be a list in [brackets]",
+    "dict_type": lambda _: "must be a section of keys and values",
+    "model_type": lambda _: "must be a section of keys and values",
+    "model_attributes_type": lambda _: "must be a section of keys and values",
+    "too_short": lambda _: "must not be empty",
+    "greater_than": lambda c: f"must be more than {bound(c['gt'])}",
+    "greater_than_equal": lambda c: f"must be at least {bound(c['ge'])}",
+    "less_than": lambda c: f"must be less than {bound(c['lt'])}",
+    "less_than_equal": lambda c: f"must be at most {bound(c['le'])}",
+    "literal_error": lambda c: f"must be {c['expected']}",
+    "union_tag_invalid": lambda c: f"kind must be one of {c['expected_tags']}",
+    "union_tag_not_found": lambda _: "needs the key kind",
+}
+
+
+def complaints(error: ValidationError, kind: type[BaseModel], raw: Mapping[str, Any]) -> list[str]:
+    """One clause for each fault, by the key as the recipe writes it.
+
+    Args:
+        kind: of the recipe.
+        raw: the recipe as it was read.
+    """
+    faults = error.errors()
+    places = [fault["loc"] for fault in faults]
+    clauses = []
+    for fault in faults:
+        inside = [
+            place for place in places if len(place) > len(fault["loc"]) and place[: len(fault["loc"])] == fault["loc"]
+        ]
+        if fault["type"] == "too_short" and inside:
+            continue  # a list all of whose members have faults of their own
+        keys, models = walked(fault["loc"], kind)
+        where = ".".join(named(keys, raw))
+        if fault["type"] == "extra_forbidden":
+            choices = sorted({key for model in models for key in model.model_fields})
+            clauses.append(f"{where}: no such key{meant(keys[-1], choices)}")
+        elif fault["type"] == "missing":
+            clauses.append(f"{where}: missing")
+        elif fault["type"] == "value_error":
+            clauses.append(f"{where}: {fault['ctx']['error']}".removeprefix(": "))
+        elif fault["type"] == "tuple_type" and keys == ["sources"]:
+            clauses.append("sources: each source is a section of its own; begin it with [[sources]], in two brackets")
+        else:
+            message = MESSAGES.get(fault["type"], lambda _, fault=fault: fault["msg"])(fault.get("ctx", {}))
+            clauses.append(f"{where}: {message}, not {shown(fault['input'])}")
+    return list(dict.fromkeys(clauses))
+
+
+def bound(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def shown(value: object) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def meant(name: str, choices: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, choices, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(sorted(choices))}"
+
+
+def named(keys: Sequence[str], raw: Mapping[str, Any]) -> list[str]:
+    """Keys with a source's name in the place of its number: ["sources", "0", "path"] -> ["sources", "web", "path"]."""
+    sources = raw.get("sources")
+    if len(keys) > 1 and keys[0] == "sources" and keys[1].isdecimal() and isinstance(sources, list):
+        source = sources[int(keys[1])] if int(keys[1]) < len(sources) else None
+        if isinstance(source, dict) and isinstance(name := source.get("name"), str) and name:
+            return [keys[0], name, *keys[2:]]
+    return list(keys)
+
+
+def walked(place: tuple[int | str, ...], kind: type[BaseModel]) -> tuple[list[str], list[type[BaseModel]]]:
+    """A fault's place as a recipe of a kind writes it, and the models whose keys may stand where its last part does.
+
+    ("score", "also", 0, "prolong", "sed") -> ["score", "also", "0", "sed"], [ProLong]: pydantic names the union's member.
+    """
+    keys: list[str] = []
+    here: list[type[BaseModel]] = []
+    inner: list[type[BaseModel]] = [kind]
+    for part in place:
+        if isinstance(part, str) and len(inner) > 1:
+            inner = [model for model in inner if part in get_args(model.model_fields["kind"].annotation)]
+            continue
+        if isinstance(part, str) and not inner and is_member(part):
+            continue
+        keys.append(str(part))
+        if isinstance(part, str):  # a number is a place in a list, of the models that the list's key has
+            here, inner = inner, models_of(inner, part)
+    return keys, here
+
+
+def is_member(part: str) -> bool:
+    """Whether a part of a place is pydantic's name of a member of a union of plain types, and no key."""
+    return part in ("int", "float", "str", "bool", "constrained-int", "constrained-float") or "[" in part
+
+
+def models_of(models: Sequence[type[BaseModel]], key: str) -> list[type[BaseModel]]:
+    """The models that the value of a key may have."""
+    fields = [model.model_fields.get(key) for model in models]
+    return [model for field in fields if field for model in types_in(field.annotation) if is_model(model)]
+
+
+def types_in(annotation: object) -> Iterator[Any]:
+    """The plain types of an annotation such as X, X | None, tuple[X, ...], Annotated[X, ...] or X | Y."""
+    if inner := get_args(annotation):
+        for each in inner:
+            if not isinstance(each, BaseMetadata):
+                yield from types_in(each)
+    else:
+        yield annotation
+
+
+def is_model(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def with_sizes(raw: Any, models: Sequence[type[BaseModel]]) -> Any:
+    """A recipe's values with sizes as whole numbers: {"budget_tokens": "20M"} -> {"budget_tokens": 20000000}.
+
+    models: those that the value may be. A text stays as it is where a key may be a text.
+    """
+    if isinstance(raw, list):
+        return [with_sizes(item, models) for item in raw]
+    if not isinstance(raw, dict):
+        return raw
+    return {key: with_size(value, models, key) for key, value in raw.items()}
+
+
+def with_size(value: Any, models: Sequence[type[BaseModel]], key: str) -> Any:
+    if isinstance(value, str):
+        fields = [model.model_fields[key] for model in models if key in model.model_fields]
+        kinds = {kind for field in fields for kind in types_in(field.annotation)}
+        if int in kinds and str not in kinds and (size := SIZE.fullmatch(value)):
+            number = Fraction(size[1]) * UNITS[size[2]]
+            return int(number) if number.denominator == 1 else value
+        return value
+    return with_sizes(value, models_of(models, key))
