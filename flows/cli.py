@@ -111,11 +111,12 @@ def query(
     format: Annotated[Format, typer.Option(help="How the answer is printed.")] = Format.table,  # noqa: A002 its name on the command line
     mix: Mix = None,
     version: VersionName = "latest",
+    unrestricted: Annotated[bool, typer.Option("--unrestricted", help="Let it read and write other files.")] = False,
 ) -> None:
     """Query a dataset in SQL."""
-    from flows.query import ask
+    from flows.query import Query, ask
 
-    typer.echo(ask(root, sql, format.value, mix, version))
+    typer.echo(ask(root, Query(sql, mix, version, unrestricted), format.value))
 
 
 @app.command()

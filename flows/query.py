@@ -3,8 +3,11 @@
 import csv
 import io
 import json
+import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,14 +18,15 @@ from tokenizers import Tokenizer
 
 from flows import sequence_text
 from flows.tables import printed
-from pipelines.catalog import connect, rows_of, variables_of
+from pipelines.catalog import connect, literal, rows_of, variables_of
 from pipelines.encode import decode, load
 from pipelines.store import Store
 from pipelines.versions import find_version, shards_of, tokenizer_of
 from schemas.errors import RecipeError
 from schemas.manifest import Manifest
 
-MOST_ROWS = 10_000  # of a table or of JSON on a terminal; csv has all rows
+MOST_ROWS = 10_000  # of a table; JSON and CSV have all rows
+WRITES = re.compile(r"COPY|EXPORT")  # types of statements that write files, those that the views read among them
 MOST_TOKENS_A_CHAR = 4  # a token is at least a byte, and a character at most four
 
 
@@ -41,27 +45,84 @@ def opened(root: Path, mix: str | None, version: str) -> Iterator[tuple[duckdb.D
         yield con, manifest, folder
 
 
-def ask(root: Path, sql: str, form: str, mix: str | None, version: str) -> str:
+@dataclass(frozen=True)
+class Query:
+    """A query of a version. is_unrestricted: it may read and write other files and databases."""
+
+    sql: str
+    mix: str | None = None
+    version: str = "latest"
+    is_unrestricted: bool = False
+
+
+def ask(root: Path, query: Query, form: str) -> str:
     """The answer to a query, as a table for people, JSON lines or CSV.
 
     Raises:
-        RecipeError: DuckDB refuses the query; with its reason.
+        RecipeError: DuckDB refuses the query, or it is empty; with the reason.
     """
-    with opened(root, mix, version) as (con, _, _):
+    with opened(root, query.mix, query.version) as (con, _, _):
         try:
-            answer = con.execute(sql)
+            if not con.extract_statements(query.sql):
+                raise RecipeError("query: it is empty; for example: FROM lengths")
+            if not query.is_unrestricted:
+                restrict(con, query.sql)
+            answer = con.execute(query.sql)
             columns = [column[0] for column in answer.description or []]
             if form == "csv":
                 return csv_text(columns, answer)
+            if form == "json":
+                return json_text(columns, answer)
             rows = answer.fetchmany(MOST_ROWS)
+        except duckdb.PermissionException as error:
+            raise RecipeError(
+                f"query: reads the version's tables alone ({line_of(error)}); --unrestricted allows it"
+            ) from error
         except duckdb.Error as error:
             raise RecipeError(f"query: {str(error).strip()}") from error
-        if form == "json":
-            return "\n".join(
-                json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False, default=str) for row in rows
-            )
         more = f"\nthe first {MOST_ROWS:,} rows; --format csv prints all" if len(rows) == MOST_ROWS else ""
         return printed(columns, rows) + more
+
+
+def restrict(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Let a query read the shards of the version and nothing else, and write nothing.
+
+    Raises:
+        RecipeError: it has a statement that writes a file.
+    """
+    inner = re.sub(r"^\s*EXPLAIN\s+(ANALYZE\s+)?", "", sql, flags=re.IGNORECASE)
+    for statement in con.extract_statements(inner):
+        if WRITES.search(statement.type.name):
+            raise RecipeError(
+                f"query: {statement.type.name} writes files; --unrestricted allows it, --format csv prints the answer"
+            )
+    paths = [path for (path,) in con.execute("SELECT path FROM shards").fetchall()]
+    con.execute(f"SET allowed_paths = {literal(paths)}")
+    con.execute("SET enable_external_access = false")
+    con.execute("SET lock_configuration = true")
+
+
+def line_of(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def json_text(columns: list[str], answer: duckdb.DuckDBPyConnection) -> str:
+    """A line of JSON for each row. A float that JSON lacks is a text: "NaN", "Infinity"."""
+    lines = []
+    while rows := answer.fetchmany(MOST_ROWS):
+        for row in rows:
+            line = dict(zip(columns, map(sound, row), strict=True))
+            lines.append(json.dumps(line, ensure_ascii=False, default=str, allow_nan=False))
+    return "\n".join(lines)
+
+
+def sound(value: Any) -> Any:
+    """A value without floats that JSON lacks."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, list):
+        return [sound(item) for item in value]
+    return {key: sound(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def csv_text(columns: list[str], answer: duckdb.DuckDBPyConnection) -> str:

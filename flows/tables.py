@@ -1,13 +1,16 @@
 """Tables of plain text: within 80 columns for people, or as wide as they are for the answer to a query."""
 
 import io
+import re
 from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 WIDTH = 80
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 SHORTEST = 8  # characters of a first column that is cut to fit
 
 
@@ -48,18 +51,29 @@ def printed(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A table as wide as its cells are, figures to the right."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for place, name in enumerate(columns):
-        is_figure = all(isinstance(row[place], int | float | None) for row in rows) and bool(rows)
-        table.add_column(name, justify="right" if is_figure else "left", no_wrap=True)
+        is_figure = bool(rows) and all(is_number(row[place]) for row in rows)
+        table.add_column(Text(printable(name)), justify="right" if is_figure else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*map(cell, row))
+        table.add_row(*(Text(printable(cell(value))) for value in row))
     out = io.StringIO()
     Console(file=out, width=2_000 if rows else WIDTH, highlight=False).print(table)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
+def printable(text: str) -> str:
+    """A text without control characters, which a terminal would obey: each is shown as Python writes it."""
+    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
 def cell(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
         return f"{value:.6g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

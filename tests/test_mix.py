@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.query import ask, opened
+from flows.query import Query, ask, opened
 from pipelines.recipe import load
 from pipelines.versions import is_whole
 from schemas.errors import RecipeError
@@ -190,12 +190,12 @@ def test_the_manifest_leads_back_to_the_raw_files(tiny):
 def test_query_in_three_forms(tiny):
     root = tiny.folder.parents[2]
     sql = "SELECT verdict, count(*) AS n FROM documents GROUP BY ALL ORDER BY n DESC LIMIT 1"
-    (row,) = [json.loads(line) for line in ask(root, sql, "json", None, "latest").splitlines()]
+    (row,) = [json.loads(line) for line in ask(root, Query(sql), "json").splitlines()]
     assert row["verdict"] == "kept"
-    assert ask(root, sql, "csv", None, "latest") == f"verdict,n\nkept,{row['n']}"
-    assert "kept" in ask(root, sql, "table", None, "latest")
+    assert ask(root, Query(sql), "csv") == f"verdict,n\nkept,{row['n']}"
+    assert "kept" in ask(root, Query(sql), "table")
     with pytest.raises(RecipeError, match=r"query: .*nothing_here"):
-        ask(root, "FROM nothing_here", "table", None, "latest")
+        ask(root, Query("FROM nothing_here"), "table")
 
 
 def test_show_names_file_and_record(tiny):

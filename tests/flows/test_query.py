@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from flows.query import MOST_ROWS, ask, ends, opened, sequence_row, show_sequence
+from flows.query import MOST_ROWS, Query, ask, ends, opened, sequence_row, show_sequence
 from flows.tables import WIDTH
 from pipelines.catalog import rows_of
 from pipelines.recipe import load
@@ -24,22 +24,81 @@ def root(tiny):
 
 def test_an_answer_in_three_forms(root):
     sql = "SELECT verdict, count(*) AS n, NULL AS nothing FROM documents GROUP BY ALL ORDER BY n DESC LIMIT 1"
-    (row,) = [json.loads(line) for line in ask(root, sql, "json", None, "latest").splitlines()]
+    (row,) = [json.loads(line) for line in ask(root, Query(sql), "json").splitlines()]
     assert row == {"verdict": "kept", "n": row["n"], "nothing": None}
-    assert ask(root, sql, "csv", None, "latest") == f"verdict,n,nothing\nkept,{row['n']},"
-    assert f"{row['n']:,}" in ask(root, sql, "table", None, "latest")
+    assert ask(root, Query(sql), "csv") == f"verdict,n,nothing\nkept,{row['n']},"
+    assert f"{row['n']:,}" in ask(root, Query(sql), "table")
 
 
-def test_a_long_answer_is_cut_but_as_csv(root):
+def test_a_long_answer_is_cut_only_as_a_table(root):
     sql = f"SELECT range AS n FROM range({MOST_ROWS + 5})"
-    assert ask(root, sql, "table", None, "latest").endswith(f"the first {MOST_ROWS:,} rows; --format csv prints all")
-    assert len(ask(root, sql, "json", None, "latest").splitlines()) == MOST_ROWS
-    assert len(ask(root, sql, "csv", None, "latest").splitlines()) == MOST_ROWS + 6
+    assert ask(root, Query(sql), "table").endswith(f"the first {MOST_ROWS:,} rows; --format csv prints all")
+    assert len(ask(root, Query(sql), "json").splitlines()) == MOST_ROWS + 5
+    assert len(ask(root, Query(sql), "csv").splitlines()) == MOST_ROWS + 6
 
 
 def test_a_query_that_duckdb_refuses(root):
     with pytest.raises(RecipeError, match=r"query: .*nothing_here"):
-        ask(root, "FROM nothing_here", "table", None, "latest")
+        ask(root, Query("FROM nothing_here"), "table")
+
+
+@pytest.mark.parametrize("sql", ["", " ; ", "-- nothing"])
+def test_an_empty_query_is_refused(root, sql):
+    with pytest.raises(RecipeError, match=r"^query: it is empty; for example: FROM lengths$"):
+        ask(root, Query(sql), "table")
+
+
+def test_json_has_no_nan(root):
+    sql = "SELECT 'nan'::DOUBLE AS a, ['-inf'::DOUBLE, 1.5] AS b, {'c': 'inf'::DOUBLE} AS d, true AS e"
+    assert json.loads(ask(root, Query(sql), "json"), parse_constant=pytest.fail) == {
+        "a": "NaN", "b": ["-Infinity", 1.5], "d": {"c": "Infinity"}, "e": True,
+    }  # fmt: skip
+
+
+READS = ["FROM lengths", "EXPLAIN ANALYZE FROM lengths", "DESCRIBE documents", "SHOW TABLES", "SUMMARIZE lengths",
+         "WITH x AS (FROM totals) FROM x", "SELECT count(*) FROM tables.documents WHERE len(text) > 0",
+         "CREATE TEMP TABLE t AS FROM lengths; FROM t", "PIVOT lengths ON domain USING sum(tokens)"]  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", READS)
+def test_a_query_reads_the_tables_of_its_version(root, sql):
+    assert ask(root, Query(sql), "csv")
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "COPY (SELECT 1) TO '{card}'",
+        "COPY (SELECT 1 AS a) TO '{shard}' (FORMAT parquet, USE_TMP_FILE false)",
+        "EXPLAIN ANALYZE COPY (SELECT 1 AS a) TO '{shard}' (FORMAT parquet, USE_TMP_FILE false)",
+        "explain analyze copy (SELECT 1 AS a) TO '{shard}' (FORMAT parquet, USE_TMP_FILE false)",
+        "SELECT 1; COPY (SELECT 1 AS a) TO '{shard}' (FORMAT parquet, USE_TMP_FILE false)",
+        "EXPORT DATABASE '{folder}/out'",
+        "SELECT * FROM read_text('{card}')",
+        "FROM '{card}'",
+        "SELECT * FROM glob('/*')",
+        "ATTACH '{folder}/catalog.duckdb' AS c",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true; FROM lengths",
+        "SET lock_configuration = false; FROM lengths",
+        "RESET allowed_paths; FROM lengths",
+    ],
+)
+def test_a_query_reads_and_writes_nothing_else(root, tiny, attack, tmp_path):
+    root = shutil.copytree(root, tmp_path / "root", symlinks=True)
+    folder = root / "datasets" / "tiny" / tiny.version
+    shard = min((root / "shards").rglob("*.parquet"))
+    before = {path: path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    with pytest.raises(RecipeError, match=r"^query: "):
+        ask(root, Query(attack.format(card=folder / "README.md", shard=shard, folder=folder)), "csv")
+    assert {path: path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()} == before
+
+
+def test_an_unrestricted_query_may_write(root, tmp_path):
+    path = tmp_path / "lengths.csv"
+    ask(root, Query(f"COPY (FROM lengths) TO '{path}'", is_unrestricted=True), "table")
+    assert path.read_text().startswith("domain,length_bucket")
 
 
 def test_the_views_of_a_query_are_those_of_the_build(root, tiny):

@@ -54,3 +54,16 @@ def test_answers_to_queries_are_printed_as_wide_as_they_are():
     assert "1,000" in text
     assert "0.123457" in text
     assert printed(["name"], []).strip().startswith("name")
+
+
+def test_a_cell_is_printed_as_it_is():
+    """Not as markup, emoji codes, or what a terminal obeys."""
+    cells = ["chat [/INST]", "[red]x", ":smile:", "a\x1b[31mb", "a\nb\tc", "a\u202eb", "ä 中"]
+    lines = [line.strip() for line in printed(["name [b]"], [(c,) for c in cells]).splitlines()]
+    assert lines[0] == "name [b]"
+    shown = ["chat [/INST]", "[red]x", ":smile:", r"a\x1b[31mb", r"a\nb\tc", r"a\u202eb", "ä 中"]
+    assert lines[2:] == shown
+
+
+def test_a_boolean_is_no_number():
+    assert printed(["is"], [(True,), (False,), (None,)]).split() == ["is", "─────", "true", "false"]
