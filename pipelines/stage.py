@@ -13,10 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from os import cpu_count
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from pipelines.actions import Action, Read, Reused, ShardStage, earlier_reads
@@ -24,6 +22,10 @@ from pipelines.memory import release
 from pipelines.store import Shard, Store
 from pipelines.store.files import Scratch
 from schemas import errors
+
+if TYPE_CHECKING:  # 1.5 CPU seconds, which a look-up does without
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
 
 
 class Runner(BaseModel):
@@ -39,12 +41,14 @@ class Runner(BaseModel):
     def n_workers(self) -> int:
         return self.workers or cpu_count() or 1
 
-    def pipeline_options(self) -> PipelineOptions:
+    def pipeline_options(self) -> "PipelineOptions":
         """On one machine the workers are threads of this process and nothing listens on a port.
 
         Beam's "multi_threading" mode opens four gRPC ports on every address without a credential. Its "in_memory" mode
         runs the same bundles on the same number of threads, by plain calls.
         """
+        from apache_beam.options.pipeline_options import PipelineOptions
+
         local = {}
         if self.runner == "FnApiRunner":
             local = {"direct_num_workers": self.n_workers, "direct_running_mode": "in_memory"}
@@ -57,7 +61,7 @@ class Named(Protocol):
 
 
 N = TypeVar("N", bound=Named)
-Spread = Callable[[beam.Pipeline, list[Any]], object]  # adds to a pipeline what makes each of the actions
+Spread = Callable[["beam.Pipeline", list[Any]], object]  # adds to a pipeline what makes each of the actions
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,7 @@ class Engine:
 
         making: list[Action] = []
 
-        def spread(p: beam.Pipeline, todo: list[Action]) -> object:
+        def spread(p: "beam.Pipeline", todo: list[Action]) -> object:
             making.extend(stage.with_copies(todo, self.replaced(stage, params, actions), self.store))
             return over_each(stage.make, params, self.store)(p, making)
 
@@ -199,7 +203,7 @@ class Engine:
             yield scratch
 
     @contextmanager
-    def pipeline(self, stage: str) -> Iterator[beam.Pipeline]:
+    def pipeline(self, stage: str) -> Iterator["beam.Pipeline"]:
         """A Beam pipeline that runs at the end of the block.
 
         Raises:
@@ -207,6 +211,8 @@ class Engine:
             LongmixError: the error of a worker, or a StageError with the last line of its traceback.
         """
         self.must_make(stage)
+        import apache_beam as beam
+
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # the error below carries a worker's traceback
         p = beam.Pipeline(options=self.runner.pipeline_options())
         yield p
@@ -221,7 +227,9 @@ class Engine:
 def over_each(function: Callable[..., object], *arguments: object) -> Spread:
     """Call `function(action, *arguments)` for each action. The Reshuffle spreads them: without it one worker does all."""
 
-    def spread(p: beam.Pipeline, actions: list[Any]) -> object:
+    def spread(p: "beam.Pipeline", actions: list[Any]) -> object:
+        import apache_beam as beam
+
         elements = p | "Actions" >> beam.Create(actions, reshuffle=False)
         return elements | "Spread" >> beam.Reshuffle() | "Make" >> beam.Map(function, *arguments)
 
