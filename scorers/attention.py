@@ -2,7 +2,7 @@
 
 The model's attention function is replaced by one that computes the output with scaled_dot_product_attention, as before,
 and besides it the softmax of the last rows, in blocks of BLOCK logits that are reduced to one sum for each span at once.
-The additional memory is one block (16 MB, and as much again for the mask and the sums) at any length: no map is stored.
+The additional memory is one block (4 MB, and less than as much again for masks and sums) at any length: no map is stored.
 Logits and exponentials are float32, sums over columns and rows float64.
 """
 
@@ -20,7 +20,7 @@ from schemas.errors import RecipeError
 from scorers.lm import LM, body, libraries, probe
 
 NAME = "longmix_span_sums"  # the name of `summed` in transformers
-BLOCK = 1 << 22  # logits in memory at a time: 16 MB
+BLOCK = 1 << 20  # logits in memory at a time: 4 MB
 WINDOW_ROWS = 512  # queries of a sliding layer at a time
 
 
