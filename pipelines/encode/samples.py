@@ -205,8 +205,11 @@ def without_markers(
 
 
 def marks_in(parts: list[Piece], params: EncodeParams) -> list[Mark]:
-    """The tokens that a template writes around the texts of a sample."""
-    marks = {
+    """The tokens that no text of a sample contains, besides EOS and BOS: all special ones, and others that its template
+    writes around the texts."""
+    tokens = markers(params).added
+    marks = {Mark(tokens[i], i, "marker_in_text") for i in markers(params).special if i in tokens}
+    marks |= {
         mark for piece in parts if piece.kind in ("template", "call") for mark in literal(piece.text, params).marks
     }
     own = {mark.token for mark in marks_of(params)}
