@@ -17,7 +17,11 @@ from pipelines.ingest.source import FORMATS, Source
 from schemas.errors import RecipeError
 
 COMPRESSED = re.compile(r"\.(gz|zst|zstd)$", re.IGNORECASE)
-RECIPE_MISTAKES = ("text_missing", "text_not_string")  # reasons that are mistakes of the recipe if every file has them
+RECIPE_MISTAKES = (
+    "text_missing",
+    "text_not_string",
+    "sample_missing",
+)  # reasons that are mistakes of the recipe if every file has them
 
 
 def find_files(source: Source) -> tuple[str, list[File]]:
@@ -227,6 +231,4 @@ def check_schemas(source: Source, kind: str, files: list[File]) -> None:
             mistake = (file, error)
     if mistake:
         file, error = mistake
-        raise RecipeError(
-            f"sources.{source.name}: {file.name}: {error.detail}; set the source's text to its text column"
-        )
+        raise RecipeError(f"sources.{source.name}: {file.name}: {error.detail}; {source.fields.remedy}")
