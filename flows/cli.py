@@ -163,6 +163,27 @@ def corpus(
 
 
 @app.command()
+def demonstration(
+    corpus: Annotated[Path, typer.Argument(help="A corpus that `longmix corpus` gathered.")] = Path("data/corpus"),
+    out: Annotated[Path, typer.Argument(help="Where the samples go: a .jsonl.zst for each topic.")] = Path(
+        "data/samples"
+    ),
+    tokenizer: Annotated[Path, typer.Option(help="A tokenizer.json; it measures the contexts.")] = Path(
+        "examples/tokenizer/tokenizer.json"
+    ),
+    far: Annotated[int, typer.Option(min=1, help="Samples of each topic with their answer far away.")] = 28,
+    controls: Annotated[int, typer.Option(min=0, help="Samples of each topic and kind of control.")] = 18,
+    long: Annotated[int, typer.Option(min=0, help="Samples of each topic with a long context, answer far away.")] = 7,
+    seed: Annotated[int, typer.Option(help="Which questions and passages are taken.")] = 0,
+) -> None:
+    """Build instruction samples whose answer is at a known place of a long context, from the gathered corpus."""
+    from pipelines.gather.demonstration import Amounts, demonstrate
+
+    amounts = Amounts(n_far=far, n_controls=controls, n_long=long, seed=seed)
+    demonstrate(corpus, out, tokenizer, amounts, report=typer.echo)
+
+
+@app.command()
 def model(
     out: Annotated[Path, typer.Argument(help="Where the model goes, in a file or folder of its name.")] = Path(
         "data/models"
