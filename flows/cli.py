@@ -174,12 +174,11 @@ def demonstration(
     far: Annotated[int, typer.Option(min=1, help="Samples of each topic with their answer far away.")] = 28,
     controls: Annotated[int, typer.Option(min=0, help="Samples of each topic and kind of control.")] = 18,
     long: Annotated[int, typer.Option(min=0, help="Samples of each topic with a long context, answer far away.")] = 7,
-    seed: Annotated[int, typer.Option(help="Which questions and passages are taken.")] = 0,
 ) -> None:
     """Build instruction samples whose answer is at a known place of a long context, from the gathered corpus."""
     from pipelines.gather.demonstration import Amounts, demonstrate
 
-    amounts = Amounts(n_far=far, n_controls=controls, n_long=long, seed=seed)
+    amounts = Amounts(n_far=far, n_controls=controls, n_long=long)
     demonstrate(corpus, out, tokenizer, amounts, report=typer.echo)
 
 

@@ -174,20 +174,20 @@ def draft(
     other = topic if kind != "unrelated" else [*TOPICS, *TOPICS][list(TOPICS).index(topic) + 1]
     pool = pools[other]
     gold_tokens = pools[topic].n_tokens[question.text]
-    passages, total = [], gold_tokens
+    passages, total = [], 0 if kind == "unrelated" else gold_tokens
     for p in pool.others(question, amounts.seed, "context"):
         if total + pool.n_tokens[p.text] <= n_tokens:
             passages.append(p)
             total += pool.n_tokens[p.text]
         if total > n_tokens - 64:  # less than most passages have
             break
-    else:
+    if total + max(pool.n_tokens.values()) <= n_tokens:
         raise CorpusError(
             f"{other}: the passages of the corpus do not fill a context of {n_tokens} tokens; ask for fewer"
         )
-    at = place(question, [pool.n_tokens[p.text] for p in passages], amounts)
     if kind == "unrelated":
         return Draft(kind, question, passages, [])
+    at = place(question, [pool.n_tokens[p.text] for p in passages], amounts)
     if kind == "absent":
         spare = next(p for p in pool.others(question, amounts.seed, "context") if p not in passages)
         return Draft(kind, question, [*passages[:at], spare, *passages[at:]], [])
