@@ -40,7 +40,7 @@ def build(
     workers: Annotated[int | None, typer.Option(min=1, help="Workers, in place of the recipe's [run].")] = None,
     verify: Verify = False,
 ) -> None:
-    """Build a recipe's mix, making only what is missing."""
+    """Build a recipe's mix, or its set of instruction samples, making only what is missing."""
     from flows.progress import following
     from flows.summary import summary
     from flows.text import encoding_notes
@@ -83,13 +83,18 @@ def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify 
 
 @app.command()
 def plan(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
-    """Forecast a build: tokens by domain and length, epochs, and what the corpus cannot supply."""
+    """Forecast a build: tokens by domain, what a model will read, and what the corpus cannot supply."""
+    from flows.sample_text import samples_forecast_text
     from flows.text import forecast_text
     from pipelines.forecast import forecast
-    from pipelines.recipe import load
+    from pipelines.forecast.samples import samples_forecast
+    from pipelines.recipe import Recipe, load
 
     loaded = load(recipe)
-    typer.echo(forecast_text(forecast(loaded, root), loaded))
+    if isinstance(loaded, Recipe):
+        typer.echo(forecast_text(forecast(loaded, root), loaded))
+    else:
+        typer.echo(samples_forecast_text(samples_forecast(loaded, root), loaded))
 
 
 class QueryCommand(TyperCommand):
@@ -207,10 +212,15 @@ def calibrate(
     from flows.progress import following
     from pipelines.calibrate import calibrate as fit
     from pipelines.calibrate import check_out
-    from pipelines.recipe import load
+    from pipelines.recipe import Recipe, load
+    from schemas.errors import RecipeError
 
-    check_out(out)
     loaded = load(recipe)
+    if not isinstance(loaded, Recipe):
+        raise RecipeError(
+            f"{recipe}: [samples]: chunk_gain does not score instruction samples; name a recipe with [score]"
+        )
+    check_out(out)
     with following(root.absolute()):
         found = fit(loaded, root, documents, report=typer.echo)
     out.write_text(found.text())
