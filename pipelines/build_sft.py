@@ -15,8 +15,10 @@ Stage = Callable[[Callable], Callable]
 def check_models(recipe: SftRecipe) -> None:
     """
     Raises:
-        RecipeError: a model that the recipe names can't be loaded, or reads other tokens than the recipe's.
+        RecipeError: a model that the recipe names can't be loaded, or reads other tokens than the recipe's; or the recipe
+            ranks samples by what no model measures.
     """
+    choose.check(recipe.choose, recipe.influence.parts if recipe.influence else ())
     if recipe.influence:
         influence.check(recipe.influence, recipe.encode)
 
@@ -37,7 +39,9 @@ def scores(recipe: SftRecipe, tables: Tables, engine: Engine, stage: Stage) -> T
     """The raw parts of the samples; none where the recipe has no model."""
     if recipe.influence is None:
         return {}
-    hmg, cam = stage(influence.run)(tables["DOCUMENTS"], tables["SAMPLES"], recipe.influence, engine)
+    hmg, cam = stage(influence.run)(
+        tables["DOCUMENTS"], tables["SAMPLES"], recipe.influence, recipe.choose.short_sources, engine
+    )
     return {"SCORES_HMG": hmg, "SCORES_CAM": cam}
 
 
@@ -45,7 +49,8 @@ def tables_of(recipe: SftRecipe, engine: Engine, base: Mapping[str, list[Shard]]
     """All tables of a version."""
     tables = corpus(recipe, engine, base, stage)
     tables |= scores(recipe, tables, engine, stage)
-    tables |= stage(choose.run)(tables, recipe.choose, engine)
+    max_tokens = recipe.pack.capacity * recipe.pack.unit  # a longer one would be cut
+    tables |= stage(choose.run)(tables, recipe.choose, max_tokens, engine)
     tables["SFT_SEQUENCES"] = stage(pack.run_sft)(
         tables["SAMPLES"], tables["DRAWS"], recipe.encode, recipe.pack, engine
     )

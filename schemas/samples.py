@@ -3,7 +3,8 @@
     {"messages":[{"role":"user","content":"..."},{"role":"assistant","content":"..."}],"context_chars":1234}
 
 The first context_chars characters of the first user message are the context, the rest of it is the instruction. SAMPLES has
-the same rows as DOCUMENTS and stands in the place of TOKENS. CHOSEN, MESSAGES and SFT_SEQUENCES hold chosen samples only.
+the same rows as DOCUMENTS and stands in the place of TOKENS. RANKS has these rows, too: which samples are chosen, and why
+the others are not. CHOSEN, MESSAGES and SFT_SEQUENCES hold chosen samples only.
 """
 
 import pyarrow as pa
@@ -36,6 +37,38 @@ SAMPLES = pa.schema(
     ]
 )
 
+RANKS = pa.schema(
+    [
+        column("document_id", pa.string(), "as in DOCUMENTS"),
+        column("why", pa.string(), "as in CHOSEN; NULL if it is not chosen", nullable=True),
+        column(
+            "reason",
+            pa.string(),
+            "why it is not chosen: dropped, refused, too_long (for a sequence), short_surplus, outranked, similar, "
+            "not_measured, or the reason of SCORES_HMG or SCORES_CAM; NULL if it is chosen",
+            nullable=True,
+        ),
+        column("place", pa.int32(), "among all candidates by score, from 1; NULL unless a candidate", nullable=True),
+        column("score", pa.float64(), "as in CHOSEN; NULL unless a candidate", nullable=True),
+        column("hmg", pa.float64(), "as in CHOSEN", nullable=True),
+        column("cam", pa.float64(), "as in CHOSEN", nullable=True),
+        column("similar_id", pa.string(), "document_id of the chosen sample that it is similar to, else NULL", True),
+    ]
+)
+
+QUOTAS = pa.schema(
+    [
+        column("why", pa.string(), "as in CHOSEN"),
+        column("domain", pa.string(), "as in DOCUMENTS; NULL without a quota by domain", nullable=True),
+        column("length_bucket", pa.string(), "of n_tokens; NULL without a quota by it", nullable=True),
+        column("response_bucket", pa.string(), "of the scored response; NULL without a quota by it", nullable=True),
+        column("candidates", pa.int64(), "samples of the cell that may be chosen"),
+        column("target", pa.int64(), "samples of the cell that the recipe asks for"),
+        column("chosen", pa.int64(), "samples of the cell in CHOSEN, at most target"),
+        column("similar", pa.int64(), "candidates that were passed over, since a higher chosen sample is similar"),
+    ]
+)
+
 CHOSEN = pa.schema(
     [
         column("document_id", pa.string(), "as in DOCUMENTS"),
@@ -43,7 +76,12 @@ CHOSEN = pa.schema(
         column("domain", pa.string(), "as in DOCUMENTS"),
         column("why", pa.string(), "top (by its score), or short: one of the sources in choose.short_sources"),
         column("rank", pa.int32(), "1 for the highest score; NULL for why = 'short'", nullable=True),
-        column("score", pa.float64(), "by which it was chosen; NULL for why = 'short'", nullable=True),
+        column(
+            "score",
+            pa.float64(),
+            "by which it was chosen; NULL for why = 'short' and for a random choice",
+            nullable=True,
+        ),
         column("hmg", pa.float64(), "normalised part of the score; NULL if not measured", nullable=True),
         column("cam", pa.float64(), "normalised part of the score; NULL if not measured", nullable=True),
         column("n_tokens", pa.int32(), "as in SAMPLES"),
@@ -65,7 +103,13 @@ MESSAGES = pa.schema(
         column("rank", pa.int32(), "as in CHOSEN", nullable=True),
         column("score", pa.float64(), "as in CHOSEN", nullable=True),
         column("messages", many(MESSAGE), "the sample, for trainers that apply a template themselves"),
-        column("tools", pa.string(), "tools and tool calls of the sample in JSON; NULL without any", nullable=True),
+        column(
+            "tools",
+            pa.string(),
+            'JSON: {"tools": [...], "messages": {"1": {"tool_calls": [...]}}}: the tools, and the keys of a message besides '
+            "role and content by its index; NULL without any",
+            nullable=True,
+        ),
     ]
 )
 

@@ -257,6 +257,8 @@ TABLES = {
     "ORDER": ORDER,
     "SEQUENCES": SEQUENCES,
     "SAMPLES": samples.SAMPLES,
+    "RANKS": samples.RANKS,
+    "QUOTAS": samples.QUOTAS,
     "CHOSEN": samples.CHOSEN,
     "MESSAGES": samples.MESSAGES,
     "SFT_SEQUENCES": samples.sft_sequences(SEQUENCES),

@@ -230,10 +230,10 @@ def body(lm: LM, ids: np.ndarray, past: Any = None) -> Any:
         return lm.model.base_model(batch, cache=past, use_cache=past is not None).last_hidden_state
 
 
-def nll(lm: LM, hidden: Any, targets: np.ndarray) -> np.ndarray:
+def nll(lm: LM, hidden: Any, targets: np.ndarray, n_vocab: int | None = None) -> np.ndarray:
     """[b, t] float64 nats: -ln p(target) at each position, by log-sum-exp over a few positions at a time.
 
-    hidden: [b, t, d]; targets: [b, t], the token that follows each position.
+    hidden: [b, t, d]; targets: [b, t], the token that follows each position. n_vocab: only tokens below it can follow.
     """
     torch, _ = libraries()
     flat = hidden.reshape(-1, hidden.shape[-1])
@@ -242,7 +242,7 @@ def nll(lm: LM, hidden: Any, targets: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
         for start in range(0, len(flat), HEAD_TOKENS):
             here = slice(start, start + HEAD_TOKENS)
-            logits = lm.head(flat[here]).float()
+            logits = lm.head(flat[here])[:, :n_vocab].float()
             chosen = logits.gather(1, wanted[here, None])[:, 0]
             most = logits.amax(-1)
             total = logits.sub_(most[:, None]).exp_().sum(-1)  # in place: a second 25 MB cost as much as all exp()

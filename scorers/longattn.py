@@ -19,8 +19,7 @@ by L * L; its maps are float16, these are float32; it adds a special token befor
 tokens of Llama-3.1.
 """
 
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -28,6 +27,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from schemas.errors import RecipeError, StageError
+from scorers.attention import with_attention
 from scorers.lm import LM, body, libraries, memory_errors
 
 PARTS = ("ds", "du", "window_tokens", "n_windows")
@@ -141,12 +141,7 @@ def capture(_: Any, query: Any, key: Any, __: Any, mask: Any, **settings: Any) -
 @cache  # once per model
 def captured(lm: LM) -> LM:
     """A copy of the model with `capture` as its attention. It shares the weights and leaves the original unchanged."""
-    _, transformers = libraries()
-    transformers.AttentionInterface.register(CAPTURE, capture)
-    tensors = [*lm.model.parameters(), *lm.model.buffers()]
-    model = deepcopy(lm.model, {id(tensor): tensor for tensor in tensors})
-    model.set_attn_implementation(CAPTURE)
-    return replace(lm, model=model)
+    return with_attention(lm, CAPTURE, capture)
 
 
 def first_layer(lm: LM, ids: np.ndarray) -> tuple[Any, Any, float]:

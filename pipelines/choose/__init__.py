@@ -1,36 +1,97 @@
-"""SAMPLES, SCORES_HMG, SCORES_CAM -> CHOSEN, DRAWS, MESSAGES: which samples are in the set. No model is run."""
+"""SAMPLES, SCORES_HMG, SCORES_CAM -> RANKS, QUOTAS, CHOSEN, DRAWS, MESSAGES: which samples are in the set. No model is run.
 
-from typing import Annotated, Literal
+    candidates    encoded samples that fit in a sequence and have the scores that the recipe ranks by
+    ranks         scores are normalised over all samples by one query, ranking.sql
+    choice        the best within quotas; one that is similar to a higher chosen one is passed over
+    short         short instructions, by a keyed hash, are mixed in
+    messages      the texts of the chosen ones, read shard by shard
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+All but messages is decided in one process from small columns: about 300 bytes a sample, and 512 for the signature of each
+candidate. A sample without CAM (no context, one segment) is no candidate of by = "influence" unless alpha is 1.
+"""
 
-from pipelines.shares import Top
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.choose import messages
+from pipelines.choose.candidates import SCORES, Samples, read_samples, reads_of
+from pipelines.choose.choice import choose
+from pipelines.choose.params import ChooseParams
+from pipelines.choose.products import written
+from pipelines.choose.ranking import Mixing, rank_samples
+from pipelines.reuse import read_rows
 from pipelines.stage import Engine
-from pipelines.store import Shard
+from pipelines.store import Shard, Store, name_of
+from schemas.errors import RecipeError
 
 VERSION = 1  # raise when the same params would give other rows
 
+__all__ = ["VERSION", "ChooseParams", "Mixing", "check", "rank_samples", "run"]
 
-class ChooseParams(BaseModel):
-    """The recipe's [choose]."""
+Tables = Mapping[str, Sequence[Shard]]
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    top: Top | PositiveInt = 0.3  # a share of the samples, or a number of them
-    by: Literal["influence", "hmg", "cam", "random", "length_matched", "perplexity", "ifd"] = "influence"
-    alpha: Annotated[float, Field(ge=0, le=1)] = 0.7  # weight of HMG; 1 - alpha is that of CAM
-    normalise: Literal["robust", "official"] = "robust"
-    direction: Literal["alignment", "difficulty"] = "alignment"  # of CAM: which samples score high
-    scope: Literal["all", "domain", "length_bucket"] = "all"  # samples that are normalised together
-    quotas: tuple[Literal["domain", "length_bucket", "response_bucket"], ...] = ("domain",)  # shares kept as among all
-    max_similarity: Top | None = (
-        0.8  # a sample as near to a higher one, by MinHash of instruction and response, is passed over
+def check(params: ChooseParams, parts: Sequence[str]) -> None:
+    """
+    Args:
+        parts: those that the recipe's model measures, "hmg" and "cam"; none without a model.
+
+    Raises:
+        RecipeError: the recipe ranks samples by a part that it doesn't measure.
+    """
+    missing = [part for part in params.needs if part not in parts] if parts or params.needs_scores else []
+    if missing:
+        remedy = "add it to influence.parts" if parts else "add [influence], or set choose.by to random"
+        raise RecipeError(f"choose.by: {params.by} needs {' and '.join(missing)}, which are not measured; {remedy}")
+
+
+def run(tables: Tables, params: ChooseParams, max_tokens: int, engine: Engine) -> dict[str, list[Shard]]:
+    """RANKS, a shard beside each shard of DOCUMENTS; QUOTAS and CHOSEN, a shard each; DRAWS and MESSAGES, one for each group.
+
+    Args:
+        tables: DOCUMENTS, SAMPLES, SIGNATURES, and SCORES_HMG and SCORES_CAM if the recipe has a model.
+        max_tokens: a longer sample is never chosen.
+
+    Raises:
+        RecipeError: no sample can be chosen.
+        NotMade: the engine only looks.
+    """
+    check(params, [name.removeprefix("SCORES_").lower() for name in SCORES if name in tables])
+    reads = reads_of(tables)
+    signed = tables["SIGNATURES"] if params.max_similarity is not None else ()
+    keys = {name: [read.key() for (read,) in each] for name, each in reads.items()}
+    signatures = [[s.n_rows, s.columns["signature"], s.columns["n_shingles"]] for s in signed]
+    name = name_of("choose", VERSION, params, max_tokens, keys, signatures)
+
+    def make() -> list[Shard]:
+        samples = read_samples(reads, params, max_tokens, engine.store)
+        columns = read_signatures(signed, samples.candidates, engine.store) if signed else None
+        choice = choose(samples, columns, params)
+        if not choice.top and not choice.short:
+            raise RecipeError(f"choose: no sample can be chosen: {reasons(samples)}; see choose and the sources")
+        return written(samples, choice, params, [shard.n_rows for shard in tables["DOCUMENTS"]], engine.store)
+
+    shards = engine.once("choose", name, make, sum(shard.n_rows for shard in tables["DOCUMENTS"]))
+    made = {table: [s for s in shards if s.table == table] for table in ("RANKS", "QUOTAS", "CHOSEN", "DRAWS")}
+    made["MESSAGES"] = messages.run(tables["DOCUMENTS"], made, engine)
+    return made
+
+
+def read_signatures(shards: Sequence[Shard], rows: np.ndarray, store: Store) -> pa.Table:
+    """signature and n_shingles of some rows of all shards, ascending."""
+    firsts = np.cumsum([0, *(shard.n_rows for shard in shards)])
+    cuts = np.searchsorted(rows, firsts)
+    return pa.concat_tables(
+        read_rows(shard, ("signature", "n_shingles"), rows[begin:end] - first, store)
+        for shard, first, begin, end in zip(shards, firsts[:-1], cuts[:-1], cuts[1:], strict=True)
     )
-    short_sources: tuple[str, ...] = ()  # short instructions: not scored, mixed in
-    short_share: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the set's samples
-    seed: int = 0
 
 
-def run(tables: dict[str, list[Shard]], params: ChooseParams, engine: Engine) -> dict[str, list[Shard]]:
-    """CHOSEN, DRAWS and MESSAGES. tables: DOCUMENTS, DUPLICATES, SIGNATURES, SAMPLES, SCORES_HMG, SCORES_CAM."""
-    raise NotImplementedError
+def reasons(samples: Samples) -> str:
+    """How many samples are no candidates, by reason."""
+    names = sorted(set(samples.reason[samples.reason != ""].tolist()))
+    n_short = int((samples.is_short & (samples.reason == "")).sum())
+    counts = {**{name: int((samples.reason == name).sum()) for name in names}, "short": n_short}
+    return ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or "there is none"

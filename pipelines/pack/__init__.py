@@ -16,6 +16,7 @@ import pyarrow as pa
 from pipelines import encode
 from pipelines.encode import EncodeParams, Encoding
 from pipelines.pack.arrangement import PATH, arrange, path_of
+from pipelines.pack.labels import Responses, labelled
 from pipelines.pack.packers import Rows
 from pipelines.pack.params import PackParams, pad_ids
 from pipelines.pack.scatter import Index, by_shard, check_all_written, flat_file, pieces_of, scatter
@@ -27,6 +28,7 @@ from schemas.errors import SchemaError
 from schemas.tables import DRAWS
 
 VERSION = 3  # raise when the same params would give other rows
+SFT_VERSION = 1  # the same, for SFT_SEQUENCES
 
 __all__ = ["VERSION", "PackParams", "arrange", "pad_ids", "run", "run_sft"]
 
@@ -40,6 +42,7 @@ class Group:
         name: of the action that makes its shard.
         draws: its shard of DRAWS.
         order: its shard of ORDER, None if the recipe has no order.
+        samples: the shards of SAMPLES whose responses are its labels; none for SEQUENCES.
         n_tokens: of documents in all its rows; 0 if its shard was made before.
     """
 
@@ -47,6 +50,7 @@ class Group:
     name: str
     draws: Shard
     order: Shard | None
+    samples: tuple[Shard, ...] = ()
     n_tokens: int = 0
 
 
@@ -65,7 +69,11 @@ def write_group(
     path = path_of(draws, read_order(group.order, store))
     columns = pa.table({name: table[name] for table in (draws, path) for name in table.column_names})
     flat = scratch.path(flat_file(group.number))
-    shard = store.write("SEQUENCES", sequences(group.number, rows, columns, pads, flat))
+    made = sequences(group.number, rows, columns, pads, flat)
+    if group.samples:
+        shard = store.write("SFT_SEQUENCES", labelled(made, Responses.of(draws["document_id"], group.samples, store)))
+    else:
+        shard = store.write("SEQUENCES", made)
     store.commit("pack", group.name, [shard], len(draws), 4 * group.n_tokens)
 
 
@@ -140,20 +148,30 @@ def run(
     """
     if order and len(order) != len(draws):
         raise SchemaError(f"ORDER has {len(order)} shards and DRAWS {len(draws)}; use tables of the same build")
-    store, groups, pads = engine.store, [], pad_ids(params, encoding)
+    pads, groups = pad_ids(params, encoding), []
+    for number, shard in enumerate(draws):
+        path = order[number] if order else None
+        reads = [Read(shard, tuple(DRAWS.names)).key(), Read(path, PATH).key() if path else None]
+        name = name_of("pack", VERSION, params, encode.VERSION, Encoding.of(encoding), reads, number)
+        groups.append(Group(number, name, shard, path))
+    return packed(groups, tokens, pads, params, engine)
+
+
+def packed(
+    groups: Sequence[Group], tokens: Sequence[Shard], pads: Sequence[int], params: PackParams, engine: Engine
+) -> list[Shard]:
+    """The shard of each group. tokens: of TOKENS, or of SAMPLES."""
+    store, planned = engine.store, []
     with engine.scratch("pack") as scratch:
-        for number, shard in enumerate(draws):
-            path = order[number] if order else None
-            reads = [Read(shard, tuple(DRAWS.names)).key(), Read(path, PATH).key() if path else None]
-            name = name_of("pack", VERSION, params, encode.VERSION, Encoding.of(encoding), reads, number)
-            group = Group(number, name, shard, path)
-            if engine.find("pack", name) is None:
-                rows = arrange(store.read(shard), read_order(path, store), params)
-                save_rows(scratch, number, rows)
-                group = replace(group, n_tokens=int((rows.stop - rows.start).sum()))
-            groups.append(group)
+        for group in groups:
+            n_tokens = 0
+            if engine.find("pack", group.name) is None:
+                rows = arrange(store.read(group.draws), read_order(group.order, store), params)
+                save_rows(scratch, group.number, rows)
+                n_tokens = int((rows.stop - rows.start).sum())
+            planned.append(replace(group, n_tokens=n_tokens))
         shards_by_group = engine.each(
-            "pack", groups, lambda p, todo: move_tokens(p, todo, tokens, pads, store, scratch)
+            "pack", planned, lambda p, todo: move_tokens(p, todo, tokens, pads, store, scratch)
         )
     return [shard for group_shards in shards_by_group for shard in group_shards]
 
@@ -161,5 +179,17 @@ def run(
 def run_sft(
     samples: list[Shard], draws: list[Shard], encoding: EncodeParams, params: PackParams, engine: Engine
 ) -> list[Shard]:
-    """SFT_SEQUENCES, a shard for each shard of DRAWS: as run, with labels."""
-    raise NotImplementedError
+    """SFT_SEQUENCES, a shard for each shard of DRAWS: as run, with labels.
+
+    Actions are named by the tokens and responses of SAMPLES, which depend on a template, too.
+
+    Raises: see run.
+    """
+    pads = pad_ids(params, encoding)
+    keys = [Read(shard, ("document_id", "input_ids", "responses")).key() for shard in samples]
+    groups = []
+    for number, shard in enumerate(draws):
+        drawn = Read(shard, tuple(DRAWS.names)).key()
+        name = name_of("pack_sft", SFT_VERSION, VERSION, params, pads, keys, drawn, number)
+        groups.append(Group(number, name, shard, None, tuple(samples)))
+    return packed(groups, samples, pads, params, engine)

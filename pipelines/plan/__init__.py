@@ -162,12 +162,17 @@ def own_shares(kept: Documents, out: np.ndarray) -> dict[str, int]:
 
 
 def groups(draws: Draws, content: np.ndarray) -> np.ndarray:
-    """[k] the group of each draw: a power of two of them, of at most GROUP_TOKENS on average."""
+    """[k] the group of each draw, see group_of. content: [n, 2] of the documents."""
+    return group_of(content[draws.document], draws.n_tokens, draws.epoch)
+
+
+def group_of(content: np.ndarray, n_tokens: np.ndarray, epoch: np.ndarray) -> np.ndarray:
+    """[k] the group of each copy: a power of two of them, of at most GROUP_TOKENS on average. content: [k, 2]."""
     n_groups = 1
-    while int(draws.n_tokens.sum()) > n_groups * GROUP_TOKENS:
+    while int(n_tokens.sum()) > n_groups * GROUP_TOKENS:
         n_groups *= 2
-    epochs = np.array([salt("group", epoch) for epoch in range(int(draws.epoch.max(initial=-1)) + 1)], np.uint64)
-    return (keyed(content[draws.document], epochs[draws.epoch]) % np.uint64(n_groups)).astype(np.int64)
+    epochs = np.array([salt("group", e) for e in range(int(epoch.max(initial=-1)) + 1)], np.uint64)
+    return (keyed(content, epochs[epoch]) % np.uint64(n_groups)).astype(np.int64)
 
 
 def table_of(kept: Documents, draws: Draws, chosen: np.ndarray) -> pa.Table:

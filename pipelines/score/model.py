@@ -1,14 +1,13 @@
 """Whether a recipe's scoring model can be used with its settings: checked before the first byte of a corpus is read."""
 
 from pathlib import Path
-from typing import Any
 
 from pipelines.encode import EncodeParams, load
 from pipelines.score import ScoreParams
 from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError
 from scorers import lm
-from scorers.model_files import check_config, only
+from scorers.configs import config_of
 from scorers.weights import anchor_of, window_of
 
 
@@ -49,21 +48,6 @@ def reader_of(params: ScoreParams, encode: EncodeParams) -> EncodeParams:
             f"{own.path}: does not belong to the model: it lacks its eos_token_id; put the model's own there"
         )
     return encode.model_copy(update={"tokenizer": own, "eos_token": eos, "bos_token": None})
-
-
-def config_of(folder: Path) -> Any:
-    """The configuration of a model's text part, with transformers' defaults for missing keys, as in Gemma 3's file.
-
-    Raises:
-        RecipeError: the file is missing, or transformers cannot read it.
-    """
-    path, (_, transformers) = folder / "config.json", lm.libraries()
-    if not path.is_file():
-        raise RecipeError(f"{path}: no such file; put the model's own there")
-    check_config(path)
-    with only([path], f"{path}: not a model that transformers knows", "put the model's own there") as shown:
-        config = transformers.AutoConfig.from_pretrained(shown, local_files_only=True, trust_remote_code=False)
-        return config.get_text_config()
 
 
 def check_sizes(params: ScoreParams, window: int, anchor: int | None) -> None:

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipelines.score.model import config_of
 from schemas.errors import RecipeError, StageError
 from scorers import lm, model_files
+from scorers.configs import config_of
 from scorers.lm import ModelParams, body, load, nll
 from scorers.weights import Weights
 from tests.scored import MODEL
