@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from pipelines import choose, dedup, influence, ingest, pack
-from pipelines.encode import samples
+from pipelines import choose, dedup, encode, influence, ingest, pack
 from pipelines.sft_recipe import SftRecipe
 from pipelines.stage import Engine
 from pipelines.store import Shard
@@ -26,12 +25,13 @@ def check_models(recipe: SftRecipe) -> None:
 def corpus(recipe: SftRecipe, engine: Engine, base: Mapping[str, list[Shard]], stage: Stage) -> Tables:
     """Samples as documents, what became of each, and the tokens of those that dedup kept."""
     names = tuple(source.name for source in recipe.sources)
-    documents, rejected = stage(ingest.run)(recipe.sources, engine)
+    sources = ingest.sample_sources(recipe.sources, recipe.samples, recipe.encode)
+    documents, rejected = stage(ingest.run)(sources, engine)
     signatures, duplicates, near = stage(dedup.run)(documents, recipe.dedup, names, base, engine)
-    tokens = stage(samples.run)(documents, duplicates, recipe.samples, recipe.encode, engine)
+    samples = stage(encode.run_samples)(documents, duplicates, recipe.samples, recipe.encode, engine)
     return {
         "DOCUMENTS": documents, "REJECTED": rejected, "SIGNATURES": signatures, "DUPLICATES": duplicates,
-        "SAMPLES": tokens, "NEAR": near,
+        "SAMPLES": samples, "NEAR": near,
     }  # fmt: skip
 
 

@@ -5,10 +5,9 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipelines.choose import ChooseParams
-from pipelines.dedup import DedupParams
-from pipelines.encode import EncodeParams
-from pipelines.encode.samples import SamplesParams
-from pipelines.ingest import Source
+from pipelines.dedup import SampleDedupParams
+from pipelines.encode import EncodeParams, SamplesParams
+from pipelines.ingest import SampleSource
 from pipelines.names import MIX_NAME, check_names
 from pipelines.pack import PackParams
 from pipelines.stage import Runner
@@ -19,8 +18,8 @@ class SftRecipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mix: str = Field(pattern=MIX_NAME)
-    sources: tuple[Source, ...] = Field(min_length=1)
-    dedup: DedupParams = DedupParams()
+    sources: tuple[SampleSource, ...] = Field(min_length=1)
+    dedup: SampleDedupParams = SampleDedupParams()
     encode: EncodeParams
     samples: SamplesParams
     influence: InfluenceParams | None = None  # None: no model is run, and nothing is chosen by its scores

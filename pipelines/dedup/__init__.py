@@ -19,12 +19,13 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from pipelines.batches import batches
+from pipelines.conversations import without_contexts
 from pipelines.dedup.candidates import BLOCK_RECORDS, IN_MEMORY_TEXTS, Join, components
 from pipelines.dedup.characters import UNICODE
 from pipelines.dedup.minhash import bands, min_agreeing, signatures
 from pipelines.dedup.precedence import COLUMNS, Ranked, hash_bytes, hex_strings, ranked
 from pipelines.dedup.shingles import Shingles, Window, in_parts
-from pipelines.dedup.verify import Verify, group_components, near
+from pipelines.dedup.verify import Compared, Verify, as_they_are, group_components, near
 from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard, Store, name_of
 from pipelines.store.files import Scratch
@@ -58,6 +59,24 @@ class DedupParams(BaseModel):
             raise ValueError("shingle_words and shingle_chars exclude each other; remove one")
         return {**raw, "shingle_words": None}
 
+    @property
+    def drops_near(self) -> bool:
+        """Whether near-duplicates are dropped, not exact ones alone."""
+        return True
+
+
+class SampleDedupParams(DedupParams):
+    """The [dedup] of instruction samples: many share their context, so near-duplicate detection is off by default.
+
+    Signatures are of instruction and responses, without the context: the diversity of what is chosen needs them too.
+    """
+
+    near: bool = False
+
+    @property
+    def drops_near(self) -> bool:
+        return self.near
+
 
 class SignParams(BaseModel):
     """Everything that a signature depends on besides the text."""
@@ -72,11 +91,27 @@ class SignParams(BaseModel):
 
     @classmethod
     def of(cls, params: DedupParams) -> "SignParams":
-        return cls(**params.model_dump(include={"shingle_words", "shingle_chars", "n_permutations", "seed"}))
+        kind = SampleSignParams if isinstance(params, SampleDedupParams) else cls
+        return kind(**params.model_dump(include={"shingle_words", "shingle_chars", "n_permutations", "seed"}))
 
     @property
     def window(self) -> Window:
         return Window(self.shingle_chars, "characters") if self.shingle_chars else Window(self.shingle_words or 1)
+
+    @property
+    def compared(self) -> Compared:
+        """What is compared of the texts of DOCUMENTS."""
+        return as_they_are
+
+
+class SampleSignParams(SignParams):
+    """The same for instruction samples."""
+
+    of_sample: Literal["instruction and responses"] = "instruction and responses"  # in the names of actions
+
+    @property
+    def compared(self) -> Compared:
+        return without_contexts
 
 
 class Signed(NamedTuple):
@@ -90,7 +125,8 @@ class Signed(NamedTuple):
 
 def sign_shard(documents: pa.Table, params: SignParams) -> pa.Table:
     """SIGNATURES: a row for each row of `documents`."""
-    signed = [merged([sign(part, params) for part in in_parts(b, params.window)]) for b in batches(documents["text"])]
+    texts = (part for batch in batches(documents["text"]) for part in batches(params.compared(batch)))
+    signed = [merged([sign(part, params) for part in in_parts(batch, params.window)]) for batch in texts]
     n_shingles, signature, sketch, n_sampled = zip(sign(NO_SHINGLES, params), *signed, strict=True)
     ends = np.concatenate([np.zeros(1, np.int64), *n_sampled]).cumsum().astype(np.int32)
     return pa.table(
@@ -169,6 +205,8 @@ def find_survivors(
     ranks: Ranked, documents: Sequence[Shard], signature_shards: Sequence[Shard], params: DedupParams, engine: Engine
 ) -> tuple[np.ndarray, np.ndarray, list[Shard]]:
     """For each document (survivor, similarity): the position of the one it duplicates, its own if kept; and NEAR."""
+    if not params.drops_near:
+        return ranks.text, np.ones(len(ranks.text)), []
     n_shingles = np.concatenate(
         [engine.store.read(s, ["n_shingles"])["n_shingles"].to_numpy() for s in signature_shards]
     )
@@ -177,7 +215,8 @@ def find_survivors(
         join = join_of(scratch, params, len(texts))
         root = components(signature_shards, texts, join, engine)
         groups = group_components(ranks, root, (params, SignParams.of(params)))
-        verify = Verify(join, params.threshold, SignParams.of(params).window)
+        sign_params = SignParams.of(params)
+        verify = Verify(join, params.threshold, sign_params.window, sign_params.compared)
         near_shards = near(groups, documents, n_shingles, verify, engine)
     pairs = pa.concat_tables([NEAR.empty_table(), *(engine.store.read(shard) for shard in near_shards)])
     texts = texts[np.argsort(ranks.content_hash[texts])]

@@ -9,7 +9,7 @@ A base moves the texts that it kept to the front. This changes the order within 
 members are unchanged; therefore a group is also looked up under the name that it has without the base.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -76,6 +76,13 @@ class Layout:
         return np.stack([self.places[index], self.places[index + 1]], axis=1)
 
 
+def as_they_are(texts: pa.Array) -> pa.Array:
+    return texts
+
+
+Compared = Callable[[pa.Array], pa.Array]  # texts of DOCUMENTS -> what is compared of each
+
+
 @dataclass(frozen=True)
 class Verify:
     """The parameters of verification, the same for every worker."""
@@ -83,6 +90,7 @@ class Verify:
     join: Join
     threshold: float
     window: Window
+    compared: Compared = as_they_are
 
 
 def near(
@@ -166,9 +174,10 @@ def write_shingles(texts: Texts, params: Verify, store: Store) -> Iterator[tuple
     """
     n_rows, place = 0, int(texts.places[0])
     for batch in read_texts(store.open(texts.shard), texts.rows):
-        for part in in_parts(batch, params.window):
-            params.join.scratch.write_at(SHINGLES, part.values, place * 8)
-            place += len(part.values)
+        for texts_compared in batches(params.compared(batch)):
+            for part in in_parts(texts_compared, params.window):
+                params.join.scratch.write_at(SHINGLES, part.values, place * 8)
+                place += len(part.values)
         n_rows += len(batch)
         if place != texts.places[n_rows]:
             raise StageError(f"SIGNATURES: not made from DOCUMENTS/{texts.shard.content_hash}; run `longmix check`")

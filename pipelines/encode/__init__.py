@@ -7,7 +7,7 @@ ends a document, BOS begins it if the recipe has one, and neither is anywhere el
 Memory: the text of a shard, its ids twice, and in the reference about 150 bytes for each token of one batch.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +15,18 @@ import pyarrow.compute as pc
 
 from pipelines.actions import ReadColumns
 from pipelines.batches import batches
-from pipelines.encode import fast, reference
+from pipelines.encode import fast
+from pipelines.encode.chat import check_rendered as check_rendered  # for ingest
 from pipelines.encode.ids import Ids
+from pipelines.encode.library import REASON, Library, by_reference, either, spelled
 from pipelines.encode.marks import decode as decode  # for `longmix show`
-from pipelines.encode.marks import respell
 from pipelines.encode.params import EncodeParams, Encoding
 from pipelines.encode.sample import decodes, sampled
+from pipelines.encode.samples import SamplesParams as SamplesParams  # for recipes of samples
+from pipelines.encode.samples import n_tokens as n_sample_tokens  # noqa: F401
+from pipelines.encode.samples import run as run_samples  # noqa: F401
+from pipelines.encode.template import Template as Template  # for ingest
+from pipelines.encode.template import Unrendered as Unrendered
 from pipelines.encode.tokenizer import NEVER_IN_UTF8, bos_id, eos_id, load, lost_bytes
 from pipelines.encode.tokenizer import id_of as id_of  # for tokens that other stages' keys name
 from pipelines.stage import Engine, Read, ShardStage
@@ -28,10 +34,7 @@ from pipelines.store import Shard
 from schemas.conform import conform
 from schemas.tables import TOKENS
 
-Library = Callable[[pa.Array, EncodeParams], Ids]  # from texts of about batch_bytes
-
 BATCH_BYTES = 2 << 20  # of text for fastokens; the reference divides it again
-REASON = "U16"  # numpy type of a reason
 
 VERSION = 2  # raise when the same params would give other rows
 
@@ -78,12 +81,7 @@ def kept_texts(texts: pa.ChunkedArray, kept: np.ndarray) -> Iterator[pa.Array]:
 
 def encode_batch(texts: pa.Array, params: EncodeParams, library: Library) -> tuple[Ids, np.ndarray]:
     """The ids of each text with its marks, and why a text was refused; an empty string where it was not."""
-    ids = library(texts, params)
-    reasons = np.where(ids.failed, "tokenizer_error", "").astype(REASON)
-    reasons[(ids.lengths == 0) & ~ids.failed & (pc.binary_length(texts).to_numpy() > 0)] = "no_token"
-    ids, unspelled = respell(texts, ids, params)
-    for row, reason in unspelled.items():
-        reasons[row] = reason
+    ids, reasons = spelled(texts, params, library)
     return ids.marked(bos_id(params), eos_id(params), reasons == ""), reasons
 
 
@@ -133,19 +131,6 @@ def decoded_rows(rows: np.ndarray, tokens: pa.Table, texts: pa.ChunkedArray, par
             text_ids = ids.values.to_numpy()[params.n_marks - 1 : -1]
             decoded[row] = decodes(load(params.tokenizer), text.as_py(), text_ids)
     return pa.array(decoded, pa.bool_())
-
-
-def either(texts: pa.Array, params: EncodeParams) -> Ids:
-    """The ids of each text: by fastokens, and by the reference where that raises an error or may not be used."""
-    if fast.loaded(params.tokenizer)[0] is None or not fast.proven(params.tokenizer):
-        return by_reference(texts, params)
-    ids = fast.encode(params.tokenizer, texts)
-    failed = np.flatnonzero(ids.failed)
-    return ids.replaced(failed, by_reference(texts.take(pa.array(failed)), params)) if len(failed) else ids
-
-
-def by_reference(texts: pa.Array, params: EncodeParams) -> Ids:
-    return reference.encode(load(params.tokenizer), texts, params)
 
 
 def n_tokens(texts: pa.Array, params: EncodeParams) -> np.ndarray:

@@ -7,8 +7,9 @@ else. A text that cannot be spelled so is refused.
 """
 
 import json
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,28 +26,43 @@ JOINED = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
 UNREACHABLE = "\U0010fffe{}\U0010fffe"  # noncharacters; a text that has them is compared like any other
 
 
-def respell(texts: pa.Array, ids: Ids, params: EncodeParams) -> tuple[Ids, dict[int, str]]:
-    """The ids with those texts encoded again that contain the id of EOS or BOS, and why some of them can't be."""
+class Mark(NamedTuple):
+    """A token that no text may contain, and the reason of a text that cannot be spelled without it."""
+
+    token: str
+    token_id: int
+    reason: str
+
+
+def marks_of(params: EncodeParams) -> list[Mark]:
+    """EOS and, if the recipe has one, BOS."""
+    marks = [Mark(params.eos_token, eos_id(params), "eos_in_text")]
+    if params.bos_token is not None and (bos := bos_id(params)) is not None:
+        marks.append(Mark(params.bos_token, bos, "bos_in_text"))
+    return marks
+
+
+def respell(
+    texts: pa.Array, ids: Ids, params: EncodeParams, marks: Sequence[Mark] | None = None
+) -> tuple[Ids, dict[int, str]]:
+    """The ids with those texts encoded again that contain a mark, and why some of them can't be. marks: see marks_of."""
     reasons: dict[int, str] = {}
-    marks = {"eos_in_text": eos_id(params)}
-    if (bos := bos_id(params)) is not None:
-        marks["bos_in_text"] = bos
-    rows = {reason: ids.rows_with(mark) for reason, mark in marks.items()}
-    affected = np.unique(np.concatenate([*rows.values()]))
+    marks = marks_of(params) if marks is None else marks
+    rows = [(mark.reason, ids.rows_with(mark.token_id)) for mark in marks]
+    affected = np.unique(np.concatenate([with_mark for _, with_mark in rows]))
     if not len(affected):
         return ids, reasons
-    tokens = tuple(token for token in (params.eos_token, params.bos_token) if token is not None)
-    without = without_pieces(params.tokenizer, tokens)
+    without = without_pieces(params.tokenizer, tuple(mark.token for mark in marks))
     texts = texts.take(pa.array(affected))
     again = Ids.of([None] * len(affected)) if without is None else reference.encode(without, texts, params)
     for place, row in enumerate(affected.tolist()):
         spelled = again.row(place)
         if (
             again.failed[place]
-            or np.isin(spelled, [*marks.values()]).any()
+            or np.isin(spelled, [mark.token_id for mark in marks]).any()
             or not same_text(load(params.tokenizer), texts[place].as_py(), spelled, ids.row(row))
         ):
-            reasons[row] = next(reason for reason, found in rows.items() if row in found)
+            reasons[row] = next(reason for reason, with_mark in rows if row in with_mark)
     return ids.replaced(affected, again), reasons
 
 

@@ -85,7 +85,7 @@ def read_beginning(source: Source, measure: Callable[[bytes], None]) -> float:
 
 def usable(kind: str, file: File, source: Source) -> Iterator[tuple[Record, bytes]]:
     """The file's records that can be used, each with its text."""
-    parse = READERS[kind].parser(source.fields)
+    parse = source.parser(kind)
     for record in READERS[kind].records(file, source.fields):
         if record.fault is None:
             with suppress(Unusable):

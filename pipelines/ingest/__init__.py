@@ -29,7 +29,9 @@ from pipelines.ingest.parsing import parse_pieces, rejected_pieces, size_of
 from pipelines.ingest.raw_hashes import with_hashes
 from pipelines.ingest.readers import READERS
 from pipelines.ingest.readers.record import Fault, File, Parsed, Record, hash_of
+from pipelines.ingest.source import SampleSource as SampleSource  # for recipes of samples
 from pipelines.ingest.source import Source
+from pipelines.ingest.source import sample_sources as sample_sources  # for the graph of samples
 from pipelines.stage import Engine, over_each
 from pipelines.store import Shard, Store, name_of
 from schemas.errors import StageError
@@ -114,7 +116,7 @@ def group_of(source: Source, kind: str, files: tuple[File, ...], sizes: Sizes) -
 
 def ingest_group(group: Group, store: Store, sizes: Sizes) -> int:
     """Make the shards of a group. Returns their number."""
-    parse = READERS[group.kind].parser(group.source.fields)
+    parse = group.source.parser(group.kind)
     chunks = cut(read_group(group), size_of, priority_of, sizes.smallest_bytes, sizes.largest_bytes)
     shards = [shard for chunk in chunks for shard in ingest_chunk(chunk, group, parse, store)]
     store.commit("ingest", group.name, shards)

@@ -18,7 +18,11 @@ from schemas.errors import RecipeError
 
 COMPRESSED = re.compile(r"\.(gz|zst|zstd)$", re.IGNORECASE)
 MAKERS = {"corpus": "`longmix corpus`", "samples": "`longmix demonstration`"}  # folder of data/ -> what makes its files
-RECIPE_MISTAKES = ("text_missing", "text_not_string")  # reasons that are mistakes of the recipe if every file has them
+RECIPE_MISTAKES = (
+    "text_missing",
+    "text_not_string",
+    "sample_missing",
+)  # reasons that are mistakes of the recipe if every file has them
 
 
 def find_files(source: Source) -> tuple[str, list[File]]:
@@ -232,6 +236,4 @@ def check_schemas(source: Source, kind: str, files: list[File]) -> None:
             mistake = (file, error)
     if mistake:
         file, error = mistake
-        raise RecipeError(
-            f"sources.{source.name}: {file.name}: {error.detail}; set the source's text to its text column"
-        )
+        raise RecipeError(f"sources.{source.name}: {file.name}: {error.detail}; {source.fields.remedy}")

@@ -1,12 +1,15 @@
 """A source: where raw text lies, in which format, and what of a record is used."""
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from pipelines.encode import EncodeParams, SamplesParams, Template, Unrendered, check_rendered
 from pipelines.ingest.readers import READERS
-from pipelines.ingest.readers.record import Fields
+from pipelines.ingest.readers.record import Fields, Parsed, Unusable
+from pipelines.ingest.samples import NAMES, SampleFields
 from schemas.names import from_name, path_named
 
 SOURCE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -58,7 +61,82 @@ class Source(BaseModel):
     def fields(self) -> Fields:
         return Fields(self.text, self.id, self.origin, self.license_field, self.max_record_bytes)
 
+    def parser(self, kind: str) -> Callable[[bytes], Parsed]:
+        """A function that parses the bytes of a record of a format. It raises Unusable and nothing else."""
+        return READERS[kind].parser(self.fields)
+
     def key(self) -> dict[str, Any]:
         """All of it that changes what a raw record becomes."""
         where = {"path", "hub", "config", "revision", "split", "format", "text_suffixes"}
         return self.model_dump(mode="json", exclude=where)
+
+
+class SampleSource(Source):
+    """One entry of the sources of a recipe of instruction samples.
+
+    messages, ..., tools: the field that holds this part of a sample; told by the usual names where none is given, see
+    samples.NAMES.
+    """
+
+    messages: str | None = None
+    context: str | None = None
+    instruction: str | None = None
+    response: str | None = None
+    system: str | None = None
+    tools: str | None = None
+
+    @model_validator(mode="after")
+    def has_a_sample(self) -> Self:
+        documents_only = sorted({"text", "text_suffixes"} & self.model_fields_set)
+        if documents_only:
+            raise ValueError(
+                f"{documents_only[0]} belongs to a mix of documents; name messages, or instruction and response"
+            )
+        if self.format == "text":
+            raise ValueError("format: a text file has no messages; use jsonl, parquet or hf")
+        names = [name for part in NAMES if (name := getattr(self, part)) is not None]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{twice[0]!r} is named for two parts of a sample")
+        if self.messages and (self.context or self.instruction or self.response):
+            raise ValueError("messages excludes context, instruction and response; name either")
+        return self
+
+    @property
+    def fields(self) -> Fields:
+        parts = SampleFields.of({part: getattr(self, part) for part in NAMES})
+        return Fields("", self.id, self.origin, self.license_field, self.max_record_bytes, parts)
+
+    def key(self) -> dict[str, Any]:
+        return {name: value for name, value in super().key().items() if name != "text"}
+
+
+class RenderedSource(SampleSource):
+    """A source whose samples are rejected if a template does not write them as they are."""
+
+    template: Template
+
+    def parser(self, kind: str) -> Callable[[bytes], Parsed]:
+        parse = super().parser(kind)
+
+        def checked(raw: bytes) -> Parsed:
+            record = parse(raw)
+            try:
+                check_rendered(record.text, self.template)
+            except Unrendered as error:
+                raise Unusable(error.reason, error.detail) from None
+            return record
+
+        return checked
+
+
+def sample_sources(
+    sources: Sequence[SampleSource], samples: SamplesParams, encode: EncodeParams
+) -> tuple[RenderedSource, ...]:
+    """The sources of a recipe of samples, with its template.
+
+    Raises:
+        RecipeError: the template can't be used.
+    """
+    template = samples.template_of(encode)
+    return tuple(RenderedSource(**source.model_dump(exclude_unset=True), template=template) for source in sources)

@@ -37,6 +37,9 @@ class Hub:
 
     def schema_error(self, file: File, fields: Fields) -> Unusable | None:
         names = open_split(part_of(file)).column_names
+        if names is not None and fields.parts:
+            missing = fields.parts.missing(names)
+            return Unusable("sample_missing", missing) if missing else None
         if names is None or fields.text in names:
             return None
         return Unusable("text_missing", f"no column {fields.text!r}; there are {', '.join(names[:20])}")
@@ -53,7 +56,7 @@ class Hub:
                 yield from rows.records_of(table, columns, file.name, first, fields)
                 first += table.num_rows
         except Unusable as error:
-            raise RecipeError(f"{part.hub}: {error.detail}; set the source's text to its text column") from None
+            raise RecipeError(f"{part.hub}: {error.detail}; {fields.remedy}") from None
         except (OSError, pa.ArrowException) as error:
             raise StageError(
                 f"{part.hub}: reading {file.name} failed after row {first:,} ({first_line(error)}); run the build again"

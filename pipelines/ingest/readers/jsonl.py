@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 
 from pipelines.ingest.readers.record import (
+    ROLES,
     Fields,
     File,
     Parsed,
+    Parts,
     Record,
     RecordBuffer,
     Unusable,
@@ -69,13 +71,14 @@ class Jsonl:
 
     def parser(self, fields: Fields) -> Callable[[bytes], Parsed]:
         """A typed decoder, which is fast. A record that it refuses is parsed again by parse_slowly, for the reason."""
-        names = {"id": fields.id, "origin": fields.origin, "license": fields.license}
-        labels = {role: name for role, name in names.items() if name is not None}
+        if fields.parts:
+            return parser_of_parts(fields, fields.parts)
+        labels = fields.labels
         row_type: Any = msgspec.defstruct(
             "Row",
             [("text", str), *((role, str | int | None, None) for role in labels)],
             rename={"text": fields.text, **labels},
-            namespace={role: None for role in names if role not in labels},
+            namespace={role: None for role in ROLES if role not in labels},
         )
         decode = msgspec.json.Decoder(row_type).decode
 
@@ -95,6 +98,25 @@ class Jsonl:
             )
 
         return parse
+
+
+def parser_of_parts(fields: Fields, parts: Parts) -> Callable[[bytes], Parsed]:
+    """The parser of records whose text is several fields: it decodes these and the labels alone."""
+    names = tuple(dict.fromkeys([*parts.columns, *fields.labels.values()]))
+    slots = {f"field_{i}": name for i, name in enumerate(names)}
+    row_type: Any = msgspec.defstruct("Row", [(slot, Any, None) for slot in slots], rename=slots)
+    decode = msgspec.json.Decoder(row_type).decode
+
+    def parse(raw: bytes) -> Parsed:
+        try:
+            row = decode(raw)
+        except RecursionError:
+            raise Unusable("too_deep", "nested deeper than the parser follows") from None
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return parse_slowly(raw, fields)
+        return parsed({name: getattr(row, slot) for slot, name in slots.items()}, fields)
+
+    return parse
 
 
 def record_of(line: RecordBuffer, file: str, offset: int) -> Record | None:
@@ -145,6 +167,10 @@ def parsed(row: object, fields: Fields) -> Parsed:
     """
     if not isinstance(row, dict):
         raise Unusable("not_an_object", f"{json_type(row)}; wanted an object a line")
+    labels = {role: row.get(name) for role, name in fields.labels.items()}
+    if fields.parts:
+        data = fields.parts.text(row)
+        return Parsed(data, *(label(role, labels.get(role)) for role in ROLES))
     text = row.get(fields.text)
     if text is None:
         state = "is null" if fields.text in row else "is not there"
@@ -152,9 +178,7 @@ def parsed(row: object, fields: Fields) -> Parsed:
     if not isinstance(text, str):
         raise Unusable("text_not_string", f"{fields.text!r} is {json_type(text)}")
     check_text(text)
-    names = {"id": fields.id, "origin": fields.origin, "license": fields.license}
-    labels = (label(role, row.get(name) if name is not None else None) for role, name in names.items())
-    return Parsed(encoded(text, "text"), *labels)
+    return Parsed(encoded(text, "text"), *(label(role, labels.get(role)) for role in ROLES))
 
 
 def reject_constant(constant: str) -> None:

@@ -73,9 +73,9 @@ def open_parquet(file: File) -> pq.ParquetFile:
         raise Unusable("damaged_parquet", "its footer can't be read") from None
 
 
-def records_of(parquet: pq.ParquetFile, columns: dict[str, str], file: File, fields: Fields) -> Iterator[Record]:
+def records_of(parquet: pq.ParquetFile, columns: rows.Columns, file: File, fields: Fields) -> Iterator[Record]:
     """The records of all row groups. After a damaged or too large page, the rest of the file is one record with a fault."""
-    first, names = 0, sorted(set(columns.values()))
+    first, names = 0, columns.names
     for group in range(parquet.num_row_groups):
         batches = None
         while True:

@@ -3,12 +3,14 @@
 Record and Parsed are created by the hundred thousand and contain no cycles, so the garbage collector does not track them.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+ROLES = ("id", "origin", "license")  # of the labels of a record
 HEAD_BYTES = 65_536  # stored of a rejected record
 
 REASONS = {  # each reason in REJECTED, and what it means for a record or for a file rejected as one record
@@ -44,6 +46,34 @@ REASONS = {  # each reason in REJECTED, and what it means for a record or for a 
     "origin_wrong_type": "the origin is neither a string nor an integer",
     "license_wrong_type": "the license is neither a string nor an integer",
 }
+
+SAMPLE_REASONS = {  # further reasons of a record that is to be an instruction sample
+    "sample_missing": "the record has neither messages nor an instruction and a response, or they are NULL",
+    "fields_ambiguous": "two fields of the record may be the same part of a sample, and the recipe names neither",
+    "messages_wrong_type": "the messages are not a list",
+    "messages_empty": "the list of messages is empty",
+    "message_wrong_type": "a message is not an object",
+    "role_missing": "a message has no role",
+    "role_unknown": "a message has a role that is neither system, user, assistant nor tool, nor a usual name of these",
+    "content_missing": "a message has no content, or NULL, and calls no tool",
+    "content_wrong_type": "a content is neither a string nor a list of parts",
+    "content_not_text": "a message has parts other than text, such as images or the reasoning of a model",
+    "content_empty": "a user message is empty or only white space",
+    "response_empty": "an assistant message is empty or only white space, and calls no tool",
+    "response_missing": "no message is the assistant's",
+    "response_not_last": "the last message is not the assistant's",
+    "user_not_first": "the first message, after a system prompt, is not the user's",
+    "system_not_first": "a system prompt comes after another message, or there are two",
+    "turns_not_alternating": "two user or two assistant messages follow each other, or a user message follows a tool's result",
+    "tool_without_call": "a tool's result follows no call of a tool",
+    "tools_wrong_type": "tools or tool calls are not lists of objects with a function's name",
+    "template_error": "the chat template raised an error, as many do for roles that they do not support",
+    "template_drops_text": "the chat template leaves out a text, a tool's name or an argument of a call",
+    "template_repeats_text": "the chat template writes a text twice",
+    "template_alters_text": "the chat template writes a text otherwise than it is; white space at its ends may be removed",
+    "template_hides_call": "the place of a tool call in what the chat template writes cannot be determined",
+}
+REASONS |= SAMPLE_REASONS
 
 
 class Unusable(Exception):  # noqa: N818 a property of the input, not an error of the program
@@ -96,15 +126,47 @@ class File:
     fault: tuple[str, str] | None = None  # reason and detail of a file that can't be read at all
 
 
+class Parts(Protocol):
+    """Fields that together are the text of a record."""
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...  # the names that they may have
+
+    def missing(self, names: Sequence[str]) -> str | None:
+        """Why records with fields of these names have no text; None if they may have one."""
+        ...
+
+    def text(self, row: Mapping[str, Any]) -> bytes:
+        """The text of a record, in UTF-8. It raises Unusable and nothing else."""
+        ...
+
+
 @dataclass(frozen=True)
 class Fields:
-    """The names of the fields that are used, None for a label that is not read; and the size limit of a record."""
+    """The names of the fields that are used, None for a label that is not read; and the size limit of a record.
+
+    parts: fields that together are the text, in place of `text`.
+    """
 
     text: str
     id: str | None
     origin: str | None
     license: str | None
     max_record_bytes: int
+    parts: Parts | None = None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Role -> name, of the labels that are read."""
+        names = {"id": self.id, "origin": self.origin, "license": self.license}
+        return {role: name for role, name in names.items() if name is not None}
+
+    @property
+    def remedy(self) -> str:
+        """What to do where no record has the text."""
+        if self.parts:
+            return "set the source's messages, or its instruction and response, to the fields that hold them"
+        return "set the source's text to its text column"
 
 
 class RecordBuffer:

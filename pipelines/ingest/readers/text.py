@@ -15,7 +15,7 @@ class Text:
         return None
 
     def schema_error(self, file: File, fields: Fields) -> Unusable | None:  # noqa: ARG002
-        return None
+        return Unusable("sample_missing", "a text has no fields") if fields.parts else None
 
     def records(self, file: File, fields: Fields) -> Iterator[Record]:
         text = RecordBuffer(fields.max_record_bytes)
@@ -27,8 +27,10 @@ class Text:
         else:
             yield text.record(file.name, 0)
 
-    def parser(self, fields: Fields) -> Callable[[bytes], Parsed]:  # noqa: ARG002
+    def parser(self, fields: Fields) -> Callable[[bytes], Parsed]:
         def parse(raw: bytes) -> Parsed:
+            if fields.parts:
+                raise Unusable("sample_missing", "a text has no fields")
             data = raw.removeprefix(BOM)
             check_text(decoded(data, "text"))
             return Parsed(data, None, None, None)
