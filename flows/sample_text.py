@@ -80,7 +80,9 @@ def samples_headline(version: Version, totals: Mapping[str, Any], rejections: Ro
         *filled(
             f"{totals['documents']:,} samples read, {totals['kept']:,} kept, {totals['scored']:,} scored", indent=2
         ),
-        *filled(f"{totals['top']:,} chosen by score, {totals['short']:,} short instructions", indent=2),
+        *filled(
+            f"{totals['top']:,} chosen by score, {findings.counted(totals['short'], 'short instruction')}", indent=2
+        ),
         *rejected,
     ]
 
@@ -93,7 +95,7 @@ def chosen(rows: Rows) -> list[str]:
 
 
 def not_chosen(rows: Rows) -> list[str]:
-    """Rows of the view `not_chosen`, summed over domains."""
+    """Rows of NOT_CHOSEN of pipelines.publish.sft_figures, summed over domains."""
     reasons: dict[str, list[int]] = {}
     for row in rows:
         sums = reasons.setdefault(row["reason"], [0, 0])
@@ -110,6 +112,6 @@ def next_steps(command: str, root: str, report: str) -> list[str]:
         "Next, for example:",
         f"  {command} show {root} 0",
         f'  {command} query {root} "FROM samples ORDER BY place"',
-        f'  {command} query {root} "FROM not_chosen"',
+        f'  {command} query {root} "FROM choices"',
         f"  open {report}",
     ]

@@ -75,7 +75,7 @@ def counted(n: int, noun: str) -> str:
 def choice(quotas: Rows, not_chosen: Rows) -> list[str]:
     """Sentences on what a choice of samples did not get or passed over; none where it got all and passed over none.
 
-    quotas: of the view `quotas`. not_chosen: of the view `not_chosen`.
+    quotas: of the view `quotas`. not_chosen: rows of the view `choices` whose reason is not NULL.
     """
     lines = []
     for why, key in (("top", "choose.top"), ("short", "choose.short_share")):
@@ -96,7 +96,7 @@ def choice(quotas: Rows, not_chosen: Rows) -> list[str]:
     return lines
 
 
-PASSED_OVER = {  # reason of the view not_chosen -> a sentence with a place for their number
+PASSED_OVER = {  # reason of the view choices -> a sentence with a place for their number
     "similar": "Passed over: {}, each similar to a higher chosen one (choose.max_similarity).",
     "too_long": "Too long: {} with more tokens than a sequence; they are not cut and not chosen.",
     "budget": "Not scored: {}, since influence.budget_tokens was spent.",

@@ -1,6 +1,7 @@
 """README.md of a published set of instruction samples. See card.py, whose pieces it uses."""
 
 import json
+from pathlib import Path
 
 import duckdb
 
@@ -11,6 +12,7 @@ from pipelines.publish.figures import answer, lengths
 from pipelines.publish.sft_figures import BY_DOMAIN, COMPARED, NOT_CHOSEN, QUOTAS, TOTALS, TRAINED
 from pipelines.publish.sft_report import method
 from pipelines.sft_recipe import SftRecipe
+from pipelines.store.files import HashedFile
 
 READING = """\
 Packed, with labels, for a loop of your own or a trainer that takes `input_ids` and `labels` as they are:
@@ -34,15 +36,24 @@ trainer = SFTTrainer(model, train_dataset=samples, args=SFTConfig(assistant_only
 packed rows: `rows.select_columns(["input_ids", "labels"])`.
 
 `catalog.duckdb` holds the statistics; the DuckDB command line alone opens it: `duckdb catalog.duckdb "FROM samples"`,
-`"FROM quotas"`, `"FROM not_chosen"`, `"FROM segments WHERE sequence_id = 0"`."""
+`"FROM quotas"`, `"FROM choices"`, `"FROM segments WHERE sequence_id = 0"`."""
+
+
+def template_of(recipe: SftRecipe) -> str:
+    template = recipe.samples.template
+    return (
+        f"the file `{Path(template.path).name}` ({template.hash})"
+        if isinstance(template, HashedFile)
+        else f"`{template}`"
+    )
 
 
 def contents(recipe: SftRecipe, totals: dict, trained: int) -> str:
     """What the set is, and where there is a loss."""
-    short = f" and {totals['short']:,} short instructions" if totals["short"] else ""
+    short = f" and {findings.counted(totals['short'], 'short instruction')}" if totals["short"] else ""
     return (
         f"{totals['top']:,} instruction samples chosen by their score{short}, of {totals['samples']:,} that dedup kept. "
-        f"The template is `{recipe.samples.template}`. {trained:,} of {totals['chosen_tokens']:,} tokens are trained on: "
+        f"The template is {template_of(recipe)}. {trained:,} of {totals['chosen_tokens']:,} tokens are trained on: "
         "every response of the assistant and the token that ends its turn. `labels` is -100 everywhere else."
     )
 

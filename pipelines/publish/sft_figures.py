@@ -25,7 +25,7 @@ SELECT domain, CASE WHEN why = 'top' THEN 'chosen' ELSE 'left' END AS "set", cou
 FROM samples WHERE nll_gain IS NOT NULL GROUP BY ALL ORDER BY domain, "set"
 """
 HIGHEST = """
-SELECT place, domain, source, origin, n_tokens, score, hmg, cam, nll_gain, alignment, document_id
+SELECT place, domain, source, n_tokens, score, hmg, cam, nll_gain, alignment, document_id
 FROM samples WHERE why = 'top' ORDER BY place LIMIT 10
 """
 TOTALS = """
@@ -40,4 +40,7 @@ SELECT coalesce(sum(list_sum(list_transform(s.responses, lambda r: r.stop - r.st
 FROM tables.samples s JOIN samples c ON c.document_id = s.document_id WHERE c.why IS NOT NULL AND s.status = 'encoded'
 """
 QUOTAS = "FROM quotas"
-NOT_CHOSEN = "FROM not_chosen"
+NOT_CHOSEN = (
+    "SELECT domain, reason, samples, tokens FROM choices WHERE why IS NULL ORDER BY samples DESC, domain, reason"
+)
+UNMEASURED = "SELECT * FROM influence_status WHERE status <> 'scored'"

@@ -35,6 +35,10 @@ QUOTA = (
     "that were passed over, since a higher chosen one is similar (choose.max_similarity). What a cell cannot supply is not "
     "taken from another."
 )
+UNMEASURED = (
+    "Kept samples that lack HMG or CAM, by the reason of SCORES_HMG or SCORES_CAM. A sample without a context, or with one "
+    "segment of it, has no CAM; short instructions are not read by the model."
+)
 LEFT = (
     "Samples that are not in the set. outranked: a lower score than the chosen ones. similar: to a higher chosen one. too_long: "
     "more tokens than a sequence. short_surplus: short instructions beyond choose.short_share. Others: without a score, for "
@@ -72,6 +76,7 @@ def sft_report(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, version: str) 
     }
     sentences = findings.choice(rows_of(con, sft_figures.QUOTAS), rows_of(con, sft_figures.NOT_CHOSEN))
     opening = [f"<p>{escape(line)}</p>" for line in (method(recipe), *sentences)]
+    unmeasured = answer(con, sft_figures.UNMEASURED)
     in_set = table(lengths(con, "drawn_tokens"), has_sum=True)
     sections = [
         section("Samples by domain", BY, of(sft_figures.BY_DOMAIN)),
@@ -82,6 +87,7 @@ def sft_report(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, version: str) 
         section("Tokens in the set, by domain and length of the sample", "", in_set),
         section("Quotas", QUOTA, of(sft_figures.QUOTAS)),
         section("Samples that are not chosen", LEFT, of(sft_figures.NOT_CHOSEN)),
+        *([section("Samples without a part of the score", UNMEASURED, table(unmeasured))] if unmeasured.rows else []),
         section("Highest scores", TOP, of(sft_figures.HIGHEST)),
         packing(con),
         *collected(con),
