@@ -13,7 +13,7 @@ FROM samples WHERE n_tokens IS NOT NULL GROUP BY samples.length_bucket, domain O
 # Chosen by score against the samples that had a score and were left.
 COMPARED = """
 SELECT CASE WHEN why = 'top' THEN 'chosen' ELSE 'left' END AS "set", count(*) AS samples,
-    median(context_tokens) AS context_tokens, median(response_tokens) AS response_tokens,
+    round(median(context_tokens))::BIGINT AS context_tokens, round(median(response_tokens))::BIGINT AS response_tokens,
     median(nll_gain) AS nll_gain, median(nll_long) AS nll_long, median(nll_no_context) AS nll_no_context,
     median(ifd) AS ifd, median(alignment) AS alignment
 FROM samples WHERE nll_gain IS NOT NULL GROUP BY ALL ORDER BY "set"

@@ -111,7 +111,7 @@ def test_the_card_says_what_is_in_the_set_and_how_to_load_it(con, recipe):
     assert 'load_dataset("parquet", data_files="sequences-*.parquet", split="train")' in card
     assert "SFTTrainer" in card
     assert row_of(card, "web") == ["web", "6", "5", "2", "16"]  # samples, scored, chosen, tokens
-    assert row_of(card, "chosen")[:4] == ["chosen", "2", "2.500", "2.000"]  # contexts of 3 and 2 tokens
+    assert row_of(card, "chosen")[:4] == ["chosen", "2", "2", "2"]  # contexts of 3 and 2 tokens
     assert row_of(card, "left")[1] == "3"
 
 
