@@ -1,4 +1,5 @@
 # make mix      install, gather the corpus, build mixes/128k.toml (another recipe: make mix MIX=mixes/tiny.toml)
+# make sft      install, gather the corpus, build samples from it and choose those of mixes/sft-64k.toml, into data/sft
 # make test     install and run the tests in two processes (another number: make test WORKERS=8)
 # make lint     install, check style and types
 # make server   run Prefect's server and a worker in the foreground
@@ -12,12 +13,18 @@ WORKERS ?= 2
 BIN := .venv/bin
 export PYTHONNOUSERSITE := 1
 
-.PHONY: mix test lint
+.PHONY: mix sft test lint
 
 mix: .venv/installed
 	@case "$(MIX)" in mixes/128k*.toml|mixes/slimpajama-shares.toml) $(BIN)/longmix corpus ;; esac
 	@case "$(MIX)" in mixes/128k*.toml) $(BIN)/longmix model ;; esac
 	@$(BIN)/longmix build "$(MIX)" --root "$(ROOT)"
+
+sft: .venv/installed
+	@$(BIN)/longmix corpus
+	@$(BIN)/longmix model
+	@$(BIN)/longmix demonstration
+	@$(BIN)/longmix build mixes/sft-64k.toml --root data/sft
 
 test: .venv/installed-dev
 	@$(BIN)/longmix model

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import (
     create_markdown_artifact,
@@ -18,11 +19,12 @@ from prefect.cache_policies import NO_CACHE
 
 from flows import text
 from flows.progress import Follower, StageProgress, polling
-from flows.summary import catalog
+from flows.summary import catalog, is_of_samples
 from pipelines import findings
 from pipelines.build import build
 from pipelines.catalog import by_length, rows_of
 from pipelines.encode import notes
+from pipelines.publish import sft_figures
 from pipelines.recipe import load
 from pipelines.supply import sentences
 from pipelines.versions import Version
@@ -97,22 +99,38 @@ def reported(root: Path) -> Iterator[None]:
 
 
 def announce(version: Version) -> None:
-    """Tokens by domain and length, the plan's targets and the card as artifacts; the location in the log."""
+    """Tokens by domain and length, what was drawn or chosen, and the card as artifacts; the location in the log."""
+    name = f"{version.mix} {version.version}"
     with catalog(version) as con:
         domains, tokens = by_length(con, "drawn_tokens")
-        rate = "CASE WHEN rate IS NULL THEN '-' ELSE printf('%.3f', rate) END"
-        targets = rows_of(con, f"SELECT * REPLACE ({rate} AS rate) FROM targets")
         rejections, encoding = rows_of(con, "FROM rejections"), rows_of(con, "FROM encoding")
-    rows = [
-        {"domain": d, **dict(zip(BUCKETS, row, strict=True))} for d, row in zip(domains, tokens.tolist(), strict=True)
-    ]
-    name = f"{version.mix} {version.version}"
-    create_table_artifact(rows, key="tokens-by-domain-and-length", description=f"Tokens in {name}")
-    create_table_artifact(targets, key="targets", description="\n\n".join(sentences(targets)))
+        rows = [
+            {"domain": d, **dict(zip(BUCKETS, row, strict=True))}
+            for d, row in zip(domains, tokens.tolist(), strict=True)
+        ]
+        create_table_artifact(rows, key="tokens-by-domain-and-length", description=f"Tokens in {name}")
+        lines = announce_choice(con) if is_of_samples(con) else announce_targets(con)
     card = (version.folder / "README.md").read_text().split("---\n", 2)[2]
     create_markdown_artifact(f"{text.location(version)}\n\n{card}", key="mix", description=f"The card of {name}")
     log = get_run_logger()
     rejected = [f"Rejected: {findings.rejected(rejections)}"] if rejections else []
-    for line in (*sentences(targets), *rejected, *findings.encoding(encoding)):
+    for line in (*lines, *rejected, *findings.encoding(encoding)):
         log.info("%s", line)
     log.info("%s: %s", name, version.folder)
+
+
+def announce_targets(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The plan's targets of a mix as an artifact. Returns sentences on them."""
+    rate = "CASE WHEN rate IS NULL THEN '-' ELSE printf('%.3f', rate) END"
+    targets = rows_of(con, f"SELECT * REPLACE ({rate} AS rate) FROM targets")
+    lines = sentences(targets)
+    create_table_artifact(targets, key="targets", description="\n\n".join(lines))
+    return lines
+
+
+def announce_choice(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The chosen samples of each domain as an artifact. Returns sentences on what could not be chosen."""
+    lines = findings.choice(rows_of(con, sft_figures.QUOTAS), rows_of(con, sft_figures.NOT_CHOSEN))
+    rows = rows_of(con, sft_figures.BY_DOMAIN)
+    create_table_artifact(rows, key="chosen-by-domain", description="\n\n".join(lines) or "Samples by domain")
+    return lines

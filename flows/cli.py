@@ -40,7 +40,7 @@ def build(
     workers: Annotated[int | None, typer.Option(min=1, help="Workers, in place of the recipe's [run].")] = None,
     verify: Verify = False,
 ) -> None:
-    """Build a recipe's mix, making only what is missing."""
+    """Build a recipe's mix, or its set of instruction samples, making only what is missing."""
     from flows.progress import following
     from flows.summary import summary
     from flows.text import encoding_notes
@@ -83,13 +83,18 @@ def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify 
 
 @app.command()
 def plan(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
-    """Forecast a build: tokens by domain and length, epochs, and what the corpus cannot supply."""
+    """Forecast a build: tokens by domain, what a model will read, and what the corpus cannot supply."""
+    from flows.sample_text import samples_forecast_text
     from flows.text import forecast_text
     from pipelines.forecast import forecast
-    from pipelines.recipe import load
+    from pipelines.forecast.samples import samples_forecast
+    from pipelines.recipe import Recipe, load
 
     loaded = load(recipe)
-    typer.echo(forecast_text(forecast(loaded, root), loaded))
+    if isinstance(loaded, Recipe):
+        typer.echo(forecast_text(forecast(loaded, root), loaded))
+    else:
+        typer.echo(samples_forecast_text(samples_forecast(loaded, root), loaded))
 
 
 class QueryCommand(TyperCommand):
@@ -164,6 +169,26 @@ def corpus(
 
 
 @app.command()
+def demonstration(
+    corpus: Annotated[Path, typer.Argument(help="A corpus that `longmix corpus` gathered.")] = Path("data/corpus"),
+    out: Annotated[Path, typer.Argument(help="Where the samples go: a .jsonl.zst for each topic.")] = Path(
+        "data/samples"
+    ),
+    tokenizer: Annotated[Path, typer.Option(help="A tokenizer.json; it measures the contexts.")] = Path(
+        "examples/tokenizer/tokenizer.json"
+    ),
+    far: Annotated[int, typer.Option(min=1, help="Samples of each topic with their answer far away.")] = 28,
+    controls: Annotated[int, typer.Option(min=0, help="Samples of each topic and kind of control.")] = 18,
+    long: Annotated[int, typer.Option(min=0, help="Samples of each topic with a long context, answer far away.")] = 7,
+) -> None:
+    """Build instruction samples whose answer is at a known place of a long context, from the gathered corpus."""
+    from pipelines.gather.demonstration import Amounts, demonstrate
+
+    amounts = Amounts(n_far=far, n_controls=controls, n_long=long)
+    demonstrate(corpus, out, tokenizer, amounts, report=typer.echo)
+
+
+@app.command()
 def model(
     out: Annotated[Path, typer.Argument(help="Where the model goes, in a file or folder of its name.")] = Path(
         "data/models"
@@ -188,10 +213,15 @@ def calibrate(
     from flows.progress import following
     from pipelines.calibrate import calibrate as fit
     from pipelines.calibrate import check_out
-    from pipelines.recipe import load
+    from pipelines.recipe import Recipe, load
+    from schemas.errors import RecipeError
 
-    check_out(out)
     loaded = load(recipe)
+    if not isinstance(loaded, Recipe):
+        raise RecipeError(
+            f"{recipe}: [samples]: chunk_gain does not score instruction samples; name a recipe with [score]"
+        )
+    check_out(out)
     with following(root.absolute()):
         found = fit(loaded, root, documents, report=typer.echo)
     out.write_text(found.text())

@@ -1,6 +1,7 @@
 """`make deploy` and `make undeploy`: the Prefect profile `longmix`, the work pool, and the deployments of prefect.yaml.
 
-The profile is written to the user's Prefect home, so that `prefect deployment run build-128k-mix` works in any folder.
+The profile is written to the user's Prefect home, so that `prefect deployment run build-128k-mix` and
+`prefect deployment run select-influential` work in any folder.
 It sets the API URL of the local server, disables telemetry, and enables the plugin of bare_name.py.
 """
 
@@ -15,6 +16,7 @@ from prefect.settings import PREFECT_PROFILES_PATH, Profile, ProfilesCollection,
 from flows.server import HOME, HOST, NO_TELEMETRY, POOL, PORT, SETTINGS, environment, healthy
 
 NAME = "longmix"
+DEPLOYMENTS = ("build-128k-mix", "refresh-128k-mix", "select-influential")  # those of prefect.yaml
 STOCK = "ephemeral"  # Prefect's default profile
 PREFECT_COMMANDS = (
     ["work-pool", "create", POOL, "--type", "process", "--overwrite"],
@@ -83,7 +85,7 @@ def deploy() -> int:
             print(completed.stdout + completed.stderr, file=sys.stderr)
             return completed.returncode
     select()
-    print(f"longmix: deployed build-128k-mix and refresh-128k-mix, selected profile {NAME}; undo with `make undeploy`")
+    print(f"longmix: deployed {', '.join(DEPLOYMENTS)}; selected profile {NAME}; undo with `make undeploy`")
     for name in sorted({"PREFECT_API_URL", "PREFECT_PROFILE"} & os.environ.keys()):
         print(f"longmix: {name} is set in this shell and overrides the profile; unset it", file=sys.stderr)
     print("next, in any folder: prefect deployment run build-128k-mix --watch")

@@ -1,5 +1,6 @@
 """The summary of a build: where the dataset is, what is in it, and what to try next."""
 
+import json
 import os
 import shlex
 import shutil
@@ -9,30 +10,69 @@ from typing import Any
 
 import duckdb
 
-from flows import text
+from flows import sample_text, text
+from pipelines import findings
 from pipelines.catalog import by_length, rows_of
+from pipelines.publish import sft_figures
 from pipelines.versions import Version
 
 
 def summary(version: Version, root: Path, seconds: float) -> str:
+    """What was built, from the catalog: a mix, or a set of instruction samples."""
     with catalog(version) as con:
         (totals,) = rows_of(con, "FROM totals")
-        parts = [
-            text.headline(version, totals, rows_of(con, "FROM rejections"), seconds),
-            text.encoding(rows_of(con, "FROM encoding")),
-            text.path(rows_of(con, "FROM path_quality")),
-            text.supply(rows_of(con, "FROM targets")),
-            text.left_out(rows_of(con, "FROM left_out")),
-            [
-                "Tokens in the mix, by domain and length of the document",
-                *text.length_table(*by_length(con, "drawn_tokens")),
-                f"  {text.UNITS}",
-            ],
-            ["Shares of the corpus and of the mix", *text.shares(rows_of(con, "FROM shares"))],
-            *scores(con, totals),
-        ]
-    steps = text.next_steps(longmix(), quoted(root), quoted(version.folder / "report.html"))
-    return "\n" + "\n\n".join("\n".join(part) for part in [*parts, steps] if part) + "\n"
+        parts_of = parts_of_samples if is_of_samples(con) else parts_of_mix
+        parts = [*parts_of(con, version, totals, seconds), next_steps(con, version, root)]
+    return "\n" + "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def is_of_samples(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a catalog is of instruction samples: its recipe has [samples]."""
+    recipes = con.execute("SELECT value FROM build WHERE key = 'recipe'").fetchall()
+    return any("samples" in json.loads(recipe) for (recipe,) in recipes)
+
+
+def parts_of_mix(
+    con: duckdb.DuckDBPyConnection, version: Version, totals: dict[str, Any], seconds: float
+) -> list[list[str]]:
+    return [
+        text.headline(version, totals, rows_of(con, "FROM rejections"), seconds),
+        text.encoding(rows_of(con, "FROM encoding")),
+        text.path(rows_of(con, "FROM path_quality")),
+        text.supply(rows_of(con, "FROM targets")),
+        text.left_out(rows_of(con, "FROM left_out")),
+        [
+            "Tokens in the mix, by domain and length of the document",
+            *text.length_table(*by_length(con, "drawn_tokens")),
+            f"  {text.UNITS}",
+        ],
+        ["Shares of the corpus and of the mix", *text.shares(rows_of(con, "FROM shares"))],
+        *scores(con, totals),
+    ]
+
+
+def parts_of_samples(
+    con: duckdb.DuckDBPyConnection, version: Version, totals: dict[str, Any], seconds: float
+) -> list[list[str]]:
+    (samples,), left = rows_of(con, sft_figures.TOTALS), rows_of(con, sft_figures.NOT_CHOSEN)
+    sentences = findings.choice(rows_of(con, sft_figures.QUOTAS), left)
+    return [
+        sample_text.samples_headline(version, {**totals, **samples}, rows_of(con, "FROM rejections"), seconds),
+        text.encoding(rows_of(con, "FROM encoding")),
+        [line for sentence in sentences for line in text.filled(sentence)],
+        sample_text.chosen(rows_of(con, sft_figures.BY_DOMAIN)),
+        sample_text.not_chosen(left),
+        [
+            "Tokens in the set, by domain and length of the sample",
+            *text.length_table(*by_length(con, "drawn_tokens")),
+            f"  {text.UNITS}",
+        ],
+    ]
+
+
+def next_steps(con: duckdb.DuckDBPyConnection, version: Version, root: Path) -> list[str]:
+    steps = sample_text.next_steps if is_of_samples(con) else text.next_steps
+    return steps(longmix(), quoted(root), quoted(version.folder / "report.html"))
 
 
 def scores(con: duckdb.DuckDBPyConnection, totals: dict[str, Any]) -> list[list[str]]:

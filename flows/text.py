@@ -13,7 +13,7 @@ from pipelines.actions import Reused
 from pipelines.check import Checked
 from pipelines.encode import notes
 from pipelines.forecast import EmbeddingForecast, Forecast, ScoringForecast
-from pipelines.recipe import Recipe
+from pipelines.recipe import AnyRecipe, Recipe
 from pipelines.score import ScoreParams
 from pipelines.score.budget import FIRST
 from pipelines.supply import selection, sentences, short_cells
@@ -63,7 +63,7 @@ def forecast_text(forecast: Forecast, recipe: Recipe) -> str:
     return "\n".join(lines)
 
 
-def encoding_notes(recipe: Recipe) -> list[str]:
+def encoding_notes(recipe: AnyRecipe) -> list[str]:
     """What the recipe's tokenizer loses or does slowly, known before any text is read."""
     return [line for note in notes(recipe.encode) for line in filled(note)]
 

@@ -70,3 +70,35 @@ def total(rows: Rows, column: str) -> int:
 
 def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def choice(quotas: Rows, not_chosen: Rows) -> list[str]:
+    """Sentences on what a choice of samples did not get or passed over; none where it got all and passed over none.
+
+    quotas: of the view `quotas`. not_chosen: rows of the view `choices` whose reason is not NULL.
+    """
+    lines = []
+    for why, key in (("top", "choose.top"), ("short", "choose.short_share")):
+        rows = [row for row in quotas if row["why"] == why]
+        if missing := total(rows, "target") - total(rows, "chosen"):
+            lines.append(
+                f"Shortfall: {missing:,} of {counted(total(rows, 'target'), 'sample')} that {key} asks for cannot be "
+                "supplied and are not substituted."
+            )
+    by_reason: dict[str, int] = {}
+    for row in not_chosen:
+        by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + row["samples"]
+    lines += [
+        f"{sentence.format(counted(by_reason[reason], 'sample'))}"
+        for reason, sentence in PASSED_OVER.items()
+        if reason in by_reason
+    ]
+    return lines
+
+
+PASSED_OVER = {  # reason of the view choices -> a sentence with a place for their number
+    "similar": "Passed over: {}, each similar to a higher chosen one (choose.max_similarity).",
+    "too_long": "Too long: {} with more tokens than a sequence; they are not cut and not chosen.",
+    "budget": "Not scored: {}, since influence.budget_tokens was spent.",
+    "not_measured": "Not measured: {} without a score that the choice needs.",
+}

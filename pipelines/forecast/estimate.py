@@ -44,29 +44,43 @@ def sample(source: Source, encode: EncodeParams) -> Sample:
     Raises:
         RecipeError: it cannot be read, or it is on the hub, which only a build reads.
     """
+    lengths: list[int] = []
+    texts: list[str] = []
+
+    def measure(text: bytes) -> None:
+        lengths.append(len(text))
+        if sum(map(len, texts)) < ENCODE_BYTES:
+            texts.append(text[:20_000].decode("utf-8", "ignore"))
+
+    part = read_beginning(source, measure)
+    per_token = bytes_per_token(texts, encode)
+    estimates = (np.array(lengths, np.float64) / per_token).astype(np.int64) + encode.n_marks
+    return Sample(source.name, source.domain, estimates, part)
+
+
+def read_beginning(source: Source, measure: Callable[[bytes], None]) -> float:
+    """Pass the texts at the beginning of a source to `measure`. Returns their share of the source.
+
+    Raises:
+        RecipeError: it cannot be read, or it is on the hub, which only a build reads.
+    """
     if source.hub:
         raise RecipeError(f"sources.{source.name}: on the hub, which a forecast does not read; build first")
     kind, files = find_files(source)
     files = [f for f in files if not f.fault]
     chosen = [files[i] for i in np.unique(np.linspace(0, len(files) - 1, MOST_FILES).round().astype(int))]
-    lengths: list[int] = []
-    texts: list[str] = []
     seen, of = 0.0, float(sum(f.n_bytes for f in files))
     for file in chosen:
-        stop_at = 0
+        n_bytes = 0
         for record, text in usable(kind, file, source):
-            lengths.append(len(text))
-            stop_at += len(text)
-            if sum(map(len, texts)) < ENCODE_BYTES:
-                texts.append(text[:20_000].decode("utf-8", "ignore"))
-            if stop_at > READ_BYTES // len(chosen):
+            measure(text)
+            n_bytes += len(text)
+            if n_bytes > READ_BYTES // len(chosen):
                 seen += file.n_bytes * part_before(kind, file, record)
                 break
         else:
             seen += file.n_bytes
-    per_token = bytes_per_token(texts, encode)
-    estimates = (np.array(lengths, np.float64) / per_token).astype(np.int64) + encode.n_marks
-    return Sample(source.name, source.domain, estimates, min(1.0, seen / of) if of else 1.0)
+    return min(1.0, seen / of) if of else 1.0
 
 
 def usable(kind: str, file: File, source: Source) -> Iterator[tuple[Record, bytes]]:

@@ -17,6 +17,7 @@ from pipelines.ingest.source import FORMATS, Source
 from schemas.errors import RecipeError
 
 COMPRESSED = re.compile(r"\.(gz|zst|zstd)$", re.IGNORECASE)
+MAKERS = {"corpus": "`longmix corpus`", "samples": "`longmix demonstration`"}  # folder of data/ -> what makes its files
 RECIPE_MISTAKES = (
     "text_missing",
     "text_not_string",
@@ -77,7 +78,11 @@ def split_path(path: str, place: str) -> tuple[str, str | None, str | None]:
         root = "/".join(names[:first]) or ("/" if path.startswith("/") else ".")
         if os.path.isdir(root):
             return root, translate(names[first:]), None
-    raise RecipeError(f"{place}: no such file or folder; correct the path, which is relative to the recipe's folder")
+    maker = MAKERS.get(os.path.basename(os.path.dirname(path)))
+    hint = f"; {maker} makes the default one" if maker else ""
+    raise RecipeError(
+        f"{place}: no such file or folder; correct the path, which is relative to the recipe's folder{hint}"
+    )
 
 
 def translate(names: list[str]) -> str:

@@ -16,7 +16,7 @@ FROM targets
 """
 HEADINGS = {
     "attention_share": "attention", "group_number": "group", "padding_share": "padding", "documents_then": "documents then",
-    "available_tokens": "available", "corpus_share": "share of the corpus", "domain_share": "share of its domain", "document_id": "document",
+    "available_tokens": "available", "chosen_share": "share chosen", "chosen_tokens": "tokens chosen", "corpus_share": "share of the corpus", "domain_share": "share of its domain", "document_id": "document",
     "drawn_tokens": "tokens in the mix", "dropped_tokens": "dropped", "fell_back_shards": "shards that fell back", "high": "90 %", "inside_share": "part inside", "length_bucket": "length",
     "low": "10 %", "mix_share": "share of the mix", "n_bytes": "bytes", "n_tokens": "tokens", "not_selected_tokens": "not selected",
     "over_share_tokens": "over max. share", "refused_tokens": "tokens refused", "shortfall_tokens": "shortfall", "target_tokens": "target",

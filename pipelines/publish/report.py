@@ -1,5 +1,6 @@
 """report.html of a published version: one file without scripts or links, to be opened, mailed or archived."""
 
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import duckdb
@@ -191,7 +192,13 @@ def cards(totals: dict) -> str:
     figures["filled"] = f"{totals['fill_share'] or 0:.2%}"
     figures |= {"documents read": f"{totals['documents']:,}", "documents kept": f"{totals['kept']:,}"}
     figures["records rejected"] = f"{totals['rejected']:,}"
-    return "".join(f'<div class="card"><b>{value}</b>{name}</div>' for name, value in figures.items())
+    return cards_of(figures)
+
+
+def cards_of(figures: Mapping[str, str]) -> str:
+    """A row of boxes, each with a figure and its name."""
+    boxes = "".join(f'<div class="card"><b>{value}</b>{name}</div>' for name, value in figures.items())
+    return f'<div class="cards">{boxes}</div>'
 
 
 def encoding(con: duckdb.DuckDBPyConnection) -> str:
@@ -213,21 +220,36 @@ def supply(con: duckdb.DuckDBPyConnection) -> str:
     return "".join([*lines, *([table(of_rows(short))] if short else [])])
 
 
-def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
-    """The report's HTML, from the views alone."""
-    (totals,) = rows_of(con, "FROM totals")
-    keys = "".join(
+def keys() -> str:
+    """The colours of the length buckets."""
+    each = "".join(
         f'<span><span class="key" style="background:{c}"></span>{b}</span>'
         for c, b in zip(COLOURS, BUCKETS, strict=True)
     )
-    title = f"{escape(recipe.mix)}, version {version}"
+    return f'<div class="keys">{each}</div>'
+
+
+def page(mix: str, version: str, sequence_tokens: int, parts: Sequence[str]) -> str:
+    """The document of a report: its head, and its parts in order."""
+    title = f"{escape(mix)}, version {version}"
+    note = f"Version {version}. Sequences of at most {sequence_tokens:,} tokens."
+    return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>
+<h1>{escape(mix)}</h1><p class="note">{note}</p>
+{"".join(parts)}
+</html>
+"""
+
+
+def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
+    """The report's HTML, from the views alone."""
+    (totals,) = rows_of(con, "FROM totals")
     mix, kept = (table(lengths(con, column), has_sum=True) for column in ("drawn_tokens", "tokens"))
 
     def of(query: str) -> str:
         return table(answer(con, query))
 
     sections = [
-        section("Domains and lengths", LENGTHS, f'<div class="keys">{keys}</div>', bars(con)),
+        section("Domains and lengths", LENGTHS, keys(), bars(con)),
         section("Tokens in the mix, by domain and length of the document", "", mix),
         section("Tokens that dedup kept, by domain and length", "", kept),
         section("Shares", "Tokens that dedup kept, and tokens in the mix.", of(SHARES)),
@@ -235,16 +257,19 @@ def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
         section("Documents that the plan leaves out", LEFT_OUT, left_out(con)),
         scores(con, totals),
         packing(con),
-        section("Deduplication", "", of("SELECT * EXCLUDE (rejected_records) FROM sources")),
-        section("Rejected records", REJECTED, of("FROM rejections")),
-        section("Encoding", ENCODING, of("FROM encoding")),
-        section("Licenses of the documents in the mix", LICENSES, of("FROM licenses")),
+        *collected(con),
         section("The largest document of each domain", "plan.max_document_share limits it.", of("FROM largest")),
         section("Documents that contain others", CONTAINERS, of("FROM containers LIMIT 10")),
     ]
-    return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>
-<h1>{escape(recipe.mix)}</h1><p class="note">Version {version}. Sequences of at most {totals["sequence_tokens"]:,} tokens.</p>
-<div class="cards">{cards(totals)}</div>{supply(con)}{encoding(con)}{path(con)}
-{"".join(sections)}
-</html>
-"""
+    opening = [cards(totals), supply(con), encoding(con), path(con)]
+    return page(recipe.mix, version, totals["sequence_tokens"], [*opening, *sections])
+
+
+def collected(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """What became of the records, and their licenses."""
+    return [
+        section("Deduplication", "", table(answer(con, "SELECT * EXCLUDE (rejected_records) FROM sources"))),
+        section("Rejected records", REJECTED, table(answer(con, "FROM rejections"))),
+        section("Encoding", ENCODING, table(answer(con, "FROM encoding"))),
+        section("Licenses of the documents in the mix", LICENSES, table(answer(con, "FROM licenses"))),
+    ]

@@ -9,6 +9,7 @@ from flows import build_mix
 from flows.build_mix import announce
 from pipelines.catalog import write_catalog
 from pipelines.versions import Version
+from tests.schemas import sft_laws
 from tests.schemas.test_laws import opened, put, refuse, sound
 
 
@@ -47,6 +48,19 @@ def test_a_build_publishes_lengths_targets_and_its_card(artifacts, tmp_path):
     assert sentence in artifacts.log.messages
     body, _ = artifacts.made["mix"]
     assert body == f"**{tmp_path}**\n\n# the card\n"
+
+
+def test_a_set_of_samples_publishes_what_was_chosen(artifacts, tmp_path):
+    with opened(sft_laws.sound(), tmp_path) as con:
+        write_catalog(con, tmp_path / "catalog.duckdb", {"mix": "m", "recipe": {"samples": {}}})
+    (tmp_path / "README.md").write_text("---\nfront: matter\n---\n# the card\n")
+    announce(Version(tmp_path, "m", "abc", is_new=True))
+    assert artifacts.made.keys() == {"tokens-by-domain-and-length", "chosen-by-domain", "mix"}
+    rows, description = artifacts.made["chosen-by-domain"]
+    assert {row["domain"]: row["chosen"] for row in rows} == {"tip": 1, "web": 2}
+    shortfall = "Shortfall: 1 of 3 samples that choose.top asks for cannot be supplied and are not substituted."
+    assert shortfall in description
+    assert shortfall in artifacts.log.messages
 
 
 def test_what_was_rejected_and_refused_is_logged(artifacts, tmp_path):

@@ -118,10 +118,13 @@ def test_a_command_that_fails_is_shown_and_no_profile_is_selected(profiles, comm
 
 def test_what_is_deployed():
     found = yaml.safe_load((PROJECT / "prefect.yaml").read_text())
-    build, refresh = found["deployments"]
+    build, refresh, choose = found["deployments"]
+    assert tuple(deployment["name"] for deployment in found["deployments"]) == deploy.DEPLOYMENTS
     assert (build["name"], build["entrypoint"]) == ("build-128k-mix", "flows/build_mix.py:build_mix")
     assert (refresh["name"], refresh["entrypoint"]) == ("refresh-128k-mix", "flows/refresh.py:refresh_mix")
-    for deployment in (build, refresh):
+    assert choose["entrypoint"] == "flows/select_influential.py:select_influential"
+    assert choose["parameters"]["root"] != build["parameters"]["root"]  # a root with two mixes needs --mix
+    for deployment in (build, refresh, choose):
         assert deployment["work_pool"]["name"] == server.POOL
         assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
         assert all(path.startswith("{{ $LONGMIX_HOME }}/") for path in deployment["parameters"].values())

@@ -206,7 +206,7 @@ def test_nobody_outside_this_machine_reaches_the_server(running):
 
 def test_a_wrong_name_is_one_line(running):
     done = ran(running, [PREFECT, "deployment", "run", "build-128k"], running.folder)
-    known = "build-mix/build-128k-mix, refresh-mix/refresh-128k-mix"
+    known = "build-mix/build-128k-mix, refresh-mix/refresh-128k-mix, select-influential/select-influential"
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"longmix: build-128k: no deployment has this name; choose from {known}\n"
 
