@@ -47,7 +47,7 @@ def test_a_candidate_is_held_against_the_chosen_alone():
     picked = pick([0, 2, 3, 5, 1, 4], [0, 1, 0, 0, 1, 1], [2, 1], Pairs())
     assert picked.chosen == [0, 3, 5]
     assert picked.similar == {2: 0}
-    picked = pick([0, 2, 5], [0, 0, 0], [2], Pairs())
+    picked = pick([0, 2, 5], [0] * 6, [2], Pairs())
     assert picked.chosen == [0, 5]
 
 
