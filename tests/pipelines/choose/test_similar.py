@@ -62,3 +62,14 @@ def test_nothing_is_similar_where_no_threshold_is_set():
     anything = Anything()
     anything.add(0)
     assert anything.similar_to(0) is None
+
+
+@pytest.mark.parametrize("max_similarity", [0.5, 0.8, 0.9])
+def test_differences_that_are_spread_over_the_bands_hide_nothing(max_similarity):
+    """As many components differ as may, each in a band of its own: a band less, and the pair would share none."""
+    made = np.zeros((2, 128), np.uint32)
+    distinct = Distinct(made, np.ones(2), max_similarity)
+    differing = np.arange(128 - distinct.min_equal) * distinct.rows
+    made[1, differing] = 1
+    distinct.add(0)
+    assert distinct.similar_to(1) == 0
