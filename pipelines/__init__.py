@@ -22,6 +22,11 @@
         |
       publish ---> datasets/MIX/VERSION/            sequences-*.parquet, catalog.duckdb, card, report, manifest.json
 
+A set of instruction samples, a recipe of sft_recipe.py, has other stages after dedup; build_sft.py calls them:
+
+    dedup ----> encode.samples > SAMPLES -> influence > SCORES_HMG, SCORES_CAM -> choose > RANKS, QUOTAS, CHOSEN, DRAWS,
+    MESSAGES -> pack > SFT_SEQUENCES -> publish
+
     build.py         calls the stages in this order, and makes damaged shards again
     forecast/        `longmix plan`; it and calibrate.py call the functions of build.py and only look
     recipe.py        the TOML file: a section is the Params class of its stage, a key is a field of that class

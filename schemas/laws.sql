@@ -274,7 +274,7 @@ SELECT d.shard, d.row, r.document_id, r.why, r.reason FROM tables.documents d FU
 WHERE (SELECT count(*) FROM tables.ranks) > 0 AND (
     d.document_id IS DISTINCT FROM r.document_id OR (r.why IS NULL) = (r.reason IS NULL)
     OR isnan(r.score) OR isnan(r.hmg) OR isnan(r.cam)
-    OR (r.reason IN ('outranked', 'similar') OR r.why = 'top') <> (r.place IS NOT NULL)
+    OR (coalesce(r.reason IN ('outranked', 'similar'), false) OR coalesce(r.why = 'top', false)) <> (r.place IS NOT NULL)
     OR (r.reason IS NOT DISTINCT FROM 'similar') <> (r.similar_id IS NOT NULL)
 );
 

@@ -114,10 +114,10 @@ def read_samples(
     scopes = {"all": None, "domain": documents["domain"], "length_bucket": length_bucket}[params.scope]
     order = np.lexsort((content[:, 1], content[:, 0]))  # the values do not depend on the order of files
     place = pa.array(np.argsort(order))
-    columns = (measured[name].take(pa.array(order)) for name in ("nll_short", "nll_long", "alignment"))
+    short, long, alignment = (measured[name].take(pa.array(order)) for name in ("nll_short", "nll_long", "alignment"))
     ids = documents["document_id"].take(pa.array(order))
     scoped = None if scopes is None else scopes.take(pa.array(order))
-    ranked = rank_samples(ids, *columns, params.mixing, scoped).take(place)
+    ranked = rank_samples(ids, short, long, alignment, params.mixing, scoped).take(place)
     scores = {
         "hmg": ranked["hmg"],
         "cam": ranked["cam"],

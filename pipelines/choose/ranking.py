@@ -64,12 +64,12 @@ def rank_samples(
             for name, values in (("nll_short", nll_short), ("nll_long", nll_long), ("alignment", alignment))
         },
     }
-    con = duckdb.connect(config=SETTINGS)
+    con = duckdb.connect(config={**SETTINGS})
     try:
         con.register("raw", pa.table(raw))
         for name, value in asdict(mixing).items():
             con.execute(f"SET VARIABLE {name} = ?", [value])
-        ranked = con.execute(files("pipelines.choose").joinpath("ranking.sql").read_text()).fetchnumpy()
+        ranked: dict[str, Any] = con.execute(files("pipelines.choose").joinpath("ranking.sql").read_text()).fetchnumpy()
     finally:
         con.close()
     types = {"hmg": pa.float64(), "cam": pa.float64(), "score": pa.float64(), "rank": pa.int32()}
