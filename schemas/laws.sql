@@ -245,3 +245,105 @@ SELECT sequence_id, s.place, s.document_id, epoch, path_position, o.place AS ord
 FROM segments s LEFT JOIN tables."ORDER" o ON o.document_id = s.document_id AND s.epoch = 0
 WHERE path_position IS DISTINCT FROM o.place
     OR s.similarity_to_previous IS DISTINCT FROM o.similarity_to_previous;
+
+-- law: in SAMPLES, input_ids has n_tokens elements; context, scored response and responses are ordered inside them
+SELECT shard, row, document_id, n_tokens, context_start, context_stop, response_start, response_stop, responses
+FROM tables.samples
+WHERE (status = 'encoded') <> (input_ids IS NOT NULL) OR (status = 'encoded') <> (n_tokens IS NOT NULL)
+    OR (status = 'encoded') <> (responses IS NOT NULL) OR (status = 'encoded') <> (n_responses IS NOT NULL)
+    OR status = 'encoded' AND NOT coalesce(
+        n_tokens = len(input_ids) AND 0 <= context_start AND context_start <= context_stop
+        AND context_stop <= response_start AND response_start <= response_stop AND response_stop <= n_tokens
+        AND len(responses) BETWEEN 1 AND n_responses AND responses[1].start >= 0 AND responses[-1].stop <= n_tokens
+        AND list_bool_and(list_transform(responses, lambda s: s.start < s.stop))
+        AND list_bool_and(list_transform(responses, lambda s, i: i = 1 OR responses[i - 1].stop <= s.start)), false);
+
+-- law: the scored response of a sample is one of its responses
+SELECT shard, row, document_id, response_start, response_stop, responses FROM tables.samples
+WHERE len(list_filter(responses, lambda s: s.start <= response_start AND response_stop <= s.stop)) = 0;
+
+-- law: in SCORES_CAM, segment_nll, segment_tokens and each layer of attention have n_segments elements, none is NaN
+SELECT shard, row, document_id, n_segments, segment_nll, segment_tokens FROM tables.scores_cam
+WHERE (status = 'scored') <> (segment_nll IS NOT NULL) OR (status = 'scored') <> (attention IS NOT NULL)
+    OR len(segment_nll) <> n_segments OR len(segment_tokens) <> n_segments
+    OR list_bool_or(list_transform(attention, lambda l: len(l) <> n_segments OR len(list_filter(l, lambda x: isnan(x))) > 0))
+    OR len(list_filter(segment_nll, lambda x: isnan(x))) > 0;
+
+-- law: RANKS is empty, or has a row for each row of DOCUMENTS, in the same order; it has why or a reason, and no NaN
+SELECT d.shard, d.row, r.document_id, r.why, r.reason FROM tables.documents d FULL JOIN tables.ranks r USING (shard, row)
+WHERE (SELECT count(*) FROM tables.ranks) > 0 AND (
+    d.document_id IS DISTINCT FROM r.document_id OR (r.why IS NULL) = (r.reason IS NULL)
+    OR isnan(r.score) OR isnan(r.hmg) OR isnan(r.cam)
+    OR (r.reason IN ('outranked', 'similar') OR r.why = 'top') <> (r.place IS NOT NULL)
+    OR (r.reason IS NOT DISTINCT FROM 'similar') <> (r.similar_id IS NOT NULL)
+);
+
+-- law: a sample that dedup dropped or the tokenizer refused has that reason in RANKS
+SELECT t.shard, t.row, t.document_id, t.status, r.why, r.reason
+FROM encoded t JOIN tables.ranks r USING (shard, row)
+WHERE (t.status <> 'encoded' AND r.reason IS DISTINCT FROM t.status)
+    OR (t.status = 'encoded' AND r.reason IN ('dropped', 'refused'));
+
+-- law: CHOSEN has a row for each sample that RANKS chooses, with the lengths of SAMPLES; none is longer than a sequence
+SELECT coalesce(c.document_id, s.document_id) AS document_id, c.why, s.why AS of_ranks, c.n_tokens
+FROM tables.chosen c FULL JOIN (SELECT * FROM samples WHERE why IS NOT NULL) s USING (document_id)
+WHERE c.why IS DISTINCT FROM s.why OR c.score IS DISTINCT FROM s.score OR c.hmg IS DISTINCT FROM s.hmg
+    OR c.cam IS DISTINCT FROM s.cam OR c.content_hash <> s.content_hash OR c.domain <> s.domain
+    OR s.token_status <> 'encoded' OR c.n_tokens <> s.n_tokens OR c.context_tokens <> s.context_tokens
+    OR c.response_tokens <> s.response_tokens OR c.n_tokens > getvariable('sequence_tokens');
+
+-- law: in CHOSEN, rank counts from 1 in the order of rows for why = 'top', as in RANKS, and is NULL for why = 'short'
+SELECT c.row, c.document_id, c.why, c.rank, r.place FROM (
+    SELECT *, lag(rank) OVER (ORDER BY row) AS previous FROM tables.chosen
+) c JOIN (
+    SELECT document_id, place, row_number() OVER (ORDER BY place) AS rank FROM tables.ranks WHERE why IS NOT NULL
+) r USING (document_id)
+WHERE why NOT IN ('top', 'short') OR (why = 'top') <> (c.rank IS NOT NULL)
+    OR c.rank <> c.row + 1 OR (c.why = 'top' AND c.rank <> r.rank);
+
+-- law: a set of samples draws each row of CHOSEN once and not cut, and no other
+SELECT coalesce(w.document_id, c.document_id) AS document_id, w.epoch, w.document_start, w.document_stop, w.why
+FROM tables.draws w FULL JOIN tables.chosen c USING (document_id)
+WHERE getvariable('budget_tokens') IS NULL AND (
+    w.document_id IS NULL OR c.document_id IS NULL OR w.epoch <> 0 OR w.document_start <> 0
+    OR w.document_stop <> w.n_tokens OR w.why <> c.why
+);
+
+-- law: MESSAGES has a row for each row of CHOSEN, in the group of its draw
+SELECT coalesce(m.document_id, c.document_id) AS document_id, m.shard, w.shard AS of_draws, m.why, m.rank
+FROM tables.messages m FULL JOIN tables.chosen c USING (document_id) LEFT JOIN tables.draws w USING (document_id)
+WHERE m.document_id IS NULL OR c.document_id IS NULL OR m.shard IS DISTINCT FROM w.shard OR m.domain <> c.domain
+    OR m.why <> c.why OR m.rank IS DISTINCT FROM c.rank OR m.score IS DISTINCT FROM c.score OR len(m.messages) = 0;
+
+-- law: documents are in CHOSEN and in MESSAGES once
+SELECT 'CHOSEN' AS name, document_id, count(*) AS n FROM tables.chosen GROUP BY ALL HAVING n > 1
+UNION ALL SELECT 'MESSAGES', document_id, count(*) AS n FROM tables.messages GROUP BY ALL HAVING n > 1;
+
+-- law: QUOTAS counts the rows of CHOSEN, at most target of a cell
+SELECT why, q.chosen, c.chosen AS rows_of_chosen
+FROM (SELECT why, sum(chosen) AS chosen, bool_or(chosen > target) AS over FROM tables.quotas GROUP BY why) q
+FULL JOIN (SELECT why, count(*) AS chosen FROM tables.chosen GROUP BY why) c USING (why)
+WHERE q.over OR coalesce(q.chosen, 0) <> coalesce(c.chosen, 0);
+
+-- law: labels are input_ids at the tokens of responses, by their number and the sum of their places, and -100 elsewhere
+SELECT q.sequence_id, q.n_tokens, q.n_labels, q.n_other, q.n_loss, q.places, r.n_loss AS of_responses
+FROM (
+    SELECT sequence_id, n_tokens, len(labels) AS n_labels,
+        len(list_filter(list_zip(labels, input_ids), lambda z: z[1] <> -100 AND z[1] <> z[2])) AS n_other,
+        len(list_filter(labels, lambda x: x <> -100)) AS n_loss,
+        list_sum(list_transform(labels, lambda x, i: CASE WHEN x <> -100 THEN i ELSE 0 END)) AS places
+    FROM tables.sft_sequences
+) q
+LEFT JOIN (
+    SELECT sequence_id, sum(b - a) AS n_loss, sum((a + 1 + b) * (b - a) // 2) AS places
+    FROM (
+        SELECT sequence_id, greatest(span.start, document_start)::BIGINT + sequence_start - document_start AS a,
+            least(span.stop, document_stop)::BIGINT + sequence_start - document_start AS b
+        FROM (
+            SELECT g.sequence_id, g.sequence_start, g.document_start, g.document_stop, unnest(s.responses) AS span
+            FROM segments g JOIN tables.samples s USING (document_id)
+        )
+    )
+    WHERE a < b GROUP BY sequence_id
+) r USING (sequence_id)
+WHERE n_labels <> n_tokens OR n_other > 0 OR q.n_loss <> coalesce(r.n_loss, 0) OR q.places <> coalesce(r.places, 0);

@@ -12,6 +12,7 @@ from schemas.tables import DOCUMENTS, TABLES
 
 PREFIX = "SCORES_"
 IN_FULL = ("cheap", "chunk_gain")  # kinds whose columns views.sql itself names
+OF_SAMPLES = ("hmg", "cam")  # kinds of the view `samples`, which views.sql names, too
 VIEW = re.compile(r"((?:^-- .*\n)+)CREATE VIEW (\w+) AS", re.MULTILINE)
 
 
@@ -60,7 +61,7 @@ def further_scores() -> tuple[str, str]:
     taken = {*DOCUMENTS.names, *SCORES_CHEAP.names, *SCORES_CHUNK_GAIN.names, "n_tokens", "length_bucket"}
     columns, joins = [], []
     for kind, schema in kinds().items():
-        if kind in IN_FULL:
+        if kind in (*IN_FULL, *OF_SAMPLES):
             continue
         for name in shown_parts(schema):
             shown = f"{kind}_{name}" if name in taken else name

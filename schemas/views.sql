@@ -19,11 +19,11 @@ CREATE MACRO bucket_of(n) AS (
 -- The kind of a document in the plan, by its length.
 CREATE MACRO kind_of(n) AS CASE WHEN n >= getvariable('long_tokens') THEN 'long' ELSE 'short' END;
 
--- A cosine in millionths. Sums are over these: sums of floats would depend on the number of threads.
+-- A cosine or an nll in millionths. Sums are over these: sums of floats would depend on the number of threads.
 CREATE MACRO micro(x) AS round(x * 1e6)::BIGINT;
 
--- The mean of cosines.
-CREATE MACRO mean_cosine(x) AS sum(micro(x)) / 1e6 / count(x);
+-- The mean of cosines or nlls.
+CREATE MACRO mean_micro(x) AS sum(micro(x)) / 1e6 / count(x);
 
 -- The first 60 characters of a text, in one line.
 CREATE MACRO head_of(text) AS left(regexp_replace(left(text, 240), '\s+', ' ', 'g'), 60);
@@ -301,7 +301,7 @@ FROM tables."ORDER";
 -- no path can exceed: half the sum of each document's two nearest. near_copies left the path.
 CREATE VIEW path_quality AS
 SELECT o.shard AS group_number, count(*) AS documents, count(place) AS on_path, count(*) - count(place) AS near_copies,
-    count(*) FILTER (restarts) AS restarts, mean_cosine(similarity_to_previous) AS mean_similarity,
+    count(*) FILTER (restarts) AS restarts, mean_micro(similarity_to_previous) AS mean_similarity,
     CASE WHEN count(similarity_to_previous) > 0 THEN
         sum(micro(coalesce(similarities[1], 0)) + micro(coalesce(similarities[2], 0))) / 2e6 / (count(place) - 1)
     END AS most_similarity
@@ -362,17 +362,17 @@ WITH chosen AS (
 )
 SELECT count(*) AS sequences, sum(n)::BIGINT AS documents,
     sum(squared) / 1e12 / nullif(sum(n * (n - 1)), 0) AS same_sequence,
-    (SELECT mean_cosine(cosine) FROM following) AS next_sequence,
+    (SELECT mean_micro(cosine) FROM following) AS next_sequence,
     (any_value(e.everything) - sum(squared + n * 1_000_000_000_000)) / 1e12 / nullif(sum(n) * sum(n) - sum(n * n), 0)
         AS other_sequence,
-    (SELECT mean_cosine(list_avg(similarities)) FROM tables."ORDER" WHERE len(similarities) > 0) AS most
+    (SELECT mean_micro(list_avg(similarities)) FROM tables."ORDER" WHERE len(similarities) > 0) AS most
 FROM within, (SELECT squared AS everything FROM everything) e HAVING count(*) > 0;
 
 -- A row is a partition of the vectors of a mix with an order: its documents and their mean cosine with its centre, when the
 -- partition was made and now. A refresh keeps partitions; a falling cosine is their drift.
 CREATE VIEW partitions AS
 SELECT c.partition, c.group_number, c.n_documents AS documents_then, c.mean_similarity AS similarity_then,
-    count(p.document_id) AS documents, mean_cosine(p.centre_similarity) AS similarity
+    count(p.document_id) AS documents, mean_micro(p.centre_similarity) AS similarity
 FROM tables.centroids c LEFT JOIN paths p ON p.partition = c.partition
 GROUP BY ALL ORDER BY c.partition;
 
@@ -423,3 +423,55 @@ SELECT sequences, 1 - tokens / nullif(sequences * getvariable('sequence_tokens')
     (inside / nullif(every, 0))::DOUBLE AS attention_share, nullif(path_pairs, 0) AS path_pairs,
     CASE WHEN path_pairs > 0 THEN adjacent_pairs END AS adjacent_pairs
 FROM rows, cuts, pairs, beside, path;
+
+-- A row is an instruction sample that dedup kept: its lengths in tokens, its raw parts and its normalised scores. why is top
+-- or short if it is chosen, else reason says why not. place is its place among all candidates, the best first; similar_id
+-- is the chosen sample that it is similar to. context_tokens and response_tokens are complete, as in SAMPLES.
+CREATE VIEW samples AS
+SELECT
+    d.document_id, d.content_hash, d.source, d.domain, d.license, s.status AS token_status, r.why, r.reason, r.place,
+    r.score, r.hmg, r.cam, s.n_tokens, d.length_bucket, s.context_stop - s.context_start AS context_tokens,
+    s.response_stop - s.response_start AS response_tokens, s.n_responses, s.has_marker,
+    h.status AS hmg_status, h.reason AS hmg_reason, h.nll_gain, h.nll_long, h.nll_short, h.nll_no_context, h.nll_alone,
+    h.ifd, h.is_cut, c.status AS cam_status, c.reason AS cam_reason, c.alignment, c.alignment_mass, c.spearman,
+    c.divergence, c.n_segments, r.similar_id, r.shard, r.row
+FROM tables.samples s
+JOIN documents d ON d.shard = s.shard AND d.row = s.row
+JOIN tables.ranks r ON r.shard = s.shard AND r.row = s.row
+LEFT JOIN tables.scores_hmg h ON h.shard = s.shard AND h.row = s.row
+LEFT JOIN tables.scores_cam c ON c.shard = s.shard AND c.row = s.row
+WHERE d.verdict = 'kept';
+
+-- A row is a chosen sample, with its source and license. rank counts from 1; it is NULL for a short instruction.
+CREATE VIEW chosen AS
+SELECT c.* EXCLUDE (shard, row), s.source, s.license, s.nll_gain, s.nll_long, s.alignment
+FROM tables.chosen c JOIN samples s ON s.document_id = c.document_id
+ORDER BY c.row;
+
+-- A row is a domain and what became of its samples: top and short are in the set, other rows are a reason why not.
+CREATE VIEW choices AS
+SELECT domain, why, reason, count(*) AS samples, coalesce(sum(n_tokens), 0)::BIGINT AS tokens
+FROM samples GROUP BY ALL ORDER BY domain, why NULLS LAST, samples DESC, reason;
+
+-- A row is a domain and whether its samples are in the set: means of raw parts and of lengths in tokens, over candidates
+-- (top, and those that were outranked or passed over as similar). Nll in nats a token of the response.
+CREATE VIEW chosen_by_domain AS
+SELECT domain, why IS NOT NULL AS is_chosen, count(*) AS samples, mean_micro(nll_gain) AS nll_gain,
+    mean_micro(nll_long) AS nll_long, mean_micro(nll_short) AS nll_short, mean_micro(ifd) AS ifd,
+    mean_micro(alignment) AS alignment, sum(n_tokens) / count(*) AS n_tokens, sum(context_tokens) / count(*) AS context_tokens,
+    sum(response_tokens) / count(*) AS response_tokens
+FROM samples WHERE place IS NOT NULL GROUP BY domain, is_chosen ORDER BY domain, is_chosen DESC;
+
+-- A row is a part (hmg, cam), a status and a reason: how many kept samples have it.
+CREATE VIEW influence_status AS
+SELECT part, status, reason, count(*) AS samples
+FROM (
+    SELECT 'hmg' AS part, hmg_status AS status, hmg_reason AS reason FROM samples
+    UNION ALL SELECT 'cam', cam_status, cam_reason FROM samples
+)
+WHERE status IS NOT NULL GROUP BY ALL ORDER BY part DESC, samples DESC, status, reason;
+
+-- A row is a cell of the quotas: how many samples may be chosen there, how many the recipe asks for and how many are in the
+-- set. similar candidates were passed over. Its shortfall is not substituted.
+CREATE VIEW quotas AS
+SELECT * EXCLUDE (shard, row), target - chosen AS shortfall FROM tables.quotas ORDER BY row;

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from pipelines.encode import EncodeParams, load
+from pipelines.own_tokenizer import own_tokenizer, reads_tokens_of
 from pipelines.score import ScoreParams
-from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError
 from scorers import lm
 from scorers.configs import config_of
@@ -29,17 +29,8 @@ def reader_of(params: ScoreParams, encode: EncodeParams) -> EncodeParams:
             f"score.calibration: made for {made_for.model} and chunks of {made_for.chunk_tokens}, not for {weights.path} and "
             f"{params.chunk_tokens}; make one with `longmix calibrate`, or take the key away to score without correction"
         )
-    if not (folder / "tokenizer.json").is_file():
-        raise RecipeError(f"{folder}: has no tokenizer.json; put the model's own there")
-    own = HashedFile.of(folder / "tokenizer.json")
-    vocabulary, n_vocab = load(own).get_vocab(with_added_tokens=True), getattr(config, "vocab_size", None) or 0
-    if max(vocabulary.values()) >= n_vocab:
-        raise RecipeError(
-            f"{own.path}: does not belong to the model: it has ids up to {max(vocabulary.values()):,}, the model "
-            f"{n_vocab:,} tokens; put the model's own there"
-        )
-    same = own.hash == encode.tokenizer.hash or vocabulary == load(encode.tokenizer).get_vocab(with_added_tokens=True)
-    if same:
+    own = own_tokenizer(folder, config)
+    if reads_tokens_of(own, encode):
         return encode
     ends = getattr(config, "eos_token_id", None) or 0
     eos = load(own).id_to_token(ends[0] if isinstance(ends, list) else ends)

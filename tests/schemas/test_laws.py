@@ -9,6 +9,7 @@ from pipelines.catalog import check_laws, connect, laws
 from pipelines.store import Store
 from schemas.errors import LawError
 from schemas.tables import TABLES
+from tests.schemas import sft_laws
 from tests.tokens import refused_row, token_row
 
 
@@ -180,8 +181,14 @@ def opened(tables, root, **variables):
         return SHARDS[key]
 
     shards = {name: [shard(name, rows) for rows in parts] for name, parts in tables.items()}
-    names = [f"sequences-{i}.parquet" for i in range(len(shards["SEQUENCES"]))]
-    return connect(store, shards, names, root, VARIABLES | variables)
+    names = [f"sequences-{i}.parquet" for i in range(len(shards.get("SEQUENCES", shards.get("SFT_SEQUENCES", ()))))]
+    own = dict.fromkeys(("budget_tokens", "long_tokens", "max_epochs")) if "SAMPLES" in tables else {}
+    return connect(store, shards, names, root, VARIABLES | own | variables)
+
+
+def test_a_sound_set_of_samples_breaks_no_law(tmp_path):
+    with opened(sft_laws.sound(), tmp_path) as con:
+        check_laws(con)
 
 
 def test_a_sound_dataset_breaks_no_law(tmp_path):
@@ -633,6 +640,7 @@ BREACHES = {
         put_segment(0, 0, 1, path_position=0),
         put_segment(0, 0, 1, similarity_to_previous=0.5),
     ],
+    **sft_laws.BREACHES,
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 from pipelines.choose.ranking import Mixing, rank_samples
 
 OFFICIAL = json.loads(
-    (Path(__file__).parents[2] / "reference" / "gateau" / "official_rank.json").read_text()
+    (Path(__file__).parents[2] / "scorers" / "data" / "gateau" / "official_rank.json").read_text()
 )["cases"]  # fmt: skip
 
 
