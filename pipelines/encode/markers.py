@@ -20,8 +20,7 @@ class Markers(NamedTuple):
     Attributes:
         tokenizer: takes special tokens in a text as special; for the template's own text alone.
         special: ids of special tokens, EOS and BOS.
-        added: id -> token of all added tokens but white space and the one for unknown text: no content contains one that
-            the template writes.
+        added: id -> token of all added tokens but white space and the one for unknown text.
         pattern: finds a special token in a text.
     """
 
@@ -63,7 +62,7 @@ class Literal(NamedTuple):
     Attributes:
         ids: [n] int32.
         n_end: tokens up to its first special token, which is included; 0 without one.
-        marks: the tokens that no content of the sample may contain.
+        marks: its added tokens, which no text of the sample may contain.
         plain: parts between special tokens that look like markers, such as [INST].
     """
 

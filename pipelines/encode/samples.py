@@ -26,7 +26,7 @@ from pipelines.encode.markers import call_end, literal, markers
 from pipelines.encode.marks import Mark, marks_of, respell
 from pipelines.encode.params import EncodeParams, Encoding
 from pipelines.encode.sample import sampled
-from pipelines.encode.template import PAPER, Template, TemplateFile, Unrendered
+from pipelines.encode.template import Template, TemplateFile, Unrendered
 from pipelines.encode.tokenizer import bos_id, eos_id
 from pipelines.stage import Engine, Read, ShardStage
 from pipelines.store import Shard
@@ -44,7 +44,7 @@ class SamplesParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    template: TemplateFile = PAPER  # a file of a chat template, or the format of GATEAU
+    template: TemplateFile = "paper"  # a file of a chat template, or the format of GATEAU
     scored: Literal["last", "first"] = "last"  # which assistant turn is scored; all are trained on
 
     def template_of(self, encode: EncodeParams) -> Template:
@@ -205,8 +205,11 @@ def without_markers(
 
 
 def marks_in(parts: list[Piece], params: EncodeParams) -> list[Mark]:
-    """The tokens that a template writes around the texts of a sample."""
-    marks = {
+    """The tokens that no text of a sample contains, besides EOS and BOS: all special ones, and others that its template
+    writes around the texts."""
+    tokens = markers(params).added
+    marks = {Mark(tokens[i], i, "marker_in_text") for i in markers(params).special if i in tokens}
+    marks |= {
         mark for piece in parts if piece.kind in ("template", "call") for mark in literal(piece.text, params).marks
     }
     own = {mark.token for mark in marks_of(params)}

@@ -107,7 +107,8 @@ class Template(BaseModel):
         """
         if isinstance(file, str):
             return cls(file=None, eos_token=eos_token)
-        if bos_token is None and "bos_token" in compiled(file)[1]:
+        _, variables = compiled(file)
+        if bos_token is None and "bos_token" in variables:
             raise RecipeError(f"{file.path}: writes bos_token, and the recipe has none; set encode.bos_token")
         return cls(file=file, bos_token=bos_token or "", eos_token=eos_token, jinja2=version("jinja2"))
 

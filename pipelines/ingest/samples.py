@@ -83,8 +83,7 @@ def canonical(row: Mapping[str, Any], fields: SampleFields) -> bytes:
     system = one_of(row, fields.system, "system prompt")
     if system is not None:
         items = [{"role": "system", "content": system}, *items]
-    messages = [message_of(item, i) for i, item in enumerate(items)]
-    messages = [message for message in messages if message is not None]
+    messages = [message for i, item in enumerate(items) if (message := message_of(item, i)) is not None]
     check_order(messages)
     first = next(i for i, message in enumerate(messages) if message.role == "user")
     chars = context_end(messages[first].content)
