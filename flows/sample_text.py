@@ -81,7 +81,7 @@ def samples_headline(version: Version, totals: Mapping[str, Any], rejections: Ro
             f"{totals['documents']:,} samples read, {totals['kept']:,} kept, {totals['scored']:,} scored", indent=2
         ),
         *filled(
-            f"{totals['top']:,} chosen by score, {findings.counted(totals['short'], 'short instruction')}", indent=2
+            f"{totals['top']:,} chosen by rank, {findings.counted(totals['short'], 'short instruction')}", indent=2
         ),
         *rejected,
     ]

@@ -111,7 +111,7 @@ def test_the_card_says_what_is_in_the_set_and_how_to_load_it(con, recipe):
     assert 'load_dataset("parquet", data_files="sequences-*.parquet", split="train")' in card
     assert "SFTTrainer" in card
     assert row_of(card, "web") == ["web", "6", "5", "2", "16"]  # samples, scored, chosen, tokens
-    assert row_of(card, "chosen")[:4] == ["chosen", "2", "2", "2"]  # contexts of 3 and 2 tokens
+    assert row_of(card, "chosen")[:4] == ["chosen", "2", "3", "2"]  # contexts of 3 and 2 tokens, rounded
     assert row_of(card, "left")[1] == "3"
 
 
@@ -122,7 +122,7 @@ def test_the_summary_fits_into_80_columns_and_counts_what_was_passed_over(tmp_pa
     lines = text.splitlines()
     assert "m abc: made in 3 s" in lines
     assert "  8 samples read, 7 kept, 5 scored" in lines
-    assert "  2 chosen by score, 1 short instruction" in lines
+    assert "  2 chosen by rank, 1 short instruction" in lines
     assert "Passed over: 1 sample, each similar to a higher chosen one (choose.max_similarity)." in text.replace(
         "\n", " "
     )
