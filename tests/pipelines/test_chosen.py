@@ -7,7 +7,6 @@ import pytest
 from pipelines.chosen import method
 from pipelines.sft_recipe import ChooseParams
 
-
 INFLUENCE = (
     "Chosen by influence (alpha = 0.5, robust normalisation, CAM by alignment): top = 0.3, a share of the samples that may "
     "be chosen."
