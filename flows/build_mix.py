@@ -20,11 +20,10 @@ from prefect.cache_policies import NO_CACHE
 from flows import text
 from flows.progress import Follower, StageProgress, polling
 from flows.summary import catalog, is_of_samples
-from pipelines import findings
+from pipelines import chosen, findings
 from pipelines.build import build
 from pipelines.catalog import by_length, rows_of
 from pipelines.encode import notes
-from pipelines.publish import sft_figures
 from pipelines.recipe import load
 from pipelines.supply import sentences
 from pipelines.versions import Version
@@ -130,7 +129,7 @@ def announce_targets(con: duckdb.DuckDBPyConnection) -> list[str]:
 
 def announce_choice(con: duckdb.DuckDBPyConnection) -> list[str]:
     """The chosen samples of each domain as an artifact. Returns sentences on what could not be chosen."""
-    lines = findings.choice(rows_of(con, sft_figures.QUOTAS), rows_of(con, sft_figures.NOT_CHOSEN))
-    rows = rows_of(con, sft_figures.BY_DOMAIN)
+    lines = findings.choice(rows_of(con, chosen.QUOTAS), rows_of(con, chosen.NOT_CHOSEN))
+    rows = rows_of(con, chosen.BY_DOMAIN)
     create_table_artifact(rows, key="chosen-by-domain", description="\n\n".join(lines) or "Samples by domain")
     return lines

@@ -86,8 +86,7 @@ def plan(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
     """Forecast a build: tokens by domain, what a model will read, and what the corpus cannot supply."""
     from flows.sample_text import samples_forecast_text
     from flows.text import forecast_text
-    from pipelines.forecast import forecast
-    from pipelines.forecast.samples import samples_forecast
+    from pipelines.forecast import forecast, samples_forecast
     from pipelines.recipe import Recipe, load
 
     loaded = load(recipe)
@@ -182,7 +181,7 @@ def demonstration(
     long: Annotated[int, typer.Option(min=0, help="Samples of each topic with a long context, answer far away.")] = 7,
 ) -> None:
     """Build instruction samples whose answer is at a known place of a long context, from the gathered corpus."""
-    from pipelines.gather.demonstration import Amounts, demonstrate
+    from pipelines.gather import Amounts, demonstrate
 
     amounts = Amounts(n_far=far, n_controls=controls, n_long=long)
     demonstrate(corpus, out, tokenizer, amounts, report=typer.echo)

@@ -145,6 +145,11 @@ LEFT JOIN paths p ON p.document_id = s.document_id
 WHERE s.sequence_id = {sequence} ORDER BY s.place
 """
 
+INPUT_IDS = """
+SELECT input_ids FROM tables.sequences WHERE sequence_id = {sequence}
+UNION ALL SELECT input_ids FROM tables.sft_sequences WHERE sequence_id = {sequence}
+"""
+
 
 def show_sequence(root: Path, sequence: str, mix: str | None, version: str, chars: int) -> str:
     """A sequence, segment by segment: where each came from, and how its tokens begin and end.
@@ -163,8 +168,7 @@ def show_sequence(root: Path, sequence: str, mix: str | None, version: str, char
         shown: list[list[str]] = [[]] * len(segments)
         if chars:
             tokenizer = load(tokenizer_of(folder, manifest))
-            query = f"SELECT input_ids FROM tables.sequences WHERE sequence_id = {found['sequence_id']}"
-            ((input_ids,),) = con.execute(query).fetchall()
+            ((input_ids,),) = con.execute(INPUT_IDS.format(sequence=found["sequence_id"])).fetchall()
             ids = np.array(input_ids)
             shown = [ends(tokenizer, ids[row["sequence_start"] : row["sequence_stop"]], chars) for row in segments]
         for row, before, texts in zip(segments, [None, *segments], shown, strict=False):

@@ -6,8 +6,8 @@ from typing import Any
 from flows.tables import aligned, compact
 from flows.text import UNITS, encoding_notes, filled, reused
 from pipelines import findings
-from pipelines.forecast.samples import SamplesForecast
-from pipelines.publish.sft_report import method
+from pipelines.chosen import method
+from pipelines.forecast import SamplesForecast
 from pipelines.sft_recipe import SftRecipe
 from pipelines.versions import Version
 
@@ -66,7 +66,7 @@ def scoring(forecast: SamplesForecast, recipe: SftRecipe) -> str:
 
 
 def samples_headline(version: Version, totals: Mapping[str, Any], rejections: Rows, seconds: float) -> list[str]:
-    """totals: of the view `totals` and of TOTALS of pipelines.publish.sft_figures."""
+    """totals: of the view `totals` and of TOTALS of pipelines.chosen."""
     state = f"made in {seconds:,.0f} s" if version.is_new else f"nothing to make ({seconds:,.0f} s)"
     repaired = [f"  damaged shards that were made again: {len(version.mended):,}"] if version.mended else []
     rows = f"{totals['sequences']:,} sequences of {totals['sequence_tokens']:,}"
@@ -81,21 +81,21 @@ def samples_headline(version: Version, totals: Mapping[str, Any], rejections: Ro
             f"{totals['documents']:,} samples read, {totals['kept']:,} kept, {totals['scored']:,} scored", indent=2
         ),
         *filled(
-            f"{totals['top']:,} chosen by score, {findings.counted(totals['short'], 'short instruction')}", indent=2
+            f"{totals['top']:,} chosen by rank, {findings.counted(totals['short'], 'short instruction')}", indent=2
         ),
         *rejected,
     ]
 
 
 def chosen(rows: Rows) -> list[str]:
-    """Rows of BY_DOMAIN of pipelines.publish.sft_figures."""
+    """Rows of BY_DOMAIN of pipelines.chosen."""
     names = ("samples", "scored", "chosen")
     cells = [[r["domain"], *(f"{r[name]:,}" for name in names), compact(r["chosen_tokens"])] for r in rows]
     return ["Samples, by domain", *aligned(["domain", *names, "tokens chosen"], cells)]
 
 
 def not_chosen(rows: Rows) -> list[str]:
-    """Rows of NOT_CHOSEN of pipelines.publish.sft_figures, summed over domains."""
+    """Rows of NOT_CHOSEN of pipelines.chosen, summed over domains."""
     reasons: dict[str, list[int]] = {}
     for row in rows:
         sums = reasons.setdefault(row["reason"], [0, 0])

@@ -11,9 +11,8 @@ from typing import Any
 import duckdb
 
 from flows import sample_text, text
-from pipelines import findings
+from pipelines import chosen, findings
 from pipelines.catalog import by_length, rows_of
-from pipelines.publish import sft_figures
 from pipelines.versions import Version
 
 
@@ -54,13 +53,13 @@ def parts_of_mix(
 def parts_of_samples(
     con: duckdb.DuckDBPyConnection, version: Version, totals: dict[str, Any], seconds: float
 ) -> list[list[str]]:
-    (samples,), left = rows_of(con, sft_figures.TOTALS), rows_of(con, sft_figures.NOT_CHOSEN)
-    sentences = findings.choice(rows_of(con, sft_figures.QUOTAS), left)
+    (samples,), left = rows_of(con, chosen.TOTALS), rows_of(con, chosen.NOT_CHOSEN)
+    sentences = findings.choice(rows_of(con, chosen.QUOTAS), left)
     return [
         sample_text.samples_headline(version, {**totals, **samples}, rows_of(con, "FROM rejections"), seconds),
         text.encoding(rows_of(con, "FROM encoding")),
         [line for sentence in sentences for line in text.filled(sentence)],
-        sample_text.chosen(rows_of(con, sft_figures.BY_DOMAIN)),
+        sample_text.chosen(rows_of(con, chosen.BY_DOMAIN)),
         sample_text.not_chosen(left),
         [
             "Tokens in the set, by domain and length of the sample",

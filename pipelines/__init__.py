@@ -42,8 +42,10 @@ A set of instruction samples, a recipe of sft_recipe.py, has other stages after 
     own_tokenizer.py    the tokenizer of a scoring model
     rows.py          position ids, labels and masks of a training row, for trainers
     supply.py, findings.py    sentences on shortfalls, rejected records, the encoding and the path
+    chosen.py        figures of a set of samples: queries of the views
     check.py, garbage.py, diff.py                  commands on a built root: longmix check, gc, diff
-    gather/          step zero: packages -> raw files of the default corpus, and the default models
+    gather/          step zero: packages -> raw files of the default corpus, and the default models; demonstration.py builds
+                     instruction samples from the corpus
 
     to add           edit
     a reader         a file in ingest/readers/ and its name in READERS

@@ -13,6 +13,8 @@ from pipelines import build
 from pipelines.encode import EncodeParams
 from pipelines.forecast.embedding import EmbeddingForecast, embedding_forecast
 from pipelines.forecast.estimate import Sample, estimated, sample
+from pipelines.forecast.samples import SamplesForecast as SamplesForecast
+from pipelines.forecast.samples import samples_forecast as samples_forecast
 from pipelines.order import OrderParams
 from pipelines.plan import LEFT_OUT, PlanParams, plan, read_kept, reads_of, targets_table
 from pipelines.plan.cells import Cells

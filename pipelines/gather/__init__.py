@@ -22,6 +22,8 @@ from threading import Lock as ThreadLock
 
 from pipelines.gather.assembly import Spooled, spool, write_domain
 from pipelines.gather.catalogue import DOMAINS, KINDS, SOURCES, Source
+from pipelines.gather.demonstration import Amounts as Amounts
+from pipelines.gather.demonstration import demonstrate as demonstrate
 from pipelines.gather.fetching import CorpusError, Fetched, Locked, Report, fetch_all
 from pipelines.gather.gathered import VERSION, Arguments, Manifest, Moved, current, read_lock, zstd_version
 from pipelines.gather.packages import PackageError

@@ -7,10 +7,9 @@ import duckdb
 
 from pipelines import findings
 from pipelines.catalog import rows_of
+from pipelines.chosen import BY_DOMAIN, COMPARED, NOT_CHOSEN, QUOTAS, TOTALS, TRAINED, method
 from pipelines.publish.card import rejected, size, table
 from pipelines.publish.figures import answer, lengths
-from pipelines.publish.sft_figures import BY_DOMAIN, COMPARED, NOT_CHOSEN, QUOTAS, TOTALS, TRAINED
-from pipelines.publish.sft_report import method
 from pipelines.sft_recipe import SftRecipe
 from pipelines.store.files import HashedFile
 
@@ -58,14 +57,8 @@ def contents(recipe: SftRecipe, totals: dict, trained: int) -> str:
     )
 
 
-def sft_card(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, version: str) -> str:
-    """The card's Markdown, from the views alone."""
-    (totals,), (trained,) = rows_of(con, TOTALS), rows_of(con, TRAINED)
-    licenses = answer(con, "SELECT * REPLACE (coalesce(license, 'not stated') AS license) FROM licenses")
-    sentences = [method(recipe), *findings.choice(rows_of(con, QUOTAS), rows_of(con, NOT_CHOSEN))]
-    paragraphs = "\n\n".join(sentences)
-    return f"""---
-pretty_name: {recipe.mix}
+HEAD = """---
+pretty_name: {mix}
 configs:
   - config_name: default
     data_files: sequences-*.parquet
@@ -73,49 +66,39 @@ configs:
     data_files: messages-*.parquet
 tags: [long-context, instruction-tuning]
 ---
-# {recipe.mix}, version {version}
+# {mix}, version {version}"""
+ROWS = """\
+A row of `sequences-*.parquet` holds `input_ids`, `labels`, `cu_seqlens` (where each sample begins, for attention that stays
+inside a sample) and `segments` (the sample of each segment). A row of `messages-*.parquet` is a sample, not packed, with its
+rank and score."""
 
-{contents(recipe, totals, trained["trained_tokens"])}
 
-{size(con)}. A row of `sequences-*.parquet` holds `input_ids`, `labels`, `cu_seqlens` (where each sample begins, for attention
-that stays inside a sample) and `segments` (the sample of each segment). A row of `messages-*.parquet` is a sample, not
-packed, with its rank and score.
-
-{READING}
-
-## Choice
-
-{paragraphs}
-
-{table(answer(con, BY_DOMAIN))}
-
-Medians of the chosen samples and of those with a score that were left:
-
-{table(answer(con, COMPARED))}
-
-## Tokens in the set, by domain and length of the sample
-
-{table(lengths(con, "drawn_tokens"))}
-
-## Quotas
-
-{table(answer(con, QUOTAS))}
-
-## Deduplication and rejected records
-
-{table(answer(con, "SELECT * EXCLUDE (n_bytes) FROM sources"))}
-
-{rejected(con)}
-
-## Licenses of the samples in the set
-
-As the sources state them. The table `documents` of the catalog has the license of each sample.
-
-{table(licenses)}
-
-## Recipe
-
-```json
-{json.dumps(recipe.identity(), indent=1)}
-```
-"""
+def sft_card(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, version: str) -> str:
+    """The card's Markdown, from the views alone."""
+    (totals,), (trained,) = rows_of(con, TOTALS), rows_of(con, TRAINED)
+    licenses = answer(con, "SELECT * REPLACE (coalesce(license, 'not stated') AS license) FROM licenses")
+    parts = [
+        HEAD.format(mix=recipe.mix, version=version),
+        contents(recipe, totals, trained["trained_tokens"]),
+        f"{size(con)}. {ROWS}",
+        READING,
+        "## Choice",
+        method(recipe),
+        *findings.choice(rows_of(con, QUOTAS), rows_of(con, NOT_CHOSEN)),
+        table(answer(con, BY_DOMAIN)),
+        "Medians of the chosen samples and of those with a score that were left:",
+        table(answer(con, COMPARED)),
+        "## Tokens in the set, by domain and length of the sample",
+        table(lengths(con, "drawn_tokens")),
+        "## Quotas",
+        table(answer(con, QUOTAS)),
+        "## Deduplication and rejected records",
+        table(answer(con, "SELECT * EXCLUDE (n_bytes) FROM sources")),
+        rejected(con),
+        "## Licenses of the samples in the set",
+        "As the sources state them. The table `documents` of the catalog has the license of each sample.",
+        table(licenses),
+        "## Recipe",
+        f"```json\n{json.dumps(recipe.identity(), indent=1)}\n```",
+    ]
+    return "\n\n".join(parts) + "\n"

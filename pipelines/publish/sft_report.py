@@ -4,9 +4,8 @@ from html import escape
 
 import duckdb
 
-from pipelines import findings
+from pipelines import chosen, findings
 from pipelines.catalog import rows_of
-from pipelines.publish import sft_figures
 from pipelines.publish.figures import answer, lengths
 from pipelines.publish.report import bars, cards_of, collected, encoding, keys, packing, page, section, table
 from pipelines.sft_recipe import SftRecipe
@@ -46,19 +45,10 @@ LEFT = (
 )
 
 
-def method(recipe: SftRecipe) -> str:
-    """How the samples were chosen, in one sentence."""
-    choose = recipe.choose
-    parts = f"alpha = {choose.alpha:g}, {choose.normalise} normalisation, CAM by {choose.direction}"
-    mixing = {"influence": f" ({parts})", "cam": f" ({choose.normalise} normalisation, by {choose.direction})"}
-    unit = "share" if isinstance(choose.top, float) else "number"
-    return f"Chosen by {choose.by}{mixing.get(choose.by, '')}: top = {choose.top:g}, a {unit} of the samples that may be chosen."
-
-
 def sft_report(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, version: str) -> str:
     """The report's HTML, from the views alone."""
     (totals,), (samples,), (trained,) = (
-        rows_of(con, query) for query in ("FROM totals", sft_figures.TOTALS, sft_figures.TRAINED)
+        rows_of(con, query) for query in ("FROM totals", chosen.TOTALS, chosen.TRAINED)
     )
 
     def of(query: str) -> str:
@@ -74,21 +64,21 @@ def sft_report(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, version: str) 
         "short instructions": f"{samples['short']:,}",
         "records rejected": f"{totals['rejected']:,}",
     }
-    sentences = findings.choice(rows_of(con, sft_figures.QUOTAS), rows_of(con, sft_figures.NOT_CHOSEN))
-    opening = [f"<p>{escape(line)}</p>" for line in (method(recipe), *sentences)]
-    unmeasured = answer(con, sft_figures.UNMEASURED)
+    sentences = findings.choice(rows_of(con, chosen.QUOTAS), rows_of(con, chosen.NOT_CHOSEN))
+    opening = [f"<p>{escape(line)}</p>" for line in (chosen.method(recipe), *sentences)]
+    unmeasured = answer(con, chosen.UNMEASURED)
     in_set = table(lengths(con, "drawn_tokens"), has_sum=True)
     sections = [
-        section("Samples by domain", BY, of(sft_figures.BY_DOMAIN)),
-        section("Chosen samples against those left", AGAINST, of(sft_figures.COMPARED)),
-        section("Chosen against left, by domain", BY_DOMAIN_NOTE, of(sft_figures.COMPARED_BY_DOMAIN)),
-        section("Chosen samples by length", "Length of the sample in tokens.", of(sft_figures.BY_LENGTH)),
+        section("Samples by domain", BY, of(chosen.BY_DOMAIN)),
+        section("Chosen samples against those left", AGAINST, of(chosen.COMPARED)),
+        section("Chosen against left, by domain", BY_DOMAIN_NOTE, of(chosen.COMPARED_BY_DOMAIN)),
+        section("Chosen samples by length", "Length of the sample in tokens.", of(chosen.BY_LENGTH)),
         section("Domains and lengths", LENGTHS, keys(), bars(con)),
         section("Tokens in the set, by domain and length of the sample", "", in_set),
-        section("Quotas", QUOTA, of(sft_figures.QUOTAS)),
-        section("Samples that are not chosen", LEFT, of(sft_figures.NOT_CHOSEN)),
+        section("Quotas", QUOTA, of(chosen.QUOTAS)),
+        section("Samples that are not chosen", LEFT, of(chosen.NOT_CHOSEN)),
         *([section("Samples without a part of the score", UNMEASURED, table(unmeasured))] if unmeasured.rows else []),
-        section("Highest scores", TOP, of(sft_figures.HIGHEST)),
+        section("Highest scores", TOP, of(chosen.HIGHEST)),
         packing(con),
         *collected(con),
     ]

@@ -1,6 +1,6 @@
 """Sentences on rejected records, the encoding and the path: counts are added, and nothing is said of nothing."""
 
-from pipelines.findings import encoding, path, rejected
+from pipelines.findings import choice, encoding, path, rejected
 
 
 def rejection(reason, records, source="a", stage="ingest"):
@@ -60,3 +60,21 @@ def test_no_cosine_is_stated_of_a_path_without_vectors():
     assert path([group(mean_similarity=None, most_similarity=None)]) == ["Path: 3 documents, 1 restart."]
     one = group(on_path=1, mean_similarity=None, most_similarity=None)
     assert path([one, group()])[0].endswith("0.500, of at most 0.750.")
+
+
+QUOTAS = [
+    {"why": "top", "target": 9, "chosen": 9},
+    {"why": "top", "target": 2, "chosen": 1},
+    {"why": "short", "target": 5, "chosen": 2},
+]
+
+
+def test_sentences_on_a_choice():
+    left = [{"reason": r, "samples": n} for r, n in (("similar", 2), ("similar", 3), ("budget", 1), ("outranked", 7))]
+    assert choice(QUOTAS, left) == [
+        "Shortfall: 1 of 11 samples that choose.top asks for cannot be supplied and are not substituted.",
+        "Shortfall: 3 of 5 samples that choose.short_share asks for cannot be supplied and are not substituted.",
+        "Passed over: 5 samples, each similar to a higher chosen one (choose.max_similarity).",
+        "Not scored: 1 sample, since influence.budget_tokens was spent.",
+    ]
+    assert choice(QUOTAS[:1], left[3:]) == []

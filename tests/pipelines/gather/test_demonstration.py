@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from pipelines.gather import demonstration
 from pipelines.gather.demonstration import Amounts, demonstrate
 from pipelines.gather.fetching import CorpusError
-from pipelines.gather.passages import TOPICS, facts, faq, sections
+from pipelines.gather.passages import TOPICS
 from tests.conftest import TINY
 
 TOKENIZER = TINY.parents[1] / "examples" / "tokenizer" / "tokenizer.json"
@@ -223,27 +223,3 @@ def test_missing_and_damaged_files_are_named(corpus, tmp_path):
     (tmp_path / "bad.json").write_text("{}")
     with pytest.raises(CorpusError, match=r"bad.json: not a tokenizer.json"):
         demonstrate(corpus, tmp_path, tmp_path / "bad.json", AMOUNTS, report=lambda _: None)
-
-
-def test_passages_of_a_profile_are_its_own_fields():
-    passages = list(facts(profile(3)))
-    assert passages
-    for p in passages:
-        assert p.text.startswith("# Land 3\n\n## Field ")
-        assert (
-            p.question
-            == f'What does the profile of Land 3 state under "{p.text[: p.start].rpartition("## ")[2].strip()}"?'
-        )
-        assert p.answer in profile(3)["text"]
-
-
-def test_passages_of_a_faq_and_of_a_section_begin_with_the_answer():
-    (p,) = faq(entry(4))
-    assert p.question == "Why is thing 4 so?"
-    assert p.text.startswith(f"Q: Why is thing 4 so?\n\nA: {p.answer} The ")
-    assert p.collection == "faq/page0"
-    first, *_ = sections(paper(1))
-    assert first.question == 'What is the first sentence of the section "Topic 1 0"?'
-    assert first.text.startswith(f"Topic 1 0\n\n{first.answer} The ")
-    assert "\\" not in first.text
-    assert "% no" not in first.text

@@ -1,5 +1,7 @@
 """Figures of a set of instruction samples, as queries of the views, for its card, its report and its summary."""
 
+from pipelines.sft_recipe import SftRecipe
+
 BY_DOMAIN = """
 SELECT domain, count(*) AS samples, count(nll_gain) AS scored, count(why) AS chosen,
     coalesce(sum(n_tokens) FILTER (why IS NOT NULL), 0)::BIGINT AS chosen_tokens
@@ -44,3 +46,12 @@ NOT_CHOSEN = (
     "SELECT domain, reason, samples, tokens FROM choices WHERE why IS NULL ORDER BY samples DESC, domain, reason"
 )
 UNMEASURED = "SELECT * FROM influence_status WHERE status <> 'scored'"
+
+
+def method(recipe: SftRecipe) -> str:
+    """How the samples were chosen, in one sentence."""
+    choose = recipe.choose
+    parts = f"alpha = {choose.alpha:g}, {choose.normalise} normalisation, CAM by {choose.direction}"
+    mixing = {"influence": f" ({parts})", "cam": f" ({choose.normalise} normalisation, by {choose.direction})"}
+    unit = "share" if isinstance(choose.top, float) else "number"
+    return f"Chosen by {choose.by}{mixing.get(choose.by, '')}: top = {choose.top:g}, a {unit} of the samples that may be chosen."
