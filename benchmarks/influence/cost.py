@@ -12,9 +12,9 @@ of S1s-Z/GATEAU with its padding set to 8,192 tokens in place of 64,000:
               whole softmax of the response rows, of which the mean over heads is kept in float16 until the pass ends
     segments  the padded context in segments of 128 tokens, 32 at a time, logits of all positions
 
-It is spared the original's n x n mask, its BOS difference and the token that it drops. Equal values are asserted: nll of
-the long pass, of each whole segment, and of no context, which is that of a segment of padding; attention from an
-original run whose padding is as long as the context.
+It is spared the original's masks (padding in a segment is attended to, at the same cost) and the token that it drops, and
+has the BOS in every pass. Equal values are asserted: nll of the long pass and of each whole segment, and, at 1,024
+tokens, attention from a run of the original's way whose padding is as long as the context.
 """
 
 import argparse
@@ -112,7 +112,7 @@ def padded_maps(lm: LM, sample: Sample, context: np.ndarray, n_padding: int) -> 
 def ours(pair, sample: Sample, params: InfluenceParams) -> dict[str, np.ndarray]:
     raw = raw_parts(pair, sample, params)
     return {
-        "long": raw.nll_long, "segments": raw.segment_nll, "attention": raw.attention, "no_context": raw.nll_no_context,
+        "long": raw.nll_long, "segments": raw.segment_nll, "attention": raw.attention,
     }  # fmt: skip
 
 
