@@ -110,9 +110,8 @@ def summed(module: Any, query: Any, key: Any, value: Any, mask: Any, **settings:
         recording.sums.append(span_sums(rows, key[0], scale_of_rows, recording.edges, window))
     if window is not None:
         return windowed(query, key, value, scale, window), None
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
-    return sdpa_attention_forward(module, query, key, value, None, scaling=scale, is_causal=True)
+    own = libraries()[1].AttentionInterface()["sdpa"]
+    return own(module, query, key, value, None, scaling=scale, is_causal=True)
 
 
 def windowed(query: Any, key: Any, value: Any, scale: float | None, window: int) -> Any:

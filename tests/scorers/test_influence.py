@@ -198,6 +198,15 @@ def test_cost_is_what_is_forwarded(params, folder, monkeypatch):
             assert sum(forwarded) == raw.model_tokens == cost(sample_of(*cut), each)
 
 
+def test_cost_counts_each_text_once(params):
+    """Passes of 38, 20, 12, 8, 22, 22 and 17 tokens; what the short window holds whole is no pass of its own."""
+    sample = sample_of(*pieces())
+    assert cost(sample, params()) == 139
+    assert [cost(sample, params(ShortParams(context_tokens=n))) for n in (24, 25, 26)] == [139 + 16, 119, 119]
+    assert cost(sample_of(*pieces(n_context=0)), params()) == 12 + 8
+    assert cost(sample_of(*pieces(n_context=0, n_instruction=0)), params()) == 8
+
+
 # -- samples that lack something
 
 
