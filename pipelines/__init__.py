@@ -34,6 +34,7 @@
     catalog.py       DuckDB over the tables of a version
     versions.py      published versions
     documents.py, keys.py, shares.py    shared by stages: small columns, keyed order, exact shares
+    conversations.py an instruction sample as the text of a document: canonical JSON
     rows.py          position ids, labels and masks of a training row, for trainers
     supply.py, findings.py    sentences on shortfalls, rejected records, the encoding and the path
     check.py, garbage.py, diff.py                  commands on a built root: longmix check, gc, diff
