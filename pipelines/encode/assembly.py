@@ -63,7 +63,7 @@ def assembled(
 ) -> Encoded:
     """A sample from its pieces. contents: ids of those that are no text of the template, in order."""
     reason = next((reason for reason in reasons if reason), "") or call_fault(sample, params)
-    arrays, n, texts = [np.empty(0, np.int32)], 0, iter(contents)
+    arrays, n, ids_of_texts = [np.empty(0, np.int32)], 0, iter(contents)
     begin: dict[int, int] = {}  # message -> its first token, and one past its last
     end: dict[int, int] = {}
     trained: dict[int, int] = {}  # message -> one past the tokens that end its turn
@@ -73,7 +73,7 @@ def assembled(
     if bos is not None and not (len(first) and first[0] == bos):
         arrays, n = [np.array([bos], np.int32)], 1
     for piece in parts:
-        ids = next(texts) if piece.kind in ("text", "context") else literal(piece.text, params).ids
+        ids = next(ids_of_texts) if piece.kind in ("text", "context") else literal(piece.text, params).ids
         if piece.kind == "context":
             context = n, n + len(ids)
         if piece.message >= 0:
@@ -85,13 +85,13 @@ def assembled(
         arrays.append(ids)
         n += len(ids)
     turns = sorted(sample.responses, key=begin.__getitem__)
-    scored = sample.responses[-1 if scored == "last" else 0]
+    turn = sample.responses[-1 if scored == "last" else 0]
     start = begin[sample.first_user]
     return Encoded(
         reason=reason,
         ids=np.concatenate(arrays),
         context=context or (start, start),
-        response=(begin[scored], end[scored]),
+        response=(begin[turn], end[turn]),
         responses=[(begin[i], trained[i]) for i in turns],
         has_marker=has_marker(parts, params),
     )
