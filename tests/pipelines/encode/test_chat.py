@@ -105,6 +105,10 @@ def test_the_paper_format_is_as_published():
             "{% for m in messages %}[{{ m.content }}]{% if 'lue' in m.content %}!{% endif %}{% endfor %}",
             "template_alters_text",
         ),
+        (
+            "{% for m in messages %}[{{ m.content }}]{% if 'Blue' in m.content %}!{% endif %}{% endfor %}",
+            "template_alters_text",
+        ),
         ("{{ raise_exception('only a system\nprompt') }}", "template_error"),
         ("{% for m in messages %}{{ m.content + 1 }}{% endfor %}", "template_error"),
         ("{{ strftime_now('%Y') }}", "template_error"),
