@@ -39,6 +39,7 @@ A set of instruction samples, a recipe of sft_recipe.py, has other stages after 
     catalog.py       DuckDB over the tables of a version
     versions.py      published versions
     documents.py, keys.py, shares.py    shared by stages: small columns, keyed order, exact shares
+    conversations.py an instruction sample as the text of a document: canonical JSON
     own_tokenizer.py    the tokenizer of a scoring model
     rows.py          position ids, labels and masks of a training row, for trainers
     supply.py, findings.py    sentences on shortfalls, rejected records, the encoding and the path

@@ -28,7 +28,7 @@ FROM tables.duplicates u JOIN encoded t USING (shard, row) WHERE (u.verdict = 'k
 -- law: in TOKENS, reason is non-NULL exactly when status = 'refused', n_tokens exactly when status = 'encoded'
 SELECT shard, row, document_id, status, reason, fell_back, decodes, n_tokens FROM encoded
 WHERE status NOT IN ('encoded', 'dropped', 'refused')
-    OR reason NOT IN ('no_token', 'eos_in_text', 'bos_in_text', 'tokenizer_error')
+    OR reason NOT IN ('no_token', 'eos_in_text', 'bos_in_text', 'marker_in_text', 'tokenizer_error')
     OR fell_back NOT IN ('hostile', 'document')
     OR (status = 'refused') <> (reason IS NOT NULL) OR (status = 'encoded') <> (n_tokens IS NOT NULL)
     OR (status <> 'encoded' AND decodes IS NOT NULL);

@@ -17,7 +17,7 @@ SAMPLES = pa.schema(
     [
         column("document_id", pa.string(), "as in DOCUMENTS"),
         column("status", pa.string(), "encoded, dropped (by dedup) or refused (the tokenizer cannot encode the text)"),
-        column("reason", pa.string(), "no_token or tokenizer_error; NULL unless refused", nullable=True),
+        column("reason", pa.string(), "as in TOKENS, or marker_in_text; NULL unless refused", nullable=True),
         column("n_responses", pa.int32(), "number of assistant turns; NULL unless encoded", nullable=True),
         column("n_tokens", pa.int32(), "length of input_ids; NULL unless encoded", nullable=True),
         column("input_ids", many(pa.int32()), "the sample as its template renders it; NULL unless encoded", True),

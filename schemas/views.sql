@@ -66,6 +66,8 @@ SELECT 'encode', d.source, d.file, d.record, t.reason,
             'use another tokenizer or eos_token'
         WHEN 'bos_in_text' THEN 'the text contains bos_token, and the tokenizer cannot spell it with other tokens; '
             'use another tokenizer or bos_token'
+        WHEN 'marker_in_text' THEN 'a tool or a call spells a special token, or the tokenizer cannot spell one in a text with '
+            'other tokens; change the sample, or use another tokenizer'
         ELSE 'the tokenizer raised an error on the text; use another tokenizer, or remove the document'
     END,
     d.n_bytes, d.content_hash, d.head

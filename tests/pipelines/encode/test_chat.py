@@ -1,11 +1,14 @@
 """Pieces of samples against a slow oracle, which finds each text by changing it and looking where the rendering changes."""
 
+import random
+
 import msgspec
 import pytest
 
 from pipelines.conversations import Conversation, Message
 from pipelines.encode.chat import check_rendered, pieces
 from pipelines.encode.template import Template, Unrendered
+from pipelines.ingest.samples import context_end
 from tests.pipelines.encode.templates import CHATML, LLAMA_2, QWEN, SAMPLES, TEMPLATES, conversation, template_of
 
 PAPER = Template.of("paper", None, "</s>")
@@ -100,6 +103,10 @@ def test_the_paper_format_is_as_published():
         ("{% for m in messages %}[{{ m.content }}{{ m.content | length }}]{% endfor %}", "template_alters_text"),
         (
             "{% for m in messages %}[{{ m.content }}]{% if 'lue' in m.content %}!{% endif %}{% endfor %}",
+            "template_alters_text",
+        ),
+        (
+            "{% for m in messages %}[{{ m.content }}]{% if 'Blue' in m.content %}!{% endif %}{% endfor %}",
             "template_alters_text",
         ),
         ("{{ raise_exception('only a system\nprompt') }}", "template_error"),
@@ -203,3 +210,35 @@ def test_a_result_that_is_written_as_json(tmp_path):
     assert source != QWEN
     made = pieces(with_tools(), template_of(tmp_path, source))
     assert [p.text for p in made if p.message == 3] == ["\\nred"]
+
+
+FRAGMENTS = [
+    "a",
+    "\n",
+    "\n\n",
+    " ",
+    "<|im_end|>",
+    "</s>",
+    "[INST]",
+    "\t",
+    "é",
+    "x y",
+    "\ufdd00\ufdd1",
+    "assistant\n",
+    "{{ x }}",
+]
+
+
+@pytest.mark.parametrize("style", TEMPLATES)
+def test_pieces_of_random_texts_are_those_of_the_oracle(tmp_path, style):
+    rng, template, n_trimmed = random.Random(style), template_of(tmp_path, TEMPLATES[style]), 0
+    for _ in range(200):
+        contents = [
+            "".join(["z", *rng.choices(FRAGMENTS, k=6)])[rng.randint(0, 1) :] for _ in range(2 * rng.randint(1, 3))
+        ]
+        contents = [content if content.strip() else "z" for content in contents]
+        sample = conversation(*contents, system=rng.choice(["", "Be brief."]), context_chars=context_end(contents[0]))
+        made = pieces(sample, template)
+        assert [tuple(piece) for piece in made] == slow_pieces(sample, template), contents
+        n_trimmed += sum(piece.text != piece.text.strip() for piece in made if piece.message >= 0)
+    assert n_trimmed > 20 or style in ("llama2", "llama3")

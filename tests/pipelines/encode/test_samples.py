@@ -1,6 +1,7 @@
 """SAMPLES against a slow oracle: the rendered text cut at the oracle's characters, its pieces tokenised one by one."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import msgspec
@@ -9,14 +10,18 @@ import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer
 
+from pipelines import dedup, ingest
 from pipelines.conversations import Conversation, Message
+from pipelines.dedup import SampleDedupParams
 from pipelines.encode import library
 from pipelines.encode.library import by_reference
 from pipelines.encode.markers import markers
 from pipelines.encode.params import Encoding
 from pipelines.encode.samples import SampleEncoding, SamplesParams, encode_rows, encode_samples, n_tokens, run
 from pipelines.encode.template import Template
+from pipelines.ingest import SampleSource, sample_sources
 from pipelines.store import Store
+from pipelines.store.files import HashedFile
 from schemas.conform import conform
 from schemas.errors import StageError
 from schemas.samples import SAMPLES as SCHEMA
@@ -301,3 +306,45 @@ def test_a_shard_with_a_wrong_sample_is_encoded_by_the_reference(tmp_path, monke
 
 def test_every_family_of_tokenizers_was_trained():
     assert {*TOKENIZERS} <= {*families.FAMILIES}
+
+
+def test_a_refresh_copies_the_rows_of_samples_that_stay(tmp_path):
+    """From files to SAMPLES by the stages of the graph; then with one sample more and one less."""
+    encode = params_of(saved(tmp_path, trained("gpt2"), special=SPECIAL))
+    samples = [
+        conversation(f"Text {i}.\n\nWhat is {i}?", f"It is {i}.", context_chars=len(f"Text {i}.\n\n"))
+        for i in range(40)
+    ]
+    store, path = Store(tmp_path / "root"), tmp_path / "a.jsonl"
+    params = SamplesParams(template=HashedFile.of(write_template(tmp_path)))
+    sources = sample_sources([SampleSource(name="s", domain="d", path=str(path))], params, encode)
+
+    def build(lines, earlier):
+        path.write_text("".join(line + "\n" for line in lines))
+        engine = replace(engine_of(store), earlier=earlier)
+        documents, rejected = ingest.run(sources, engine)
+        signatures, duplicates, _ = dedup.run(documents, SampleDedupParams(), ["s"], {}, engine)
+        made = run(documents, duplicates, params, encode, engine)
+        tables = {"DOCUMENTS": documents, "SIGNATURES": signatures, "DUPLICATES": duplicates, "SAMPLES": made}
+        return tables, rejected, engine.reused.get("samples")
+
+    lines = [text_of(sample) for sample in samples]
+    first, rejected, _ = build([*lines, "{}"], {})
+    assert [row["reason"] for row in store.read(rejected[0]).to_pylist()] == ["sample_missing"]
+    again, _, _ = build([*lines, "{}"], first)
+    assert again == first
+    new = text_of(conversation("New.\n\nWhat?", "That.", context_chars=6))
+    second, _, reused = build([*lines[1:], new], first)
+    assert (reused.n_reused, reused.n_documents) == (39, 40)
+    alone = Store(tmp_path / "other")
+    rows = [row for shard in second["SAMPLES"] for row in store.read(shard).to_pylist()]
+    store = alone
+    third, _, reused = build([*lines[1:], new], {})
+    assert (reused.n_reused, reused.n_documents) == (0, 40)
+    assert [row for shard in third["SAMPLES"] for row in alone.read(shard).to_pylist()] == rows
+    assert second["SAMPLES"][0].content_hash == third["SAMPLES"][0].content_hash
+
+
+def write_template(folder):
+    template_of(folder, CHATML)
+    return folder / "tokenizer_config.json"
