@@ -3,9 +3,10 @@
     python benchmarks/crash.py mixes/tiny.toml --times 20
     python benchmarks/crash.py mixes/128k.toml --times 2 --no-renames
     python benchmarks/crash.py scored --scoring 20
+    python benchmarks/crash.py sft --times 10
 
 The rerun uses another number of workers. Prints a row per kill and exits with 1 if any byte differs (in catalog.duckdb:
-any row). `scored` is mixes/tiny.toml with the small trained model of tests/reference. --scoring kills it while the
+any row). `sft` is a small set of instruction samples, `scored` is mixes/tiny.toml with the small trained model of tests/reference. --scoring kills it while the
 model runs; then the rerun must also keep the pairs measured before the kill.
 """
 
@@ -17,9 +18,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests import scored
+from tests import scored, sft_mix
 from tests.kills import (
     KINDS,
+    SFT_KINDS,
     fingerprint,
     measured_lines,
     run,
@@ -40,7 +42,7 @@ def killed(kill: tuple, recipe: Path, root: Path, workers: int) -> str:
     if when == "scoring":
         assert run_killed_scoring(recipe, root, workers, at), "the build ended before the kill"
         return f"pair {at}"
-    run_killed_at(recipe, root, workers, when, KINDS[at])
+    run_killed_at(recipe, root, workers, when, (KINDS | SFT_KINDS)[at])
     return at
 
 
@@ -58,6 +60,9 @@ def main() -> None:
         args.work.mkdir(parents=True)
         scored.recipe(args.work, budget_tokens=60_000)
         args.recipe, args.no_renames = args.work / "scored.toml", True
+    kinds = KINDS
+    if args.recipe == Path("sft"):
+        args.recipe, kinds = sft_mix.recipe(args.work), SFT_KINDS
     args.recipe = args.recipe.absolute()
     seconds = run(args.recipe, args.work / "clean", workers=1)
     clean = fingerprint(args.work / "clean")
@@ -65,7 +70,7 @@ def main() -> None:
     n_different = n = 0
     rng = random.Random(0)
     n_pairs = sum(map(len, measured_lines(args.work / "clean").values()))
-    kills = [] if args.no_renames else [(when, kind) for kind in KINDS for when in ("before", "after")]
+    kills = [] if args.no_renames else [(when, kind) for kind in kinds for when in ("before", "after")]
     kills += [("at", rng.uniform(0.1, 1) * seconds) for _ in range(args.times)]
     kills += [("scoring", rng.randrange(1, n_pairs)) for _ in range(args.scoring)]
     for kill in kills:

@@ -43,6 +43,16 @@ KINDS = {
 }
 
 
+SFT_KINDS = {  # of a set of instruction samples
+    **{f"a shard of {table}": rf"/shards/{table}/.*\.parquet$"
+       for table in ("DOCUMENTS", "DUPLICATES", "SAMPLES", "SCORES_HMG", "SCORES_CAM", "RANKS", "CHOSEN", "DRAWS", "MESSAGES",
+                     "SFT_SEQUENCES")},
+    "measured values": r"/measured/influence/.*\.json$",
+    "an action of influence": r"/actions/influence/.*\.json$",
+    **{name: KINDS[name] for name in ("a seal", "the manifest", "the published folder", "latest")},
+}  # fmt: skip
+
+
 @contextmanager
 def building(recipe: Path, root: Path, workers: int, *deadly: str) -> Iterator[tuple[BaseProcess, Path]]:
     """A build that runs in a process of its own, and the file of its errors; killed when the block ends."""
