@@ -41,9 +41,9 @@ def build(
     verify: Verify = False,
 ) -> None:
     """Build a recipe's mix, or its set of instruction samples, making only what is missing."""
+    from flows.forecast_text import encoding_notes
     from flows.progress import following
     from flows.summary import summary
-    from flows.text import encoding_notes
     from pipelines.build import build as build_mix
     from pipelines.recipe import load
 
@@ -61,9 +61,10 @@ def build(
 @app.command()
 def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify = False) -> None:
     """Build on the newest version as base: compute what is new, drop what is gone, report the difference."""
+    from flows.forecast_text import encoding_notes
     from flows.progress import following
     from flows.summary import summary
-    from flows.text import difference, encoding_notes
+    from flows.text import difference
     from pipelines.build import build as build_mix
     from pipelines.diff import changes
     from pipelines.recipe import load
@@ -84,8 +85,8 @@ def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify 
 @app.command()
 def plan(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
     """Forecast a build: tokens by domain, what a model will read, and what the corpus cannot supply."""
+    from flows.forecast_text import forecast_text
     from flows.sample_text import samples_forecast_text
-    from flows.text import forecast_text
     from pipelines.forecast import forecast, samples_forecast
     from pipelines.recipe import Recipe, load
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flows.forecast_text import encoding_notes
 from flows.tables import aligned, compact
-from flows.text import UNITS, encoding_notes, filled, reused
+from flows.text import UNITS, filled, reused
 from pipelines import findings
 from pipelines.chosen import method
 from pipelines.forecast import SamplesForecast

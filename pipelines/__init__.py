@@ -56,7 +56,7 @@ A set of instruction samples, a recipe of sft_recipe.py, has other stages after 
     a packer         a file in pack/packers/ and its name in PACKERS
     a figure         a view in schemas/views.sql; the report (publish/report.py) and the card (publish/card.py) show views
     a recipe key     a field of the stage's Params class
-    a command        flows/cli.py; its wording in flows/text.py
+    a command        flows/cli.py; its wording in flows/*text.py
 
 Columns of all tables: schemas/tables.py. Laws: schemas/laws.sql. Pages: docs/. Tests mirror these folders in tests/.
 """

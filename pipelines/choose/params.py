@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
 from pipelines.choose.ranking import Mixing
 from pipelines.shares import Top, exact, share_of
@@ -27,10 +27,16 @@ class ChooseParams(BaseModel):
     direction: Literal["alignment", "difficulty"] = "alignment"  # of CAM: which samples score high
     scope: Literal["all", "domain", "length_bucket"] = "all"  # samples that are normalised together
     quotas: tuple[Literal["domain", "length_bucket", "response_bucket"], ...] = ("domain",)  # shares of the candidates
-    max_similarity: Top | None = 0.8  # a sample as similar to a higher chosen one is passed over; None: none is
+    max_similarity: Top | None = 0.8  # a sample as similar to a higher chosen one is passed over; false: none is
     short_sources: tuple[str, ...] = ()  # short instructions: not scored, mixed in
     short_share: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the set's samples
     seed: int = 0
+
+    @field_validator("max_similarity", mode="before")
+    @classmethod
+    def false_is_none(cls, value: object) -> object:
+        """TOML has no null."""
+        return None if value is False else value
 
     @property
     def mixing(self) -> Mixing:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from flows import text
+from flows.forecast_text import absent_lengths
 from flows.tables import WIDTH
 from pipelines.actions import Reused
 from pipelines.supply import SETTINGS
 from pipelines.versions import Version
-from schemas.lengths import BUCKETS
 from schemas.tables import TABLES
 from schemas.views import comments
 
@@ -71,7 +71,7 @@ SHARE = {"domain": LONG_NAME, "tokens": BILLIONS, "corpus_share": 1.0, "drawn_to
             ]
         ),
         text.left_out([LEFT_OUT, {**LEFT_OUT, "reason": "outranked"}]),
-        text.absent_lengths([LONG_NAME], np.zeros((1, 9)), [target(LONG_NAME, "long", 1, 0)]),
+        absent_lengths([LONG_NAME], np.zeros((1, 9)), [target(LONG_NAME, "long", 1, 0)]),
         text.headline(
             Version(Path("/r"), "m" * 20, "a" * 12, is_new=True),
             totals(),
@@ -108,17 +108,6 @@ def test_supply_lists_the_cells_that_fall_short_after_the_sentence():
     assert cell.split() == ["a", "long", "9", "4", "5"]
     assert left_out == "Left out by plan.select.top_share: 1 document, 2 tokens."
     assert text.supply([]) == []
-
-
-def test_a_length_without_a_document_is_named_where_the_domain_has_a_target():
-    tokens = np.ones((3, 9), np.int64)
-    tokens[0, 5], tokens[1, 8], tokens[2, 2] = 0, 0, 0  # 2-4K is no long bucket
-    targets = [target("a", "long", 1, 1), target("b", "long", 0, 0), target("c", "long", 1, 1)]
-    head, line = text.absent_lengths(["a", "b", "c"], tokens, targets)
-    assert line == "  a: 16-32K"
-    assert head.startswith("Lengths that no document has")
-    assert text.absent_lengths(["b"], tokens[1:2], targets) == []
-    assert BUCKETS[text.LONG_BUCKETS] == "16-32K"
 
 
 def test_a_headline_tells_of_rejected_records_and_of_shards_made_again():

@@ -37,3 +37,10 @@ def test_neither_a_share_nor_a_number(top):
 @pytest.mark.parametrize(("share", "n"), [(0.0, 0), (0.1, 1), (0.5, 9), (0.9, 81), (0.05, 0)])
 def test_short_instructions_are_a_share_of_the_set(share, n):
     assert ChooseParams(short_share=share).n_short(9) == n
+
+
+def test_a_recipe_turns_the_similarity_pass_off_by_false():
+    assert ChooseParams(max_similarity=False).max_similarity is None
+    for value in (0, 1.1):
+        with pytest.raises(ValidationError):
+            ChooseParams(max_similarity=value)

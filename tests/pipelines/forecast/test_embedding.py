@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.text import embedding as sentence
+from flows.forecast_text import embedding as sentence
 from pipelines.forecast import embedding
 from pipelines.forecast.embedding import drawn_documents, embedding_forecast, timed, timed_texts
 from pipelines.stage import Engine, Runner

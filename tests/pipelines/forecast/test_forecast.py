@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from flows.forecast_text import forecast_text, scoring
 from flows.tables import WIDTH
-from flows.text import forecast_text, scoring
 from pipelines.documents import Chunking
 from pipelines.forecast import forecast, is_accepted, scoring_of_samples, shortest
 from pipelines.forecast.estimate import Sample

@@ -1,0 +1,108 @@
+"""The wording of `longmix plan` on a mix, and what is known of a recipe's tokenizer before a build."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from flows.tables import aligned
+from flows.text import UNITS, filled, length_table, supply
+from pipelines.encode import notes
+from pipelines.forecast import EmbeddingForecast, Forecast, ScoringForecast
+from pipelines.recipe import AnyRecipe, Recipe
+from pipelines.score import ScoreParams
+from pipelines.score.budget import FIRST
+from schemas.lengths import BUCKETS
+from scorers.chunk_gain.pairs import price
+
+Rows = Sequence[Mapping[str, Any]]
+
+LONG_BUCKETS = 5  # the first bucket whose absence is mentioned: 16-32K
+
+
+def forecast_text(forecast: Forecast, recipe: Recipe) -> str:
+    """What a build of the recipe will do."""
+    params, targets = recipe.plan, forecast.targets.to_pylist()
+    lines = [f"{recipe.mix}: {params.budget_tokens:,} tokens in sequences of {recipe.pack.sequence_tokens:,}", ""]
+    if forecast.sampled:
+        read = ", ".join(f"{name} {share:.0%}" for name, share in forecast.sampled.items())
+        lines += filled("Estimated from a sample: the corpus was not read yet, or has changed since.")
+        lines += filled(f"Share of each source that was read: {read}.", indent=2)
+        lines += filled("Duplicates are not looked for and count as if they were kept.", indent=2)
+    else:
+        lines.append("Exact, from the tables of the last build.")
+    domains, before = forecast.before.domains, forecast.before.tokens.sum(axis=1)
+    lines += ["", "Tokens that may be drawn", *length_table(domains, before)]
+    lines += ["", "Tokens in the mix", *length_table(domains, forecast.after), f"  {UNITS}"]
+    lines += ["", "Rates: how many times a document is drawn, before max_epochs limits it", *rates(forecast)]
+    if forecast.scoring and recipe.score:
+        lines += ["", *filled(scoring(forecast.scoring, recipe.score))]
+    if forecast.embedding:
+        lines += ["", *filled(embedding(forecast.embedding))]
+    lines += ["", *supply(targets), *absent_lengths(domains, before, targets)]
+    if forecast.missing:
+        lines += filled(
+            f"plan.select: {forecast.missing[-1]} does not exist yet, so this forecast selects every document."
+        )
+    if recipe_notes := encoding_notes(recipe):
+        lines += ["", *recipe_notes]
+    return "\n".join(lines)
+
+
+def encoding_notes(recipe: AnyRecipe) -> list[str]:
+    """What the recipe's tokenizer loses or does slowly, known before any text is read."""
+    return [line for note in notes(recipe.encode) for line in filled(note)]
+
+
+def scoring(forecast: ScoringForecast, params: ScoreParams) -> str:
+    """What the model will score, and how far its budget reaches."""
+    about = "" if forecast.is_exact else "about "
+    before = "" if forecast.is_screened else ", before the cheap tier refuses some of them"
+    first = forecast.n_documents * price(FIRST, 2 * FIRST, params.chunk_tokens)
+    enough = (
+        "the rest goes to the documents whose selection it can change most"
+        if first <= params.budget_tokens
+        else "where that is not enough, the longest documents come first"
+    )
+    return (
+        f"Scoring: {about}{forecast.n_documents:,} documents of at least {forecast.min_tokens:,} tokens "
+        f"({forecast.n_tokens:,} tokens){before}. A near and a far pair of each take at most {first:,} model tokens; "
+        f"the budget is {params.budget_tokens:,}; {enough}."
+    )
+
+
+def embedding(forecast: EmbeddingForecast) -> str:
+    """Which encoder embeds how many documents, and for how long."""
+    kind = "a static table" if forecast.is_static else "a transformer"
+    about = "" if forecast.is_exact else "about "
+    texts = "documents of the corpus" if forecast.is_real_text else "texts that fill its window"
+    return (
+        f"Embedding: {forecast.encoder} ({kind}, {forecast.dimensions:,} dimensions) reads the beginning of "
+        f"{about}{forecast.n_documents:,} drawn documents, about {forecast.cpu_seconds:,.0f} CPU seconds by a run on this "
+        f"machine over {forecast.n_timed:,} {texts}. Documents that were embedded before are not embedded again."
+    )
+
+
+def rates(forecast: Forecast) -> list[str]:
+    targets = forecast.targets.to_pylist()
+    budget = sum(row["target_tokens"] for row in targets)
+    rows = []
+    for d, domain in enumerate(forecast.before.domains):
+        cells = {row["kind"]: row for row in targets if row["domain"] == domain}
+        tokens = int(forecast.before.tokens[d].sum())
+        largest = f"{forecast.before.largest[d] / tokens:.1%}" if tokens else "-"
+        share = sum(row["target_tokens"] for row in cells.values()) / budget
+        epochs = ["-" if cells[kind]["rate"] is None else f"{cells[kind]['rate']:.3f}" for kind in ("long", "short")]
+        rows.append([domain, f"{share:.2%}", *epochs, largest])
+    return aligned(["domain", "share", "long", "short", "largest document"], rows)
+
+
+def absent_lengths(domains: Sequence[str], tokens: np.ndarray, targets: Rows) -> list[str]:
+    """[d, 9] tokens: the long buckets that a domain with a target has no document of."""
+    used = {row["domain"] for row in targets if row["target_tokens"]}
+    lines = []
+    for domain, row in zip(domains, tokens, strict=True):
+        absent = [bucket for bucket, n in zip(BUCKETS[LONG_BUCKETS:], row[LONG_BUCKETS:], strict=True) if not n]
+        if absent and domain in used:
+            lines += filled(f"{domain}: {', '.join(absent)}", indent=2)
+    return ["Lengths that no document has, by domain:", *lines] if lines else []
