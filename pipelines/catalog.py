@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from pipelines.store import Shard, Store
 from schemas.errors import LawError, SchemaError
@@ -98,9 +99,7 @@ def view_of(name: str, paths: list[str]) -> str:
     Shards of the same rows are one file: it is read once, and its rows have the number of each.
     """
     if not paths:
-        empty = TABLES[name].empty_table()
-        types = duckdb.from_arrow(empty).types
-        columns = ", ".join(f"NULL::{kind} AS {column}" for column, kind in zip(TABLES[name].names, types, strict=True))
+        columns = ", ".join(f'NULL::{sql_type(field.type)} AS "{field.name}"' for field in TABLES[name])
         return f'CREATE VIEW tables."{name}" AS SELECT 0::BIGINT AS shard, 0::BIGINT AS row, {columns} WHERE false'
     columns = ", ".join(f"t.{column}" for column in TABLES[name].names)
     return (
@@ -108,6 +107,23 @@ def view_of(name: str, paths: list[str]) -> str:
         f"FROM read_parquet({literal(list(dict.fromkeys(paths)))}, filename = true, file_row_number = true) t "
         f"JOIN shards s ON s.path = t.filename AND s.name = '{name}'"
     )
+
+
+SQL_TYPES = {
+    pa.string(): "VARCHAR", pa.large_string(): "VARCHAR", pa.binary(): "BLOB", pa.bool_(): "BOOLEAN",
+    pa.int32(): "INTEGER", pa.int64(): "BIGINT", pa.uint32(): "UINTEGER", pa.uint64(): "UBIGINT", pa.float32(): "FLOAT",
+    pa.float64(): "DOUBLE",
+}  # fmt: skip
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """DuckDB's type for a column of a table. duckdb.from_arrow knows it too, after importing pandas for half a second."""
+    if pa.types.is_struct(kind):
+        fields = ", ".join(f'"{field.name}" {sql_type(field.type)}' for field in kind)
+        return f"STRUCT({fields})"
+    if pa.types.is_fixed_size_list(kind):
+        return f"{sql_type(kind.value_type)}[{kind.list_size}]"
+    return f"{sql_type(kind.value_type)}[]" if pa.types.is_list(kind) else SQL_TYPES[kind]
 
 
 def literal(value: object) -> str:

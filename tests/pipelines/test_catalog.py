@@ -3,10 +3,20 @@
 import duckdb
 import pytest
 
-from pipelines.catalog import NOT_MATERIALISED, WITHOUT_TEXT, connect, literal, materialise, variables_of, write_catalog
+from pipelines.catalog import (
+    NOT_MATERIALISED,
+    WITHOUT_TEXT,
+    connect,
+    literal,
+    materialise,
+    sql_type,
+    variables_of,
+    write_catalog,
+)
 from pipelines.recipe import load
 from pipelines.store import Shard, Store
 from schemas.errors import SchemaError
+from schemas.tables import TABLES
 from schemas.views import comments
 from tests.conftest import TINY
 from tests.schemas.test_laws import opened, sound
@@ -83,3 +93,9 @@ def test_variables_are_those_of_the_recipe():
 def test_literals_are_read_back_by_duckdb():
     values = ["plain", "it's", 'say "x"', 1, ["a", "it's"], []]
     assert [duckdb.sql(f"SELECT {literal(value)}").fetchall()[0][0] for value in values] == values
+
+
+def test_types_of_columns_are_those_of_duckdb():
+    for schema in TABLES.values():
+        types = [str(kind).replace('"', "") for kind in duckdb.from_arrow(schema.empty_table()).types]
+        assert [sql_type(field.type).replace('"', "") for field in schema] == types
