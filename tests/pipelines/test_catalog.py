@@ -64,7 +64,7 @@ def test_views_are_tables_of_the_same_rows(tmp_path):
         for view in ("targets", "sources", "lengths", "licenses", "rejections"):  # shown in their own order
             assert after[view] == before[view]
         assert {view: con.execute(f"DESCRIBE {view}").fetchall() for view in views} == columns
-        assert sum(map(len, before.values())) > len(views)
+        assert sum(bool(rows) for rows in before.values()) > 15
         write_catalog(con, tmp_path / "catalog.duckdb", {"mix": "m"})
         for path in tmp_path.glob("shards/*/*/*.gone"):
             path.rename(path.with_suffix(".parquet"))
