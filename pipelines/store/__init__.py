@@ -158,7 +158,8 @@ class Store:
                     checked = conform(table, schema, table_name)
                     digest.update(checked)
                     rows = max(1, checked.num_rows * ROW_GROUP_BYTES // max(1, checked.nbytes))
-                    writer.write_table(checked, row_group_size=rows)
+                    if checked.num_rows:  # datasets.load_dataset fails on a file whose first row group is empty
+                        writer.write_table(checked, row_group_size=rows)
             shard = Shard(table_name, digest.content_hash(), digest.n_rows, digest.columns(), came_from)
             if not self.is_whole(shard):  # another library may have written the same rows as other bytes: those stay
                 files.rename(part, self.path(shard))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from datasets import load_dataset
 from tokenizers import Tokenizer
 
 from pipelines.build import build
@@ -46,6 +47,14 @@ def test_the_loss_is_over_the_responses_and_the_tokens_that_end_them(clean):
     expected = [turn["content"] for row in messages for turn in row["messages"] if turn["role"] == "assistant"]
     assert sorted(answers) == sorted(expected)
     assert len(answers) == 8
+
+
+def test_datasets_loads_both_kinds_of_files(clean):
+    _, _, version = clean
+    for kind, columns in (("sequences", {"input_ids", "labels", "cu_seqlens"}), ("messages", {"messages", "license"})):
+        rows = load_dataset("parquet", data_files=str(version.folder / f"{kind}-*.parquet"), split="train")
+        assert columns <= set(rows.column_names)
+        assert len(rows) == len(rows_of(version, f"{kind}-*.parquet"))
 
 
 def test_the_chosen_are_the_top_and_short_instructions(clean):

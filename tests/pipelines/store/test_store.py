@@ -74,6 +74,16 @@ def test_row_groups_are_of_about_a_size_in_memory(store, monkeypatch):
     assert len(rows) > 5
 
 
+def test_no_row_group_is_empty(store):
+    """datasets.load_dataset takes the rows of the first row group as the size of its batches."""
+    table = pa.table({"document_id": ["a"], "verdict": ["kept"], "kept_id": pa.nulls(1, pa.string()), "similarity": pa.nulls(1, pa.float64())})  # fmt: skip
+    shard = store.write("DUPLICATES", [table.slice(0, 0), table, table.slice(0, 0)])
+    assert store.write("DUPLICATES", table) == shard
+    metadata = pq.ParquetFile(store.path(shard)).metadata
+    assert [metadata.row_group(k).num_rows for k in range(metadata.num_row_groups)] == [1]
+    assert store.read(store.write("DUPLICATES", table.slice(0, 0))).num_rows == 0
+
+
 def test_where_it_came_from_travels_beside_the_content(store):
     shard = store.write("TOKENS", tokens(ROWS), came_from=("a.jsonl", 7))
     store.commit("ingest", "abcd", [shard])
