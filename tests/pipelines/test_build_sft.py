@@ -11,6 +11,7 @@ from datasets import load_dataset
 from tokenizers import Tokenizer
 
 from pipelines.build import build
+from pipelines.build_sft import check_models
 from pipelines.recipe import load
 from schemas.errors import RecipeError
 from tests import sft_mix
@@ -120,5 +121,7 @@ def test_a_model_that_reads_other_tokens_is_refused_before_anything_is_read(tmp_
     text = text.replace(f'tokenizer = "{sft_mix.MODEL}/model_opt_trained/tokenizer.json"', f'tokenizer = "{other}"')
     path.write_text(text.replace('eos_token = "</s>"', 'eos_token = "<|endoftext|>"'))
     with pytest.raises(RecipeError, match=r"influence\.model: .* has another vocabulary than encode\.tokenizer"):
+        check_models(load(path))
+    with pytest.raises(RecipeError, match="has another vocabulary"):
         build(load(path), tmp_path / "root")
     assert not (tmp_path / "root" / "shards").exists()

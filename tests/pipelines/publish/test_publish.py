@@ -57,8 +57,12 @@ def test_each_published_file_is_its_shard_of_sequences(root, folder):
 
 def test_the_files_are_numbered_in_their_order(folder):
     shards = tables_of(folder)["SEQUENCES"] * 3
-    assert file_names({"SEQUENCES": shards})[::2] == [
-        f"sequences-{i:05d}-of-{len(shards):05d}.parquet" for i in range(0, len(shards), 2)
+    names = [f"sequences-{i:05d}-of-{len(shards):05d}.parquet" for i in range(len(shards))]
+    assert file_names({"SEQUENCES": shards}) == list(zip(names, shards, strict=True))
+    messages = [("messages-00000-of-00001.parquet", shards[0])]
+    assert file_names({"MESSAGES": shards[:1], "SFT_SEQUENCES": shards}) == [
+        *zip(names, shards, strict=True),
+        *messages,
     ]
 
 
