@@ -215,7 +215,7 @@ def test_a_plan_selects_by_it(built):
 
 WRONG = (  # in the recipe, what is put in its place, and what the message says
     ('kind = "toy"', 'kind = "toy"\nmin_token = 9', "score.also.0.min_token: no such key; did you mean min_tokens?"),
-    ('kind = "toy"', 'kind = "toi"', "'toi'"),
+    ('kind = "toy"', 'kind = "toi"', "kind must be one of 'toy', 'prolong', 'infogain', 'longattn', not"),
     (
         '[[score.also]]\nkind = "toy"\n',
         "",

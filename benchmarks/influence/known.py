@@ -168,7 +168,7 @@ def rankings(known: Known) -> dict[str, np.ndarray]:
         mixings = {f"HMG, {normalise}": Mixing(1.0, normalise, "alignment")}
         for direction in ("alignment", "difficulty"):
             mixings[f"CAM, {normalise}, {direction}"] = Mixing(0.0, normalise, direction)
-            mixings[f"both, {normalise}, {direction}"] = Mixing(0.7, normalise, direction)
+            mixings[f"both, {normalise}, {direction}"] = Mixing(0.8, normalise, direction)
         for name, mixing in mixings.items():
             ranked = rank_samples(known.ids, values["nll_short"], values["nll_long"], values["alignment"], mixing)
             scores[name] = ranked["score"].to_numpy()
@@ -243,8 +243,8 @@ def precision(known: Known, share: float, rng: np.random.Generator) -> list[str]
 
         kinds = " | ".join(str(int((known.kind[chosen] == kind).sum())) for kind in KINDS)
         lines.append(f"| {name} | {is_far[chosen].mean():.3f} | {interval(of, drawn)} | {kinds} |")
-    like = top(scores["both, robust, alignment"], share)
-    for name, match in (("random", None), ("random, lengths as both, robust, alignment", like)):
+    like = top(scores["both, robust, difficulty"], share)
+    for name, match in (("random", None), ("random, lengths as both, robust, difficulty", like)):
         choices = random_choices(known, share, match, rng)
         each = [is_far[rows].mean() for rows in choices]
         low, high = np.quantile(each, [0.025, 0.975])

@@ -22,9 +22,9 @@ class ChooseParams(BaseModel):
     by: Literal[
         "influence", "hmg", "cam", "random", "length_matched", "perplexity", "low_perplexity", "ifd"
     ] = "influence"  # fmt: skip
-    alpha: Annotated[float, Field(ge=0, le=1)] = 0.7  # weight of HMG; 1 - alpha is that of CAM
+    alpha: Annotated[float, Field(ge=0, le=1)] = 0.8  # weight of HMG; 1 - alpha is that of CAM
     normalise: Literal["robust", "official"] = "robust"
-    direction: Literal["alignment", "difficulty"] = "alignment"  # of CAM: which samples score high
+    direction: Literal["difficulty", "alignment"] = "difficulty"  # of CAM: which samples score high
     scope: Literal["all", "domain", "length_bucket"] = "all"  # samples that are normalised together
     quotas: tuple[Literal["domain", "length_bucket", "response_bucket"], ...] = ("domain",)  # shares of the candidates
     max_similarity: Top | None = 0.8  # a sample as similar to a higher chosen one is passed over; false: none is

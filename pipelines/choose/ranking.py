@@ -29,12 +29,12 @@ class Mixing:
     Attributes:
         alpha: in [0, 1], the weight of HMG; 1 - alpha is that of CAM.
         normalise: robust, official or published.
-        direction: alignment or difficulty.
+        direction: difficulty or alignment.
     """
 
     alpha: float
     normalise: str = "robust"
-    direction: str = "alignment"
+    direction: str = "difficulty"
 
 
 def rank_samples(

@@ -149,10 +149,11 @@ def test_deploy_says_what_comes_next(running):
 @pytest.mark.usefixtures("server")
 def test_deployments_bear_absolute_paths(running):
     found = {each["name"]: each for each in post("deployments/filter", {})}
-    assert sorted(found) == ["build-128k-mix", "refresh-128k-mix"]
-    for each in found.values():
+    assert sorted(found) == ["build-128k-mix", "refresh-128k-mix", "select-influential"]
+    for name, each in found.items():
         home = str(running.project)
-        assert each["parameters"] == {"mix": f"{home}/mixes/128k.toml", "root": f"{home}/data/mixes"}
+        mix, root = ("sft-64k", "sft") if name == "select-influential" else ("128k", "mixes")
+        assert each["parameters"] == {"mix": f"{home}/mixes/{mix}.toml", "root": f"{home}/data/{root}"}
         assert each["global_concurrency_limit"]["limit"] == 1
     assert [each["slug"] for each in found["refresh-128k-mix"]["schedules"]] == ["sundays"]
 

@@ -8,7 +8,7 @@ from pipelines.chosen import method
 from pipelines.sft_recipe import ChooseParams
 
 INFLUENCE = (
-    "Chosen by influence (alpha = 0.5, robust normalisation, CAM by alignment): top = 0.3, a share of the samples that may "
+    "Chosen by influence (alpha = 0.5, robust normalisation, CAM by difficulty): top = 0.3, a share of the samples that may "
     "be chosen."
 )
 
@@ -21,8 +21,8 @@ INFLUENCE = (
             INFLUENCE,
         ),
         (
-            {"by": "cam", "direction": "difficulty", "normalise": "official", "top": 100},
-            "Chosen by cam (official normalisation, by difficulty): top = 100, a number of the samples that may be chosen.",
+            {"by": "cam", "direction": "alignment", "normalise": "official", "top": 100},
+            "Chosen by cam (official normalisation, by alignment): top = 100, a number of the samples that may be chosen.",
         ),
         ({"by": "random", "top": 1.0}, "Chosen by random: top = 1, a share of the samples that may be chosen."),
     ],

@@ -116,7 +116,7 @@ def test_transformers_is_not_asked_to_run_code_either(folder, tmp_path, a_yes, m
     """Without the check above and with the code in sight, so that the argument of each call is tested by itself."""
     monkeypatch.setattr(model_files, "check_config", lambda _: None)
     monkeypatch.setattr(model_files, "PATTERNS", (*model_files.PATTERNS, "own.py"))
-    monkeypatch.setattr("pipelines.score.model.check_config", lambda _: None)
+    monkeypatch.setattr("scorers.configs.check_config", lambda _: None)
     with_code(folder, tmp_path / "marker", {"model_type": "own"})
     with pytest.raises(RecipeError, match="not a causal LM that transformers can load"):
         load(ModelParams(weights=Weights.of(folder)))

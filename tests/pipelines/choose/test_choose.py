@@ -226,7 +226,7 @@ def test_the_lengths_of_chosen_are_those_of_samples(tmp_path):
         ("low_perplexity", "SCORES_HMG", lambda s: s["nll_long"]),
         ("ifd", "SCORES_HMG", lambda s: -s["ifd"]),
         ("hmg", "SCORES_HMG", lambda s: -(s["nll_short"] - s["nll_long"])),
-        ("cam", "SCORES_CAM", lambda s: -s["alignment"]),
+        ("cam", "SCORES_CAM", lambda s: s["alignment"]),
     ],
 )
 def test_controls_rank_by_their_own_part(tmp_path, by, table, key):
@@ -278,7 +278,7 @@ def test_a_part_without_weight_is_not_needed(tmp_path):
     assert len(tables["CHOSEN"]) == 9
     assert all(row["score"] == row["hmg"] for row in tables["CHOSEN"])
     with pytest.raises(RecipeError, match=r"choose: no sample can be chosen: .* one_segment"):
-        made(rows, tmp_path / "other", alpha=0.7)
+        made(rows, tmp_path / "other", alpha=0.8)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_a_choice_by_what_is_not_measured_is_refused(params, parts, message):
 )
 def test_a_choice_by_what_is_measured_is_not_refused(params, parts):
     choose.check(ChooseParams(**params), parts)
-    assert Mixing(0.7) == ChooseParams().mixing
+    assert ChooseParams().mixing == Mixing(0.8, "robust", "difficulty")
 
 
 def test_shards_do_not_change_the_choice(tmp_path):

@@ -19,7 +19,7 @@ OFFICIAL = json.loads(
 def test_the_published_formula_gives_the_published_values(case, alpha):
     nll = [[math.log(x) for x in case[name]] for name in ("base_ppl", "long_ppl")]
     ids = [str(k) for k in range(len(nll[0]))]
-    made = rank_samples(ids, *nll, case["align_score"], Mixing(float(alpha), "published"))
+    made = rank_samples(ids, *nll, case["align_score"], Mixing(float(alpha), "published", "alignment"))
     assert made["hmg"].to_pylist() == pytest.approx(case["softmax"], rel=1e-12)
     assert made["score"].to_pylist() == pytest.approx(case["final"][alpha]["score"], rel=1e-12)
     order = sorted(range(len(ids)), key=lambda k: made["rank"][k].as_py())
@@ -143,6 +143,6 @@ def test_perplexities_beyond_floating_point_are_ranked():
 
 
 def test_a_negative_zero_is_a_zero():
-    made = ranked([("", 1.0, 1.0, -0.0), ("", 1.0, 1.0, 0.0)], Mixing(0.5, "robust"))
+    made = ranked([("", 1.0, 1.0, -0.0), ("", 1.0, 1.0, 0.0)], Mixing(0.5, "robust", "alignment"))
     assert made["cam"].to_pylist() == [0.5, 0.5]
     assert made["rank"].to_pylist() == [1, 2]

@@ -479,7 +479,7 @@ def test_a_document_that_a_tokenizer_refuses_is_not_read():
         ({"chunk_tokens": 2000}, "pass its window"),
         ({"calibration": "elsewhere"}, "can't be read"),
         ({"budget": 3}, "no such key"),
-        ({"min_tokens": 0}, "greater than 0"),
+        ({"min_tokens": 0}, "must be more than 0"),
     ],
 )
 def test_a_bad_section_is_refused(tmp_path, changes, said):
