@@ -205,7 +205,8 @@ def lines(follower: Follower) -> Callable[[list[StageProgress]], None]:
             elif stage.latest - last >= LINE_SECONDS:
                 printed_at[stage.stage] = stage.latest
                 total = max(stage.shards, stage.made)
-                print(f"{stage.stage}: {stage.made} of {total} shards, {stage.summary()}", file=sys.stderr, flush=True)
+                words = ", ".join(filter(None, [f"{stage.made} of {total} shards", stage.summary()]))
+                print(f"{stage.stage}: {words}", file=sys.stderr, flush=True)
 
     return show
 

@@ -96,6 +96,16 @@ def test_nobody_knows_the_time_left_before_the_first_shard():
     assert StageProgress("a", shards=3).left_seconds is None
 
 
+def test_a_stage_without_a_figure_yet_is_told_by_its_shards(tmp_path, follower, capsys):
+    now = follower.since + 1
+    tell(tmp_path, event("a", "begun", now, shards=4), event("b", "begun", now + 16, shards=1))
+    show = lines(follower)
+    for stage in follower.poll():
+        stage.latest = stage.began + 16
+        show([stage])
+    assert "a: 0 of 4 shards\n" in capsys.readouterr().err
+
+
 def test_a_log_gets_a_line_when_a_stage_ends_and_now_and_then(tmp_path, follower, capsys):
     show, now = lines(follower), follower.since + 1
     tell(tmp_path, event("a", "begun", now, shards=4), event("a", "made", now + 14.9, documents=5, bytes=0))
