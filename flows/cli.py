@@ -14,6 +14,7 @@ from schemas.errors import LongmixError
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Training data for long-context language models, from raw text, accounted for token by token.",
 )  # fmt: skip
 
@@ -31,6 +32,23 @@ class Format(StrEnum):
     table = "table"
     json = "json"
     csv = "csv"
+
+
+def print_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"longmix {version('longmix')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()

@@ -1,5 +1,7 @@
 """The commands that compare versions and query them, as they are typed."""
 
+from importlib.metadata import version
+
 import pytest
 from typer.testing import CliRunner
 
@@ -32,11 +34,11 @@ def test_one_command_fetches_either_model(words, name, monkeypatch, tmp_path):
 
 
 def test_diff_compares_two_versions(tiny):
-    root, version = tiny.folder.parents[2], tiny.version
-    result = invoked("diff", str(root), version, version)
+    root, name = tiny.folder.parents[2], tiny.version
+    result = invoked("diff", str(root), name, name)
     assert result.exit_code == 0
     head, _, *rows = result.output.splitlines()
-    assert head == f"From {version} to {version}"
+    assert head == f"From {name} to {name}"
     assert len(rows) == 14  # corpus and mix of seven domains
     assert {tuple(row.split()[2:]) for row in rows} == {("0", "0", "0", "0")}
 
@@ -53,3 +55,9 @@ def test_output_for_people_fits_into_80_columns(tiny, words):
     result = invoked("plan", words[1], "--root", root) if words[0] == "plan" else invoked("show", root, words[1])
     assert result.exit_code == 0, result.output
     assert [line for line in result.output.splitlines() if len(line) > WIDTH] == []
+
+
+def test_the_version_and_the_short_form_of_help():
+    assert invoked("--version").output == f"longmix {version('longmix')}\n"
+    assert invoked("query", "-h").output == invoked("query", "--help").output
+    assert invoked("-h").output == invoked("--help").output
