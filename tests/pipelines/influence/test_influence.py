@@ -199,7 +199,7 @@ def test_choosing_runs_no_model(tmp_path, calls):
     tables = written({name: rows[name] for name in ("DOCUMENTS", "SAMPLES", "SIGNATURES")}, engine.store)
     tables |= {"SCORES_HMG": hmg, "SCORES_CAM": cam}
     sets = []
-    for changes in ({}, {"alpha": 0.2}, {"top": 5}, {"direction": "difficulty"}, {"normalise": "official"}):
+    for changes in ({}, {"alpha": 0.2}, {"top": 5}, {"direction": "alignment"}, {"normalise": "official"}):
         choice = ChooseParams(short_sources=("tips",), **changes)
         sets.append(choose.run(tables, choice, 1_300, engine)["CHOSEN"])
         assert run(rows, tmp_path)[:2] == (hmg, cam)
