@@ -24,13 +24,7 @@ def forecast_text(forecast: Forecast, recipe: Recipe) -> str:
     """What a build of the recipe will do."""
     params, targets = recipe.plan, forecast.targets.to_pylist()
     lines = [f"{recipe.mix}: {params.budget_tokens:,} tokens in sequences of {recipe.pack.sequence_tokens:,}", ""]
-    if forecast.sampled:
-        read = ", ".join(f"{name} {share:.0%}" for name, share in forecast.sampled.items())
-        lines += filled("Estimated from a sample: the corpus was not read yet, or has changed since.")
-        lines += filled(f"Share of each source that was read: {read}.", indent=2)
-        lines += filled("Duplicates are not looked for and count as if they were kept.", indent=2)
-    else:
-        lines.append("Exact, from the tables of the last build.")
+    lines += basis(forecast.sampled, "a sample: the corpus was not read yet, or has changed since")
     domains, before = forecast.before.domains, forecast.before.tokens.sum(axis=1)
     lines += ["", "Tokens that may be drawn", *length_table(domains, before)]
     lines += ["", "Tokens in the mix", *length_table(domains, forecast.after), f"  {UNITS}"]
@@ -47,6 +41,23 @@ def forecast_text(forecast: Forecast, recipe: Recipe) -> str:
     if recipe_notes := encoding_notes(recipe):
         lines += ["", *recipe_notes]
     return "\n".join(lines)
+
+
+def basis(sampled: Mapping[str, float], source: str) -> list[str]:
+    """What the figures of a forecast are from.
+
+    Args:
+        sampled: source -> the share of it that was read; empty where the figures are exact.
+        source: what estimated figures are from.
+    """
+    if not sampled:
+        return ["Exact, from the tables of the last build."]
+    read = ", ".join(f"{name} {share:.0%}" for name, share in sampled.items())
+    return [
+        *filled(f"Estimated from {source}."),
+        *filled(f"Share of each source that was read: {read}.", indent=2),
+        *filled("Duplicates are not looked for and count as if they were kept.", indent=2),
+    ]
 
 
 def encoding_notes(recipe: AnyRecipe) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flows.forecast_text import encoding_notes
+from flows.forecast_text import basis, encoding_notes
 from flows.tables import aligned, compact
 from flows.text import UNITS, filled, reused
 from pipelines import findings
@@ -18,13 +18,7 @@ Rows = Sequence[Mapping[str, Any]]
 def samples_forecast_text(forecast: SamplesForecast, recipe: SftRecipe) -> str:
     """What a build of the recipe will do."""
     lines = [f"{recipe.mix}: instruction samples in sequences of {recipe.pack.sequence_tokens:,}", ""]
-    if forecast.sampled:
-        read = ", ".join(f"{name} {share:.0%}" for name, share in forecast.sampled.items())
-        lines += filled("Estimated from a sample of records: they were not read yet, or have changed since.")
-        lines += filled(f"Share of each source that was read: {read}.", indent=2)
-        lines += filled("Duplicates are not looked for and count as if they were kept.", indent=2)
-    else:
-        lines.append("Exact, from the tables of the last build.")
+    lines += basis(forecast.sampled, "a sample of records: they were not read yet, or have changed since")
     cells = [
         [
             row["domain"],

@@ -17,7 +17,7 @@ def own_tokenizer(folder: Path, config: Any) -> HashedFile:
     if not (folder / "tokenizer.json").is_file():
         raise RecipeError(f"{folder}: has no tokenizer.json; put the model's own there")
     own, n_vocab = HashedFile.of(folder / "tokenizer.json"), getattr(config, "vocab_size", None) or 0
-    most = max(load(own).get_vocab(with_added_tokens=True).values())
+    most = max(vocabulary(own).values())
     if most >= n_vocab:
         raise RecipeError(
             f"{own.path}: does not belong to the model: it has ids up to {most:,}, the model {n_vocab:,} tokens; put the "
@@ -28,5 +28,8 @@ def own_tokenizer(folder: Path, config: Any) -> HashedFile:
 
 def reads_tokens_of(own: HashedFile, encode: EncodeParams) -> bool:
     """Whether a model with this tokenizer reads the recipe's input_ids: both have the same vocabulary."""
-    vocabularies = [load(file).get_vocab(with_added_tokens=True) for file in (own, encode.tokenizer)]
-    return own.hash == encode.tokenizer.hash or vocabularies[0] == vocabularies[1]
+    return own.hash == encode.tokenizer.hash or vocabulary(own) == vocabulary(encode.tokenizer)
+
+
+def vocabulary(file: HashedFile) -> dict[str, int]:
+    return load(file).get_vocab(with_added_tokens=True)

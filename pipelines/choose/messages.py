@@ -72,7 +72,6 @@ def write_messages(group: Group, store: Store) -> None:
 
 def messages_of(group: Group, chosen: pa.Table, store: Store) -> Iterator[pa.Table]:
     """MESSAGES of a group, from a shard of DOCUMENTS at a time."""
-    yield TABLES["MESSAGES"].empty_table()
     for shard, rows in group.documents:
         documents = read_rows(shard, ("document_id", "domain", "license", "text"), rows, store)
         of_chosen = chosen.take(pc.index_in(documents["document_id"], value_set=chosen["document_id"]))
