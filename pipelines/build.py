@@ -57,7 +57,8 @@ def build(
         while True:
             try:
                 version = graph(recipe, engine, base, stage)
-                return replace(version, mended=tuple(dict.fromkeys(engine.damaged)), reused=engine.reused)
+                notes = tuple(dict.fromkeys(engine.notes))
+                return replace(version, mended=tuple(dict.fromkeys(engine.damaged)), reused=engine.reused, notes=notes)
             except DamagedError as error:
                 if len(engine.damaged) >= MAX_DAMAGED:
                     raise

@@ -38,4 +38,6 @@ class SftRecipe(BaseModel):
 
     def identity(self) -> dict[str, Any]:
         """What makes the set what it is: all but where files lie and how the work is spread."""
-        return self.model_dump(mode="json", exclude={"run": True, "sources": {"__all__": {"path"}}})
+        return self.model_dump(
+            mode="json", exclude={"run": True, "sources": {"__all__": {"path", "max_rejected_share"}}}
+        )

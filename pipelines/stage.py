@@ -75,6 +75,7 @@ class Engine:
         earlier: the tables of an earlier version; rows of documents that did not change are copied from them.
         damaged: TABLE/HASH of shards that are made again.
         reused: by stage, the documents whose rows were copied.
+        notes: sentences on the input for whoever reads the summary: what was passed over, lost, or not there.
     """
 
     store: Store
@@ -83,6 +84,7 @@ class Engine:
     earlier: Mapping[str, list[Shard]] = field(default_factory=dict, compare=False)
     damaged: list[str] = field(default_factory=list, compare=False)
     reused: dict[str, Reused] = field(default_factory=dict, compare=False)
+    notes: list[str] = field(default_factory=list, compare=False)
 
     @classmethod
     def looking(cls, root: Path) -> "Engine":

@@ -21,6 +21,7 @@ class Version:
         is_new: False where the version was published before.
         mended: TABLE/HASH of each damaged shard that the build made again.
         reused: by stage, the documents whose rows the build copied from an earlier version.
+        notes: of the engine that built it: sentences on the input.
     """
 
     folder: Path
@@ -29,6 +30,7 @@ class Version:
     is_new: bool
     mended: tuple[str, ...] = ()
     reused: Mapping[str, Reused] = field(default_factory=dict, compare=False)
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return str(self.folder)

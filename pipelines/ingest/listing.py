@@ -34,8 +34,9 @@ def find_files(source: Source) -> tuple[str, list[File]]:
     """
     if source.hub is not None:
         return "hub", parts(source.hub, source.config, source.split or "train", source.revision)
-    place = f"sources.{source.name}: {source.path}"
-    root, pattern, single = split_path(source.path or "", place)
+    path = source.paths[0]
+    place = f"sources.{source.name}: {path}"
+    root, pattern, single = split_path(path, place)
     kind, any_suffix = source.format, False
     if kind is None and pattern is None and not single and is_saved(root):
         kind = "hf"

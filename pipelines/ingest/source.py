@@ -17,6 +17,10 @@ HUB_ID = r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?$"
 FORMATS = tuple(name for name in READERS if name != "hub")
 
 
+Name = Annotated[str, Field(min_length=1)]
+Path = Annotated[str, from_name(lambda folder, name: str(path_named(folder, name)))]
+
+
 class Source(BaseModel):
     """One entry of the recipe's sources: a file, a folder or a glob, or a dataset of the Hugging Face hub."""
 
@@ -24,18 +28,23 @@ class Source(BaseModel):
 
     name: str = Field(pattern=SOURCE_NAME)
     domain: str = Field(min_length=1)
-    path: Annotated[str, from_name(lambda folder, name: str(path_named(folder, name)))] | None = None
+    path: Path | tuple[Path, ...] | None = None  # of a file or folder, or a glob
     hub: str | None = Field(default=None, pattern=HUB_ID)
     config: str | None = None  # of the hub's dataset
     revision: str | None = None  # of the hub's dataset; without it, the newest commit
     split: str | None = None  # of the hub's dataset, or of a saved one
     format: str | None = None  # told by the files' names where it is absent
-    text: str = Field(default="text", min_length=1)
+    text: Name | tuple[Name, ...] = "text"  # a.b: field b of the object a; of several names the texts are joined
+    separator: str = "\n\n"  # between joined texts
     id: str | None = "id"  # a field that records may lack
     origin: str | None = None
     license: str | None = None
     license_field: str | None = None  # where a record has none, `license` stands
     max_record_bytes: PositiveInt = 64_000_000
+    max_rejected_share: float = Field(
+        default=0.1, ge=0, le=1
+    )  # of its records or bytes; 1 allows a source without documents
+    zstd_long: int = Field(default=27, ge=27, le=31)  # base-2 logarithm of the widest window, as in zstd --long=31
     text_suffixes: tuple[str, ...] = (".txt",)  # which files of a folder are texts
 
     @model_validator(mode="after")
@@ -48,7 +57,7 @@ class Source(BaseModel):
             raise ValueError("config and revision belong to a hub id")
         if self.hub is not None and (self.format is not None or not self.split):
             raise ValueError('a hub id needs a split, such as split = "train", and takes no format')
-        fields = [f for f in (self.text, self.id, self.origin, self.license_field) if f is not None]
+        fields = [f for f in (*self.texts, self.id, self.origin, self.license_field) if f is not None]
         twice = sorted({f for f in fields if fields.count(f) > 1})
         if twice:
             raise ValueError(f"{twice[0]!r} is named for two of text, id, origin and license_field")
@@ -58,8 +67,16 @@ class Source(BaseModel):
         return self
 
     @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.path,) if isinstance(self.path, str) else self.path or ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return (self.text,) if isinstance(self.text, str) else self.text
+
+    @property
     def fields(self) -> Fields:
-        return Fields(self.text, self.id, self.origin, self.license_field, self.max_record_bytes)
+        return Fields(self.texts[0], self.id, self.origin, self.license_field, self.max_record_bytes)
 
     def parser(self, kind: str) -> Callable[[bytes], Parsed]:
         """A function that parses the bytes of a record of a format. It raises Unusable and nothing else."""
@@ -67,7 +84,7 @@ class Source(BaseModel):
 
     def key(self) -> dict[str, Any]:
         """All of it that changes what a raw record becomes."""
-        where = {"path", "hub", "config", "revision", "split", "format", "text_suffixes"}
+        where = {"path", "hub", "config", "revision", "split", "format", "text_suffixes", "max_rejected_share"}
         return self.model_dump(mode="json", exclude=where)
 
 
