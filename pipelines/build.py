@@ -58,15 +58,17 @@ def build(
             try:
                 version = graph(recipe, engine, base, stage)
                 notes = tuple(dict.fromkeys(engine.notes))
-                return replace(version, mended=tuple(dict.fromkeys(engine.damaged)), reused=engine.reused, notes=notes)
+                return replace(
+                    version, mended=(*dict.fromkeys(engine.damaged), *version.mended), reused=engine.reused, notes=notes
+                )
             except DamagedError as error:
                 if len(engine.damaged) >= MAX_DAMAGED:
                     raise
                 name = store.discard(error)
                 if name in discarded:  # no action of this build makes a shard that the base alone lists
                     raise StageError(
-                        f"{name}: damaged or missing still: it is of the base version, or the disk is failing; build the "
-                        "mix without a base and with --verify, which makes it again, then refresh it"
+                        f"{name}: damaged or missing still: it is of the base version, or the disk is failing; run "
+                        "longmix build, which needs no base, and refresh the version that it makes"
                     ) from error
                 discarded.add(name)
 

@@ -1,8 +1,8 @@
 """`longmix gc`: remove what no published version lists: shards, and the actions that lead to them."""
 
-import json
 from pathlib import Path
 
+from pipelines.store import shards_in
 from pipelines.store.lock import locked
 from schemas.errors import RecipeError
 from schemas.manifest import Manifest
@@ -55,4 +55,8 @@ def listed_hashes(root: Path) -> set[str]:
 
 
 def leads_to(action: Path, listed: set[str]) -> bool:
-    return all(shard["content_hash"] in listed for shard in json.loads(action.read_bytes())["shards"])
+    """Whether an action has made only listed shards. A damaged record leads to nothing."""
+    try:
+        return all(shard.content_hash in listed for shard in shards_in(action.read_bytes()))
+    except (ValueError, KeyError, TypeError):
+        return False

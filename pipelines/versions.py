@@ -9,7 +9,7 @@ from types import MappingProxyType
 from pipelines.actions import Reused
 from pipelines.store import Shard, files
 from schemas.errors import RecipeError, SchemaError
-from schemas.manifest import PAGES, TOKENIZER, Manifest
+from schemas.manifest import PAGES, TOKENIZER, Manifest, ManifestShard
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Version:
     Attributes:
         folder: datasets/MIX/VERSION.
         is_new: False where the version was published before.
-        mended: TABLE/HASH of each damaged shard that the build made again.
+        mended: TABLE/HASH of each damaged shard that the build made again, and the damaged published files.
         reused: by stage, the documents whose rows the build copied from an earlier version.
         notes: of the engine that built it: sentences on the input.
     """
@@ -61,25 +61,36 @@ def earlier_tables(root: Path, mix: str, base: Path | None) -> Mapping[str, list
         return MappingProxyType({})
 
 
-def is_whole(folder: Path, *, verify: bool) -> bool:
-    """Whether a version was published here, with all its files.
+def damaged_files(folder: Path, *, verify: bool) -> list[str]:
+    """The files of a published version that are missing or damaged, by name; all of them where its manifest is.
 
     verify: compare the bytes of the Parquet files with their checksums; else their lengths alone.
     """
     try:
         manifest = Manifest.of(folder)
-        published = manifest.published()
-        if set(published) != set(manifest.files):
-            return False
-        for name, shard in published.items():
-            if (folder / name).stat().st_size != shard.n_bytes:
-                return False
-            if verify and files.seal(folder / name)["xxh3_128"] != shard.xxh3_128:
-                return False
-        tokenizer_of(folder, manifest)
-    except (RecipeError, SchemaError, OSError, KeyError, ValueError):
+    except SchemaError:
+        return ["manifest.json"]
+    published = manifest.published()
+    if set(published) != set(manifest.files):
+        return ["manifest.json"]
+    shards = [name for name, shard in published.items() if not is_shard(folder / name, shard, verify=verify)]
+    return shards + [name for name in PAGES if not is_page(folder / name, manifest)]
+
+
+def is_shard(path: Path, shard: ManifestShard, *, verify: bool) -> bool:
+    """Whether a published file is the shard that the manifest lists."""
+    try:
+        return path.stat().st_size == shard.n_bytes and not (verify and files.seal(path)["xxh3_128"] != shard.xxh3_128)
+    except OSError:
         return False
-    return all((folder / name).is_file() for name in PAGES)
+
+
+def is_page(path: Path, manifest: Manifest) -> bool:
+    """Whether a published file has the bytes that it was published with."""
+    try:
+        return files.seal(path)["xxh3_128"] == manifest.pages.get(path.name)
+    except OSError:
+        return False
 
 
 def tokenizer_of(folder: Path, manifest: Manifest) -> files.HashedFile:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from schemas import records
 from schemas.errors import SchemaError
 
 S = TypeVar("S")
@@ -18,7 +19,7 @@ KEPT = ("NEAR", "FIRST_BUDGET", "FIRST_SCORES")
 # Tables whose shards are published as files, and how the names of the files begin.
 PUBLISHED = {"SEQUENCES": "sequences", "SFT_SEQUENCES": "sequences", "MESSAGES": "messages"}
 
-# Published beside the Parquet files. The recipe has the hash of TOKENIZER; the others have no checksum.
+# Published beside the Parquet files.
 TOKENIZER = "tokenizer.json"
 PAGES = ("catalog.duckdb", "README.md", "report.html", TOKENIZER)
 
@@ -46,6 +47,7 @@ class Manifest(BaseModel):
     tables: dict[str, list[ManifestShard]]
     kept: dict[str, list[ManifestShard]] = Field(default_factory=dict)  # see KEPT; not part of the version's name
     files: dict[str, str]  # published file -> content hash of its shard
+    pages: dict[str, str] = Field(default_factory=dict)  # each of PAGES -> xxh3-128 of its bytes; not part of the name
     marks: dict[str, int | None] = Field(
         default_factory=dict
     )  # eos_id and bos_id, ids in input_ids; not part of the name
@@ -60,9 +62,13 @@ class Manifest(BaseModel):
         """
         path = folder / "manifest.json"
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate(records.checked(path.read_bytes()))
         except (OSError, ValueError) as error:
             raise SchemaError(f"{path}: not a readable manifest ({fault(error)}); build the mix again") from error
+
+    def record(self) -> dict[str, object]:
+        """As in the file, with its checksum."""
+        return records.with_checksum(self.model_dump(mode="json"))
 
     def published(self) -> dict[str, ManifestShard]:
         """Published file -> its shard."""

@@ -120,8 +120,8 @@ def measured_lines(root: Path) -> dict[str, list[bytes]]:
 def fingerprint(root: Path) -> dict[str, str]:
     """Path below the root -> hash of its bytes, for all that a build must leave the same.
 
-    The time in a manifest stands outside, and so do the hashes of raw files, which name where these lie; catalog.duckdb
-    counts by the rows of its tables, in order.
+    The time in a manifest stands outside with the checksums of manifest and catalog, and so do the hashes of raw files,
+    which name where these lie; catalog.duckdb counts by the rows of its tables, in order.
     """
     found = {}
     for path in sorted(p for p in root.rglob("*") if p.is_file() and not p.parent.is_symlink()):
@@ -130,7 +130,7 @@ def fingerprint(root: Path) -> dict[str, str]:
             continue
         if path.name == "manifest.json":
             manifest = json.loads(path.read_text())
-            del manifest["built"]["at"]
+            del manifest["built"]["at"], manifest["pages"]["catalog.duckdb"], manifest["checksum"]
             raw = json.dumps(manifest, sort_keys=True).encode()
         elif path.name == "catalog.duckdb":
             raw = rows_of(path)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.query import Query, ask, opened
 from pipelines.recipe import load
-from pipelines.versions import is_whole
+from pipelines.versions import damaged_files
 from schemas.errors import RecipeError
 from schemas.manifest import Manifest
 from schemas.tables import SEQUENCES, holds
@@ -169,7 +169,7 @@ def test_the_folder_holds_what_the_readme_says(tiny):
     pages = ["README.md", "catalog.duckdb", "manifest.json", "report.html"]
     assert names == [*pages, "sequences-00000-of-00001.parquet", "tokenizer.json"]
     assert tiny.folder.with_name("latest").resolve() == tiny.folder.resolve()
-    assert is_whole(tiny.folder, verify=True)
+    assert damaged_files(tiny.folder, verify=True) == []
 
 
 def test_nothing_published_names_this_machine(tiny):

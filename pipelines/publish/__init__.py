@@ -20,9 +20,9 @@ from pipelines.publish.sft_report import sft_report
 from pipelines.recipe import AnyRecipe
 from pipelines.sft_recipe import SftRecipe
 from pipelines.store import Shard, Store, files
-from pipelines.versions import Version, is_whole, point_latest
+from pipelines.versions import Version, damaged_files, point_latest
 from schemas.errors import DamagedError
-from schemas.manifest import KEPT, TOKENIZER, Manifest, ManifestShard, file_names, version_of
+from schemas.manifest import KEPT, PAGES, TOKENIZER, Manifest, ManifestShard, file_names, version_of
 
 Tables = Mapping[str, Sequence[Shard]]
 
@@ -42,39 +42,43 @@ def run(recipe: AnyRecipe, base: Manifest | None, tables: Tables, store: Store) 
     kept = {name: tables[name] for name in KEPT if name in tables}
     tables = {name: shards for name, shards in tables.items() if name not in kept}
     hashes = {name: [shard.content_hash for shard in shards] for name, shards in sorted(tables.items())}
-    version = version_of(recipe.identity(), base.version if base else None, hashes)
+    parent = base.version if base else None
+    version = version_of(recipe.identity(), parent, hashes)
     if base and base.holds(recipe.identity(), hashes):
-        version = base.version
+        version, parent = base.version, base.base
     folder = store.root / "datasets" / recipe.mix / version
-    if is_whole(folder, verify=store.verify):
+    damaged = damaged_files(folder, verify=store.verify) if folder.exists() else []
+    if folder.exists() and not damaged:
         point_latest(folder)
         return Version(folder, recipe.mix, version, is_new=False)
     part = folder.with_name(f".{version}.part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    files.make_folder(part)
     for name, shard in file_names(tables):
         files.link(store.path(shard), part / name)
     shutil.copyfile(recipe.encode.tokenizer.path, part / TOKENIZER)
-    write_pages(part, recipe, version, base, tables, store)
+    write_pages(part, recipe, version, parent, tables, store)
     manifest = Manifest(
         mix=recipe.mix,
         version=version,
-        base=base.version if base else None,
+        base=parent,
         recipe=recipe.identity(),
         tables={name: [listed(shard, store) for shard in shards] for name, shards in tables.items()},
         kept={name: [listed(shard, store) for shard in shards] for name, shards in kept.items()},
         marks=marks_of(recipe),
         files={name: shard.content_hash for name, shard in file_names(tables)},
+        pages={name: files.seal(part / name)["xxh3_128"] for name in PAGES},
         built={
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "python": platform.python_version(),
             **{name: installed(name) for name in LIBRARIES},
         },
     )
-    files.write_json(part / "manifest.json", manifest.model_dump(mode="json"))
+    files.write_json(part / "manifest.json", manifest.record())
     files.rename_folder(part, folder)
     point_latest(folder)
-    return Version(folder, recipe.mix, version, is_new=True)
+    mended = tuple(f"datasets/{recipe.mix}/{version}/{name}" for name in damaged)
+    return Version(folder, recipe.mix, version, is_new=True, mended=mended)
 
 
 def marks_of(recipe: AnyRecipe) -> dict[str, int | None]:
@@ -82,9 +86,7 @@ def marks_of(recipe: AnyRecipe) -> dict[str, int | None]:
     return {"eos_id": eos_id(recipe.encode), "bos_id": bos_id(recipe.encode)}
 
 
-def write_pages(
-    part: Path, recipe: AnyRecipe, version: str, base: Manifest | None, tables: Tables, store: Store
-) -> None:
+def write_pages(part: Path, recipe: AnyRecipe, version: str, parent: str | None, tables: Tables, store: Store) -> None:
     """Check the laws; write the catalog, the card and the report.
 
     Raises:
@@ -105,7 +107,7 @@ def write_pages(
         facts = {
             "mix": recipe.mix,
             "version": version,
-            "base": base.version if base else "",
+            "base": parent or "",
             "recipe": identity,
         }
         write_catalog(con, part / "catalog.duckdb", facts)

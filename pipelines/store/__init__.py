@@ -33,6 +33,7 @@ from pipelines.memory import prefer_release
 from pipelines.store import files
 from pipelines.store.content_hash import TableHash
 from pipelines.store.files import Scratch
+from schemas import records
 from schemas.conform import conform
 from schemas.errors import DamagedError
 from schemas.tables import ENCODINGS, FEW_VALUES, TABLES
@@ -220,14 +221,16 @@ class Store:
         return None if shards is None or any(self.is_damaged(shard) for shard in shards) else shards
 
     def damaged(self, stage: str, name: str) -> list[str]:
-        """TABLE/HASH of each missing or damaged shard of an action that was committed."""
-        shards = self.recorded(stage, name) or []
+        """TABLE/HASH of each missing or damaged shard of an action that was committed; the action itself if its record is damaged."""
+        shards = self.recorded(stage, name)
+        if shards is None:
+            return [f"actions/{stage}/{name}"] if self.action_path(stage, name).exists() else []
         return [f"{shard.table}/{shard.content_hash}" for shard in shards if self.is_damaged(shard)]
 
     def recorded(self, stage: str, name: str) -> list[Shard] | None:
         """The shards of a committed action, whatever became of their files; None where its record is unreadable."""
         try:
-            return [load_shard(item) for item in json.loads(self.action_path(stage, name).read_bytes())["shards"]]
+            return shards_in(self.action_path(stage, name).read_bytes())
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
@@ -238,7 +241,7 @@ class Store:
 
         n_reused: documents whose rows were copied from shards of an earlier version.
         """
-        record = {"stage": stage, "shards": [asdict(shard) for shard in shards]}
+        record = records.with_checksum({"stage": stage, "shards": [asdict(shard) for shard in shards]})
         files.write_json(self.action_path(stage, name), record, self.parts())
         if n_documents or n_bytes:  # an action that only lists shards of others has made nothing of its own
             reused = {"reused": n_reused} if n_reused else {}
@@ -261,6 +264,15 @@ def check_once(store: Store, shard: Shard) -> None:
             f"{shard.table}/{shard.content_hash}: the file is missing or differs from its seal; run the build again, "
             "which makes it anew"
         )
+
+
+def shards_in(record: bytes) -> list[Shard]:
+    """The shards that the record of an action lists.
+
+    Raises:
+        ValueError, KeyError, TypeError: the record is damaged.
+    """
+    return [load_shard(item) for item in records.checked(record)["shards"]]
 
 
 def load_shard(item: dict) -> Shard:

@@ -69,18 +69,41 @@ def seal(path: Path) -> Seal:
 
 def rename(part: Path, path: Path) -> None:
     """Give a finished temporary file its name. Synced first, so that a name never leads to half a file."""
-    with open(part, "rb") as stream:
-        os.fsync(stream.fileno())
-    path.parent.mkdir(parents=True, exist_ok=True)
+    sync(part)
+    make_folder(path.parent)
     os.replace(part, path)
     sync_folder(path.parent)
 
 
 def rename_folder(part: Path, folder: Path) -> None:
-    """Give a finished temporary folder its name, in place of a damaged folder of that name."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Give a finished temporary folder of files its name, in place of a damaged folder of that name.
+
+    Its files are synced first. The damaged folder leaves under a name of a temporary folder.
+    """
+    for path in part.iterdir():
+        sync(path)
+    sync_folder(part)
+    damaged = part.with_name(f".{folder.name}.damaged.part")
+    shutil.rmtree(damaged, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, damaged)
     os.replace(part, folder)
     sync_folder(folder.parent)
+    shutil.rmtree(damaged, ignore_errors=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, and sync the name of each."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def sync(path: Path) -> None:
+    with open(path, "rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def sync_folder(folder: Path) -> None:
@@ -98,7 +121,7 @@ def write_json(path: Path, value: object, part_folder: Path | None = None) -> No
 
 def write_bytes(path: Path, data: bytes, part_folder: Path | None = None) -> None:
     """See write_json."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     part = (part_folder or path.parent) / f".{path.name}.{uuid.uuid4().hex}"
     part.write_bytes(data)
     rename(part, path)
@@ -132,7 +155,7 @@ def append(path: Path, data: bytes, n_valid: int) -> None:
     Raises:
         OSError: fewer bytes were written than given.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with open(path, "r+b" if path.exists() else "xb", buffering=0) as stream:
         stream.truncate(n_valid)
         stream.seek(n_valid)

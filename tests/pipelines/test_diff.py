@@ -1,5 +1,6 @@
 """Documents and tokens in and out between two versions, counted one by one; and which two versions are compared."""
 
+import json
 import random
 from collections import Counter
 
@@ -80,7 +81,7 @@ def publish(root, name, base, mix="m"):
     folder = root / "datasets" / mix / name
     folder.mkdir(parents=True)
     manifest = Manifest(mix=mix, version=name, base=base, recipe={}, tables={}, files={}, built={})
-    (folder / "manifest.json").write_text(manifest.model_dump_json())
+    (folder / "manifest.json").write_text(json.dumps(manifest.record()))
     latest = folder.with_name("latest")
     latest.unlink(missing_ok=True)
     latest.symlink_to(name)

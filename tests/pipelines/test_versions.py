@@ -7,9 +7,9 @@ import pytest
 
 from pipelines.versions import (
     Version,
+    damaged_files,
     earlier_tables,
     find_version,
-    is_whole,
     latest,
     point_latest,
     possible_bases,
@@ -18,6 +18,7 @@ from pipelines.versions import (
 )
 from schemas.errors import RecipeError, SchemaError
 from schemas.manifest import Manifest
+from tests.rot import flip
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def version_in(root, mix, version, base=None):
     folder = root / "datasets" / mix / version
     folder.mkdir(parents=True)
     manifest = Manifest(mix=mix, version=version, base=base, recipe={}, tables={}, files={}, built={})
-    (folder / "manifest.json").write_text(manifest.model_dump_json())
+    (folder / "manifest.json").write_text(json.dumps(manifest.record()))
     point_latest(folder)
     return folder
 
@@ -73,9 +74,17 @@ def test_the_tables_of_a_version_are_its_shards(tiny):
 @pytest.mark.parametrize("verify", [False, True])
 def test_a_version_without_one_of_its_files_is_not_whole(tiny, root, name, verify):
     folder = root / "datasets" / "tiny" / tiny.version
-    assert is_whole(folder, verify=verify)
+    assert damaged_files(folder, verify=verify) == []
     (folder / name).unlink()
-    assert not is_whole(folder, verify=verify)
+    assert damaged_files(folder, verify=verify) == [name]
+
+
+@pytest.mark.parametrize("name", ["catalog.duckdb", "README.md", "report.html", "tokenizer.json"])
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_changed_byte_of_a_page_is_always_seen(tiny, root, name, verify):
+    folder = root / "datasets" / "tiny" / tiny.version
+    flip(folder / name)
+    assert damaged_files(folder, verify=verify) == [name]
 
 
 def test_a_changed_byte_is_seen_with_verify_and_a_missing_one_always(tiny, root):
@@ -84,27 +93,27 @@ def test_a_changed_byte_is_seen_with_verify_and_a_missing_one_always(tiny, root)
     raw = path.read_bytes()
     path.unlink()  # it is a hard link
     path.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
-    assert is_whole(folder, verify=False)
-    assert not is_whole(folder, verify=True)
+    assert damaged_files(folder, verify=False) == []
+    assert damaged_files(folder, verify=True) == [path.name]
     for other_length in (raw[:-1], raw + b"x"):
         path.write_bytes(other_length)
-        assert not is_whole(folder, verify=False)
+        assert damaged_files(folder, verify=False) == [path.name]
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", '{"mix": "tiny"}'])
 def test_a_version_whose_manifest_is_damaged_is_not_whole(tiny, root, text):
     folder = root / "datasets" / "tiny" / tiny.version
     (folder / "manifest.json").write_text(text)
-    assert not is_whole(folder, verify=False)
+    assert damaged_files(folder, verify=False) == ["manifest.json"]
     with pytest.raises(SchemaError, match=r"manifest\.json: not a readable manifest .*; build the mix again"):
         tables_of(folder)
 
 
 def test_a_manifest_that_lists_other_files_than_its_table_is_not_whole(tiny, root):
     path = root / "datasets" / "tiny" / tiny.version / "manifest.json"
-    manifest = json.loads(path.read_text())
-    path.write_text(json.dumps({**manifest, "files": {}}))
-    assert not is_whole(path.parent, verify=False)
+    manifest = Manifest.of(path.parent).model_copy(update={"files": {}})
+    path.write_text(json.dumps(manifest.record()))
+    assert damaged_files(path.parent, verify=False) == ["manifest.json"]
 
 
 def test_latest_leads_to_the_newest_version(root):

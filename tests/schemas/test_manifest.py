@@ -6,6 +6,7 @@ import pytest
 
 from schemas.errors import SchemaError
 from schemas.manifest import KEPT, Manifest, ManifestShard, canonical, version_of
+from schemas.records import with_checksum
 
 TABLES = {"DOCUMENTS": ["aa", "bb"], "TOKENS": ["cc"]}
 RECIPE = {"mix": "m", "plan": {"budget_tokens": 3}}
@@ -61,7 +62,7 @@ def test_what_is_kept_for_the_next_refresh_has_its_names():
 
 def test_it_is_written_and_read_back(tmp_path):
     one = manifest(base="b" * 12, kept={"NEAR": [shard("dd")]}, files={"sequences-00000-of-00001.parquet": "ee"})
-    (tmp_path / "manifest.json").write_text(json.dumps(one.model_dump(mode="json")))
+    (tmp_path / "manifest.json").write_text(json.dumps(one.record()))
     assert Manifest.of(tmp_path) == one
     assert canonical(one.model_dump(mode="json")) == canonical(Manifest.of(tmp_path).model_dump(mode="json"))
 
@@ -69,7 +70,7 @@ def test_it_is_written_and_read_back(tmp_path):
 def test_a_manifest_of_before_that_kept_nothing_is_read(tmp_path):
     fields = manifest().model_dump(mode="json")
     del fields["kept"]
-    (tmp_path / "manifest.json").write_text(json.dumps(fields))
+    (tmp_path / "manifest.json").write_text(json.dumps(with_checksum(fields)))
     assert Manifest.of(tmp_path).kept == {}
 
 
@@ -77,11 +78,16 @@ def test_a_manifest_of_before_that_kept_nothing_is_read(tmp_path):
     ("text", "finding"),
     [
         (None, "No such file or directory"),
-        ("", "Invalid JSON: EOF while parsing a value at line 1 column 0"),
-        ("[]", "Input should be an object"),
-        ('{"mix": "m"}', "version: Field required"),
-        (json.dumps({**manifest().model_dump(mode="json"), "more": 1}), "more: Extra inputs are not permitted"),
-        ("\xff", "Invalid"),
+        ("", "Expecting value: line 1 column 1"),
+        ("[]", "not an object in JSON"),
+        ('{"mix": "m"}', "it has no checksum"),
+        (json.dumps(manifest().record()).replace("m", "n", 1), "it differs from its checksum"),
+        (json.dumps(with_checksum({"mix": "m"})), "version: Field required"),
+        (
+            json.dumps(with_checksum({**manifest().model_dump(mode="json"), "more": 1})),
+            "more: Extra inputs are not permitted",
+        ),
+        ("\xff", "can't decode byte"),
     ],
 )
 def test_a_damaged_manifest_is_named_in_one_line(tmp_path, text, finding):

@@ -54,7 +54,9 @@ def test_a_file_is_synced_before_it_is_named_and_its_folder_after(tmp_path, call
     part, path = tmp_path / "part", tmp_path / "new" / "folder" / "file"
     part.write_bytes(b"12345")
     files.rename(part, path)
-    assert calls.words() == ["sync new/folder/file", "name new/folder/file", "sync new/folder"]
+    assert calls.words() == [
+        "sync new/folder/file", "sync .", "sync new", "name new/folder/file", "sync new/folder",
+    ]  # fmt: skip
     assert calls.n_bytes_synced(path) == 5
     assert path.read_bytes() == b"12345"
     assert not part.exists()
@@ -73,7 +75,14 @@ def test_a_folder_takes_the_place_of_a_damaged_one(tmp_path, calls):
         (tmp_path / name / content).write_text(content)
     files.rename_folder(tmp_path / "part", tmp_path / "folder")
     assert [p.relative_to(tmp_path).as_posix() for p in sorted(tmp_path.rglob("*"))] == ["folder", "folder/new"]
-    assert calls.words() == ["name folder", "sync ."]
+    assert calls.words() == ["sync folder/new", "sync folder", "name .folder.damaged.part", "name folder", "sync ."]
+
+
+def test_a_folder_of_a_new_name_is_synced_and_named(tmp_path, calls):
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "file").write_text("new")
+    files.rename_folder(tmp_path / "part", tmp_path / "folder")
+    assert calls.words() == ["sync folder/file", "sync folder", "name folder", "sync ."]
 
 
 def test_json_is_written_in_one_step_by_way_of_another_folder(tmp_path, calls):
@@ -81,7 +90,7 @@ def test_json_is_written_in_one_step_by_way_of_another_folder(tmp_path, calls):
     path = tmp_path / "actions" / "a.json"
     files.write_json(path, {"b": 1, "a": ["é"]}, tmp_path / "parts")
     assert path.read_text() == '{\n "a": [\n  "\\u00e9"\n ],\n "b": 1\n}\n'
-    assert calls.words() == ["sync actions/a.json", "name actions/a.json", "sync actions"]
+    assert calls.words() == ["sync .", "sync actions/a.json", "name actions/a.json", "sync actions"]
     assert calls.n_bytes_synced(path) == path.stat().st_size
     assert not list((tmp_path / "parts").iterdir())
 
@@ -128,7 +137,8 @@ def test_a_symlink_is_pointed_in_one_step(tmp_path, calls):
 def test_what_a_crash_tore_is_cut_off_and_what_is_appended_is_synced(tmp_path, calls):
     path = tmp_path / "pairs" / "ab.jsonl"
     files.append(path, b"one\n", 0)
-    assert (path.read_bytes(), calls.words(), calls.n_bytes_synced(path)) == (b"one\n", ["sync pairs/ab.jsonl"], 4)
+    assert (path.read_bytes(), calls.n_bytes_synced(path)) == (b"one\n", 4)
+    assert calls.words() == ["sync .", "sync pairs/ab.jsonl"]
     with open(path, "ab") as stream:
         stream.write(b"tor")
     files.append(path, b"two\n", 4)

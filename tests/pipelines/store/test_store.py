@@ -119,10 +119,11 @@ def test_a_shard_is_synced_and_named_then_its_seal_then_the_action(store, monkey
         for p in (store.path(shard), store.seal_path(shard), store.action_path("encode", "abcd"))
     )
     folder, of_action = str(Path(path).parent), str(Path(action).parent)
+    above = [[f"sync {parent}" for parent in reversed(Path(name).parents[1:])] for name in (path, action)]
     assert calls.words() == [
-        f"sync {path}", f"name {path}", f"sync {folder}",
+        f"sync {path}", *above[0], f"name {path}", f"sync {folder}",
         f"sync {seal}", f"name {seal}", f"sync {folder}",
-        f"sync {action}", f"name {action}", f"sync {of_action}",
+        *above[1], f"sync {action}", f"name {action}", f"sync {of_action}",
     ]  # fmt: skip
     for made in (store.path(shard), store.seal_path(shard), store.action_path("encode", "abcd")):
         assert calls.n_bytes_synced(made) == made.stat().st_size
@@ -243,7 +244,7 @@ def test_a_damaged_action_is_done_again(store, record):
     store.commit("encode", "abcd", [store.write("TOKENS", tokens(ROWS))])
     store.action_path("encode", "abcd").write_bytes(record)
     assert store.find("encode", "abcd") is None
-    assert store.damaged("encode", "abcd") == []
+    assert store.damaged("encode", "abcd") == ["actions/encode/abcd"]
 
 
 def test_an_action_lies_under_its_stage_and_leads_to_its_shards(store):
