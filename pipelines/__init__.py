@@ -61,3 +61,5 @@ A set of instruction samples, a recipe of sft_recipe.py, has other stages after 
 
 Columns of all tables: schemas/tables.py. Laws: schemas/laws.sql. Pages: docs/. Tests mirror these folders in tests/.
 """
+
+import schemas  # noqa: F401 chooses the folder of compiled kernels before the first import of numba

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, Union
 import numpy as np
 from pydantic import Field
 
+import schemas  # noqa: F401 chooses the folder of compiled kernels before the first import of numba
 from scorers.infogain import InfoGainParams
 from scorers.lm import LM
 from scorers.longattn import LongAttnParams
