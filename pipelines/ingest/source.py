@@ -76,7 +76,8 @@ class Source(BaseModel):
 
     @property
     def fields(self) -> Fields:
-        return Fields(self.texts[0], self.id, self.origin, self.license_field, self.max_record_bytes)
+        labels = self.id, self.origin, self.license_field
+        return Fields(self.texts, *labels, self.max_record_bytes, separator=self.separator)
 
     def parser(self, kind: str) -> Callable[[bytes], Parsed]:
         """A function that parses the bytes of a record of a format. It raises Unusable and nothing else."""

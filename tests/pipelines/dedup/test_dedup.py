@@ -63,6 +63,7 @@ def document(rng, text, number):
         "document_id": digest(source, own or file, content_hash),
         "content_hash": content_hash,
         "source": source,
+        "record_id": None,
         "origin": None,
         "domain": source,
         "license": None,

@@ -31,7 +31,7 @@ def deduplicated(tmp_path, params):
     store = Store(tmp_path / "root")
     engine = engine_of(store)
     documents = [{
-        "document_id": text_hash(f"{i}"), "content_hash": text_hash(text), "source": "s", "origin": None, "domain": "d",
+        "document_id": text_hash(f"{i}"), "content_hash": text_hash(text), "source": "s", "record_id": None, "origin": None, "domain": "d",
         "license": None, "file": "f", "record": i, "n_bytes": len(text), "text": text,
     } for i, text in enumerate(TEXTS)]  # fmt: skip
     shard = store.write("DOCUMENTS", pa.Table.from_pylist(documents, schema=DOCUMENTS))
