@@ -20,6 +20,7 @@ from pipelines.ingest.readers import rows
 from pipelines.ingest.readers.columns import is_list
 from pipelines.ingest.readers.pages import Pages, pages_of
 from pipelines.ingest.readers.record import Fault, Fields, File, Parsed, Record, Unusable, hash_of, rejected_file
+from pipelines.ingest.readers.system import raise_system_error
 
 BATCH_BYTES = 4 << 20
 MAX_ROWS = 4096
@@ -70,7 +71,7 @@ def open_parquet(file: File) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)
     except rows.DAMAGE as error:
-        rows.raise_system_error(error)
+        raise_system_error(error, file.path)
         raise Unusable("damaged_parquet", "its footer can't be read") from None
 
 
@@ -88,7 +89,7 @@ def records_of(parquet: pq.ParquetFile, columns: rows.Columns, file: File, field
                 yield rest_of(file, first, error.reason, f"row group {group}: {error.detail}")
                 return
             except rows.DAMAGE as error:
-                rows.raise_system_error(error)
+                raise_system_error(error, file.path)
                 detail = f"row group {group} can't be read after row {first:,} of the file"
                 yield rest_of(file, first, "damaged_parquet", detail)
                 return

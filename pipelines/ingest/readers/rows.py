@@ -29,15 +29,6 @@ from pipelines.ingest.readers.record import (
 from pipelines.ingest.readers.values import label, missing_text, wrong_text
 
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)  # Arrow's exceptions on a damaged file
-OUT_OF_MEMORY = ("not enough memory", "Cannot allocate memory")  # in a codec's message, which Arrow raises as OSError
-
-
-def raise_system_error(error: BaseException) -> None:
-    """Raise an error of the system again: it has an errno or is a lack of memory, and says nothing about the file."""
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):
-        raise error
-    if any(phrase in str(error) for phrase in OUT_OF_MEMORY):
-        raise MemoryError(str(error)) from error
 
 
 class Columns(NamedTuple):
