@@ -190,6 +190,24 @@ def test_a_base_comes_first(tmp_path):
     assert changed > len(SEEDS) / 2
 
 
+def test_by_exact_drops_equal_texts_alone_and_signs_none(tmp_path):
+    documents, threshold = random_documents(1)
+    store = Store(tmp_path / "root")
+    shards = shards_of(store, documents, [7, 14])
+    params = DedupParams(threshold=threshold, by="exact")
+    signed, duplicates, near = dedup.run(shards, params, SOURCES, {}, Engine(store, ONE))
+    found = verdicts(store, shards, duplicates)
+    kept = [d["content_hash"] for d in documents if found[d["record"]][0] == "kept"]
+    assert sorted(kept) == sorted({d["content_hash"] for d in documents})
+    assert {verdict for verdict, _, _ in found.values()} == {"kept", "exact"}
+    assert all(similarity in (None, 1.0) for _, _, similarity in found.values())
+    assert near == []
+    rows = [row for shard in signed for row in store.read(shard).to_pylist()]
+    assert [shard.n_rows for shard in signed] == [shard.n_rows for shard in shards]
+    assert rows == [{"n_shingles": 0, "signature": [2**32 - 1] * 128, "sketch": []}] * len(documents)
+    assert {s.content_hash for s in run(store, shards, threshold)[0]}.isdisjoint(s.content_hash for s in signed)
+
+
 def test_the_cases_the_oracle_must_reach():
     """Guards the tests above from passing on easy input."""
     met = Counter()

@@ -48,7 +48,7 @@ def test_by_default_exact_duplicates_alone_are_dropped(tmp_path):
 
 
 def test_near_duplicates_are_compared_without_their_context(tmp_path):
-    _, verdicts, near = deduplicated(tmp_path, SampleDedupParams(near=True))
+    _, verdicts, near = deduplicated(tmp_path, SampleDedupParams(by="near"))
     assert [verdicts[0], verdicts[1], verdicts[3], verdicts[4]].count(
         "kept"
     ) == 1  # two contexts, one question and answer
