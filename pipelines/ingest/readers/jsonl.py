@@ -123,7 +123,7 @@ def parser_of_several(fields: Fields) -> Callable[[bytes], Parsed]:
         try:
             return parsed(values, fields)
         except Unusable as error:
-            if error.reason != "text_missing":
+            if error.reason not in ("text_missing", "sample_missing"):
                 raise
             return parse_slowly(raw, fields)  # whose message names all fields
 
