@@ -2,6 +2,7 @@
 
 import datetime as dt
 import decimal
+import random
 import uuid
 
 import numpy as np
@@ -110,6 +111,36 @@ def test_a_slice_has_the_values_of_its_rows(name):
         assert repr([values(column.slice(i, 1), leaf)[0] for i in range(2)]) == repr(rows)
 
 
+def test_nested_columns_are_those_of_to_pylist_wherever_they_are_cut():
+    r = random.Random(0)
+    kinds = [
+        pa.list_(pa.list_(pa.int64())), pa.large_list(pa.string()), pa.list_(pa.struct([("a", pa.list_(pa.int8()))])),
+        pa.struct([("a", pa.list_(pa.int64())), ("b", pa.int8())]), pa.list_(pa.list_(pa.int64(), 2)), pa.list_view(pa.int64()),
+    ]  # fmt: skip
+
+    def drawn(kind):
+        if r.random() < 0.2:
+            return None
+        if pa.types.is_struct(kind):
+            return {field.name: drawn(field.type) for field in kind}
+        if pa.types.is_fixed_size_list(kind):
+            return [drawn(kind.value_type) for _ in range(2)]
+        if pa.types.is_integer(kind):
+            return r.randrange(9)
+        return (
+            "x" * r.randrange(3)
+            if pa.types.is_large_string(kind) or pa.types.is_string(kind)
+            else [drawn(kind.value_type) for _ in range(r.randrange(4))]
+        )
+
+    for kind in kinds:
+        column = pa.array([drawn(kind) for _ in range(40)], kind)
+        for _ in range(20):
+            start = r.randrange(41)
+            cut = column.slice(start, r.randrange(41 - start + 1))
+            assert values(cut, of_label) == cut.to_pylist(), kind
+
+
 def test_strings_that_are_not_utf8_are_escaped_in_a_label():
     data = pa.array([b"caf\xe9"], pa.binary())
     column = pa.Array.from_buffers(pa.string(), 1, data.buffers())
@@ -124,6 +155,9 @@ def test_an_offset_out_of_bounds_raises_and_does_not_crash():
         )
         with pytest.raises(pa.ArrowInvalid):
             values(damaged, of_label)
+        if offsets == [0, 5, 2]:
+            with pytest.raises(pa.ArrowInvalid):
+                values(damaged.slice(0, 1), of_label)  # [0, 5], which alone ascend
     strings = pa.Array.from_buffers(
         pa.string(), 2, [None, pa.py_buffer(np.array([0, 99, 2], np.int32)), pa.py_buffer(b"ab")]
     )
