@@ -19,6 +19,7 @@ DOCUMENTS = pa.schema(
         ),
         column("content_hash", pa.string(), "blake2b-128 of the text in UTF-8, hex"),
         column("source", pa.string(), "name of the source in the recipe"),
+        column("record_id", pa.string(), "the record's own id as text, NULL if it has none", nullable=True),
         column("origin", pa.string(), "source as stated by the record", nullable=True),
         column("domain", pa.string(), "label of the source in the recipe"),
         column("license", pa.string(), "as stated by the record or the recipe", nullable=True),

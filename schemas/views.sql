@@ -44,7 +44,7 @@ SELECT shard, row, sequence_id, n_tokens, cu_seqlens, segments FROM tables.sft_s
 -- refused (the tokenizer cannot encode the text, for token_reason); n_tokens is NULL unless it is encoded.
 CREATE VIEW documents AS
 SELECT
-    d.document_id, d.content_hash, d.source, d.origin, d.domain, d.license, d.file, d.record, d.n_bytes,
+    d.document_id, d.content_hash, d.source, d.record_id, d.origin, d.domain, d.license, d.file, d.record, d.n_bytes,
     u.verdict, u.kept_id, u.similarity, t.status AS token_status, t.reason AS token_reason, t.n_tokens,
     CASE WHEN t.n_tokens IS NOT NULL THEN bucket_of(t.n_tokens) END AS length_bucket,
     d.shard, d.row

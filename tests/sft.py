@@ -61,7 +61,7 @@ def random_rows(seed: int, n_shards: int = 3, most: int = 40) -> Rows:
             status = str(rng.choice(["encoded", "dropped", "refused"], p=[0.8, 0.1, 0.1]))
             domain = {"books": "book", "tips": "tip"}.get(source, "web")
             rows["DOCUMENTS"][-1].append({
-                "document_id": document_id, "content_hash": digest(name), "source": source, "origin": None, "domain": domain,
+                "document_id": document_id, "content_hash": digest(name), "source": source, "record_id": None, "origin": None, "domain": domain,
                 "license": "free" if record % 2 else None, "file": "f", "record": record, "n_bytes": len(text), "text": text,
             })  # fmt: skip
             rows["SAMPLES"][-1].append(random_sample(rng, document_id, status))

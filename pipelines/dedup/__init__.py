@@ -7,6 +7,9 @@ the threshold. A dropped text duplicates the most similar kept text that meets b
 what its text duplicates (verdict near), or the kept document with the same text (verdict exact). Similarity is not
 chained: the shingles of every dropped text were compared with those of its survivor.
 
+by = "exact" drops equal texts alone and signs none. Equal texts are one document in every mix: the later stages identify a
+document by its content_hash, and more copies of a text are drawn by rate and max_epochs.
+
 The driver holds about 150 bytes for each document: hashes, rank and verdict.
 """
 
@@ -42,6 +45,7 @@ VERDICTS = pa.array(["kept", "exact", "near"])
 class DedupParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    by: Literal["near", "exact"] = "near"  # exact: documents with equal texts alone are dropped
     threshold: float = Field(default=0.7, gt=0, le=1)  # Jaccard similarity of the sets of shingles
     shingle_words: PositiveInt | None = 5
     shingle_chars: PositiveInt | None = None  # instead of words: characters, without spaces and punctuation
@@ -59,11 +63,6 @@ class DedupParams(BaseModel):
             raise ValueError("shingle_words and shingle_chars exclude each other; remove one")
         return {**raw, "shingle_words": None}
 
-    @property
-    def drops_near(self) -> bool:
-        """Whether near-duplicates are dropped, not exact ones alone."""
-        return True
-
 
 class SampleDedupParams(DedupParams):
     """The [dedup] of instruction samples: many share their context, so near-duplicate detection is off by default.
@@ -71,11 +70,7 @@ class SampleDedupParams(DedupParams):
     Signatures are of instruction and responses, without the context: the diversity of what is chosen needs them too.
     """
 
-    near: bool = False
-
-    @property
-    def drops_near(self) -> bool:
-        return self.near
+    by: Literal["near", "exact"] = "exact"
 
 
 class SignParams(BaseModel):
@@ -158,7 +153,29 @@ def merged(parts: Sequence[Signed]) -> Signed:
     )
 
 
+class UnsignedParams(BaseModel):
+    """Of SIGNATURES that nobody compares."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_permutations: int
+
+
+def unsigned_shard(documents: pa.Table, params: UnsignedParams) -> pa.Table:
+    """SIGNATURES of texts as if they had no shingles: a row for each row of `documents`."""
+    n = len(documents)
+    signature = np.full(n * params.n_permutations, np.iinfo(np.uint32).max, np.uint32)
+    return pa.table(
+        {
+            "n_shingles": np.zeros(n, np.int32),
+            "signature": pa.FixedSizeListArray.from_arrays(signature, params.n_permutations),
+            "sketch": pa.ListArray.from_arrays(np.zeros(n + 1, np.int32), np.empty(0, np.uint64)),
+        }
+    )
+
+
 SIGN = ShardStage("signatures", VERSION, "SIGNATURES", sign_shard, same=("content_hash",))
+UNSIGNED = ShardStage("signatures", VERSION, "SIGNATURES", unsigned_shard)
 
 
 def run(
@@ -177,7 +194,7 @@ def run(
     if not documents:
         return [], [], []
     sign_params = SignParams.of(params)
-    signature_shards = engine.shards(SIGN, sign_params, ((Read(shard, ("text",)),) for shard in documents))
+    signature_shards = sign_documents(documents, params, sign_params, engine)
     document_reads = [Read(shard, COLUMNS) for shard in documents]
     base_reads = [Read(shard, ("document_id", "verdict")) for shard in base.get("DUPLICATES", ())]
     keys = [read.key() for read in document_reads], [read.key() for read in base_reads]
@@ -193,6 +210,16 @@ def run(
     return signature_shards, duplicates, near_shards
 
 
+def sign_documents(
+    documents: Sequence[Shard], params: DedupParams, sign_params: SignParams, engine: Engine
+) -> list[Shard]:
+    """SIGNATURES, where near duplicates are looked for, or where the choice of samples compares them."""
+    if params.by == "exact" and not isinstance(params, SampleDedupParams):
+        unsigned = UnsignedParams(n_permutations=params.n_permutations)
+        return engine.shards(UNSIGNED, unsigned, ((Read(shard, ("n_bytes",)),) for shard in documents))
+    return engine.shards(SIGN, sign_params, ((Read(shard, ("text",)),) for shard in documents))
+
+
 def read_ranked(documents: Sequence[Read], sources: Sequence[str], base: Sequence[Read], store: Store) -> Ranked:
     kept_in_base = [np.empty(0, "S16")]
     for read in base:
@@ -205,7 +232,7 @@ def find_survivors(
     ranks: Ranked, documents: Sequence[Shard], signature_shards: Sequence[Shard], params: DedupParams, engine: Engine
 ) -> tuple[np.ndarray, np.ndarray, list[Shard]]:
     """For each document (survivor, similarity): the position of the one it duplicates, its own if kept; and NEAR."""
-    if not params.drops_near:
+    if params.by == "exact":
         return ranks.text, np.ones(len(ranks.text)), []
     n_shingles = np.concatenate(
         [engine.store.read(s, ["n_shingles"])["n_shingles"].to_numpy() for s in signature_shards]

@@ -20,6 +20,7 @@ from pipelines.ingest import Source
 from pipelines.ingest.listing import find_files
 from pipelines.ingest.readers import READERS
 from pipelines.ingest.readers.record import File, Record, Unusable
+from pipelines.ingest.readers.system import system_errors
 from pipelines.plan.cells import Cells, cells_of
 from schemas.errors import RecipeError
 
@@ -86,10 +87,11 @@ def read_beginning(source: Source, measure: Callable[[bytes], None]) -> float:
 def usable(kind: str, file: File, source: Source) -> Iterator[tuple[Record, bytes]]:
     """The file's records that can be used, each with its text."""
     parse = source.parser(kind)
-    for record in READERS[kind].records(file, source.fields):
-        if record.fault is None:
-            with suppress(Unusable):
-                yield record, parse(record.raw).text
+    with system_errors(file.path):
+        for record in READERS[kind].records(file, source.fields):
+            if record.fault is None:
+                with suppress(Unusable):
+                    yield record, parse(record.raw).text
 
 
 def part_before(kind: str, file: File, record: Record) -> float:

@@ -29,6 +29,7 @@ from pipelines.ingest.parsing import parse_pieces, rejected_pieces, size_of
 from pipelines.ingest.raw_hashes import with_hashes
 from pipelines.ingest.readers import READERS
 from pipelines.ingest.readers.record import Fault, File, Parsed, Record, hash_of
+from pipelines.ingest.readers.system import system_errors
 from pipelines.ingest.source import SampleSource as SampleSource  # for recipes of samples
 from pipelines.ingest.source import Source
 from pipelines.ingest.source import sample_sources as sample_sources  # for the graph of samples
@@ -118,7 +119,8 @@ def ingest_group(group: Group, store: Store, sizes: Sizes) -> int:
     """Make the shards of a group. Returns their number."""
     parse = group.source.parser(group.kind)
     chunks = cut(read_group(group), size_of, priority_of, sizes.smallest_bytes, sizes.largest_bytes)
-    shards = [shard for chunk in chunks for shard in ingest_chunk(chunk, group, parse, store)]
+    with system_errors(f"sources.{group.source.name}"):
+        shards = [shard for chunk in chunks for shard in ingest_chunk(chunk, group, parse, store)]
     store.commit("ingest", group.name, shards)
     return len(shards)
 
@@ -139,17 +141,13 @@ def read_group(group: Group) -> Iterator[Record]:
             yield Record(file.name, 0, b"", Fault(*file.fault, None, hash_of(b"")))
             continue
         try:
-            check_unchanged(file)
-            yield from reader.records(file, group.source.fields)
-            check_unchanged(file)
+            with system_errors(file.path):
+                check_unchanged(file)
+                yield from reader.records(file, group.source.fields)
+                check_unchanged(file)
         except OSError as error:
             name = errno.errorcode.get(error.errno or 0, type(error).__name__)
             raise StageError(f"{file.path}: can't be read to its end ({name}); run the build again") from error
-        except MemoryError as error:
-            raise StageError(
-                f"{file.path}: can't be read, memory is exhausted ({error}); free memory or set run.workers to 1, and run "
-                "the build again"
-            ) from error
 
 
 def check_unchanged(file: File) -> None:

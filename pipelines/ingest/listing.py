@@ -13,6 +13,7 @@ from dataclasses import replace
 from pipelines.ingest.readers import READERS
 from pipelines.ingest.readers.hub import parts
 from pipelines.ingest.readers.record import File
+from pipelines.ingest.readers.system import raise_lack, system_errors
 from pipelines.ingest.source import FORMATS, Source
 from schemas.errors import RecipeError
 
@@ -119,6 +120,7 @@ def walk(folder: str, prefix: str, parents: tuple[str, ...], root: str) -> Itera
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
     except OSError as error:
+        raise_lack(error, folder)
         yield File(prefix or ".", folder, fault=("unreadable_folder", error_code(error)))
         return
     for name in names:
@@ -159,6 +161,7 @@ def file_at(path: str, name: str, root: str) -> File:
 
 def fault_of(error: OSError, is_link: bool = False) -> tuple[str, str]:
     """The reason and detail for a file that the operating system refuses to open."""
+    raise_lack(error, str(error.filename))
     if error.errno == errno.ELOOP:
         return "symlink_loop", "leads back to itself"
     if error.errno == errno.ENOENT:
@@ -228,8 +231,9 @@ def check_schemas(source: Source, kind: str, files: list[File]) -> None:
         if file.fault:
             continue
         try:
-            error = READERS[kind].schema_error(file, source.fields)
-        except (OSError, MemoryError):  # raised again when the file is read
+            with system_errors(file.path):
+                error = READERS[kind].schema_error(file, source.fields)
+        except OSError:  # raised again when the file is read
             continue
         if error is None:
             return

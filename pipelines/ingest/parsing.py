@@ -85,6 +85,7 @@ def documents_of(parsed: list[Parsed], indices: list[int], records: list[Record]
             "document_id": pa.array(ids, pa.string()),
             "content_hash": pa.array(hashes, pa.string()),
             "source": pa.repeat(pa.scalar(source.name), n),
+            "record_id": pa.array([document.id for document in parsed], pa.string()),
             "origin": pa.array([document.origin for document in parsed], pa.string()),
             "domain": pa.repeat(pa.scalar(source.domain), n),
             "license": pa.array([document.license or source.license for document in parsed], pa.string()),

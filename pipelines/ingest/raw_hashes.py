@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from pipelines.ingest.listing import fault_of
 from pipelines.ingest.readers.record import File
+from pipelines.ingest.readers.system import raise_lack
 from pipelines.stage import Engine
 
 FILE = "raw_hashes.sqlite"
@@ -66,6 +67,7 @@ def with_hash(file: File, stored: dict[bytes, Row]) -> tuple[File, Row | None]:
             while block := stream.read(BLOCK_BYTES):
                 digest.update(block)
     except OSError as error:
+        raise_lack(error, file.path)
         return replace(file, n_bytes=0, fault=fault_of(error)), None
     hashed = replace(file, n_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, hash=digest.hexdigest())
     return hashed, Row(key, state_of(stat), hashed_ns, hashed.hash)

@@ -11,6 +11,8 @@ from typing import Any
 
 from pipelines.conversations import Conversation, Message, strings
 from pipelines.ingest.readers.record import Unusable, encoded, json_type
+from pipelines.ingest.readers.values import label, shown
+from pipelines.ingest.readers.values import listed as listed_names
 from pipelines.ingest.tools import calls_of, tools_of
 
 NAMES = {  # part of a sample -> names of the field that holds it, where the recipe names none
@@ -67,7 +69,7 @@ class SampleFields:
         if {*self.messages} & {*names} or ({*self.instruction} & {*names} and {*self.response} & {*names}):
             return None
         parts = [*self.messages, f"{' or '.join(self.instruction)} with {' or '.join(self.response)}"]
-        return f"no {', '.join(parts)}; there are {', '.join(names[:20])}"
+        return f"no {', '.join(parts)}; there are {listed_names(names)}"
 
     def text(self, row: Mapping[str, Any]) -> bytes:
         return canonical(row, self)
@@ -108,7 +110,7 @@ def turns(row: Mapping[str, Any], fields: SampleFields) -> tuple[list[Any], str]
     response = one_of(row, fields.response, "response")
     if instruction is None or response is None:
         missing = "instruction" if instruction is None else "response"
-        raise Unusable("sample_missing", f"no messages and no {missing}: {fields.missing([*row]) or 'it is null'}")
+        raise Unusable("sample_missing", f"no messages and no {missing}: {fields.missing(sorted(row)) or 'it is null'}")
     context = one_of(row, fields.context, "context")
     if context is not None:
         context = content_of(context, "the context")
@@ -176,7 +178,7 @@ def message_of(item: Any, i: int) -> Message | None:
         return None
     if is_blank and role != "tool" and not calls:
         raise Unusable("response_empty" if role == "assistant" else "content_empty", f"{place} has no text")
-    name, call_id = (identifier(item.get(key), f"{key} of {place}") for key in ("name", "tool_call_id"))
+    name, call_id = (label(item.get(key)) for key in ("name", "tool_call_id"))
     return Message(role, "" if is_blank and calls else text, name, calls, call_id)
 
 
@@ -205,18 +207,10 @@ def content_of(content: Any, place: str) -> str:
     for part in content:
         text = part.get("text") if isinstance(part, dict) and part.get("type", "text") == "text" else part
         if not isinstance(text, str):
-            kind = str(part.get("type"))[:40] if isinstance(part, dict) else json_type(part)
+            kind = shown(str(part.get("type"))) if isinstance(part, dict) else json_type(part)
             raise Unusable("content_not_text", f"{place} has a part that is no text ({kind})")
         texts.append(text)
     return "".join(texts)
-
-
-def identifier(value: Any, place: str) -> str | None:
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str):
-        raise Unusable("content_wrong_type", f"{place} is {json_type(value)}; wanted a string")
-    return value
 
 
 # -- the conversation

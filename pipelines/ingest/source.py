@@ -57,6 +57,8 @@ class Source(BaseModel):
             raise ValueError("config and revision belong to a hub id")
         if self.hub is not None and (self.format is not None or not self.split):
             raise ValueError('a hub id needs a split, such as split = "train", and takes no format')
+        if not self.texts:
+            raise ValueError("text: an empty list; name at least one field")
         fields = [f for f in (*self.texts, self.id, self.origin, self.license_field) if f is not None]
         twice = sorted({f for f in fields if fields.count(f) > 1})
         if twice:
@@ -76,7 +78,8 @@ class Source(BaseModel):
 
     @property
     def fields(self) -> Fields:
-        return Fields(self.texts[0], self.id, self.origin, self.license_field, self.max_record_bytes)
+        labels = self.id, self.origin, self.license_field
+        return Fields(self.texts, *labels, self.max_record_bytes, separator=self.separator)
 
     def parser(self, kind: str) -> Callable[[bytes], Parsed]:
         """A function that parses the bytes of a record of a format. It raises Unusable and nothing else."""
@@ -104,7 +107,7 @@ class SampleSource(Source):
 
     @model_validator(mode="after")
     def has_a_sample(self) -> Self:
-        documents_only = sorted({"text", "text_suffixes"} & self.model_fields_set)
+        documents_only = sorted({"text", "separator", "text_suffixes"} & self.model_fields_set)
         if documents_only:
             raise ValueError(
                 f"{documents_only[0]} belongs to a mix of documents; name messages, or instruction and response"

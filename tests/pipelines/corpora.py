@@ -57,7 +57,7 @@ def corpus(seed: int, store: Store, n_shards: int = 3) -> Corpus:
             n = int(rng.choice([1, 3, 17, 60, 300]))
             input_ids = [*(int(x) for x in rng.integers(1, 1000, n)), 0] if rng.random() < 0.9 else None
             texts.append({
-                "document_id": digest("id" + name), "content_hash": digest(name), "source": "s", "origin": None, "domain": domain,
+                "document_id": digest("id" + name), "content_hash": digest(name), "source": "s", "record_id": None, "origin": None, "domain": domain,
                 "license": None, "file": "f", "record": i, "n_bytes": 1, "text": name,
             })  # fmt: skip
             ids.append(tokens.token_row(digest("id" + name), input_ids))

@@ -27,7 +27,7 @@ def corpus(seed, store):
             name, domain = f"{rng.getrandbits(128):032x}", rng.choice("abc")
             n = rng.choice([None, 2, CHUNKS * C, CHUNKS * C + 1, CHUNKS * C + 30])
             texts.append({
-                "document_id": name, "content_hash": name, "source": "s", "origin": None, "domain": domain,
+                "document_id": name, "content_hash": name, "source": "s", "record_id": None, "origin": None, "domain": domain,
                 "license": None, "file": "f", "record": row, "n_bytes": 1, "text": "x",
             })  # fmt: skip
             ids.append(token_row(name, None if n is None else [1] * n))
@@ -55,7 +55,7 @@ def test_a_bos_is_no_token_of_a_chunk(tmp_path, monkeypatch):
     store = Store(tmp_path)
     name = "0" * 32
     text = {
-        "document_id": name, "content_hash": name, "source": "s", "origin": None, "domain": "a",
+        "document_id": name, "content_hash": name, "source": "s", "record_id": None, "origin": None, "domain": "a",
         "license": None, "file": "f", "record": 0, "n_bytes": 1, "text": "x",
     }  # fmt: skip
     documents = [store.write("DOCUMENTS", pa.Table.from_pylist([text], schema=DOCUMENTS))]

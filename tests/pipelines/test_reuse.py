@@ -131,7 +131,7 @@ def write(layout, store, place="a"):
         names = [digest(f"{place}{k}{i}{text}") for i, (text, _, _) in enumerate(shard)]
         documents = [
             {
-                "document_id": name, "content_hash": digest(text), "source": "s", "origin": None, "domain": domain,
+                "document_id": name, "content_hash": digest(text), "source": "s", "record_id": None, "origin": None, "domain": domain,
                 "license": None, "file": "f", "record": i, "n_bytes": len(text), "text": text,
             }
             for i, (name, (text, domain, _)) in enumerate(zip(names, shard, strict=True))

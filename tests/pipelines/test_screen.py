@@ -25,7 +25,7 @@ def tables(store, texts, dropped=(), refused=()):
     names = [blake2b(f"{domain}{text}".encode(), digest_size=16).hexdigest() for domain, text in texts]
     rows = [
         {
-            "document_id": name, "content_hash": name, "source": domain, "origin": None, "domain": domain,
+            "document_id": name, "content_hash": name, "source": domain, "record_id": None, "origin": None, "domain": domain,
             "license": None, "file": "f", "record": k, "n_bytes": len(text.encode()), "text": text,
         }
         for k, (name, (domain, text)) in enumerate(zip(names, texts, strict=True))

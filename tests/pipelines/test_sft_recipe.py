@@ -12,7 +12,7 @@ def test_the_section_samples_makes_a_recipe_one_of_samples(tmp_path):
     path = sft_mix.recipe(tmp_path)
     loaded = load(path)
     assert isinstance(loaded, SftRecipe)
-    assert loaded.dedup.near is False
+    assert loaded.dedup.by == "exact"
     assert "path" not in loaded.identity()["sources"][0]
     assert "run" not in loaded.identity()
 

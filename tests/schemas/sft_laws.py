@@ -18,7 +18,7 @@ def document(name: str, record: int) -> dict:
     text = message_text("q", name)
     return {
         "document_id": name, "content_hash": "hash of " + ("a" if name == "b" else name), "source": "tips" if name == "s" else "web",
-        "origin": None, "domain": "tip" if name == "s" else "web", "license": None, "file": "f", "record": record,
+        "record_id": None, "origin": None, "domain": "tip" if name == "s" else "web", "license": None, "file": "f", "record": record,
         "n_bytes": len(text), "text": text,
     }  # fmt: skip
 

@@ -32,7 +32,7 @@ def sequence(number: int, *segments: dict) -> dict:
 
 def document(name: str, text: str, record: int) -> dict:
     return {
-        "document_id": name, "content_hash": f"hash of {text}", "source": "s", "origin": None, "domain": "book",
+        "document_id": name, "content_hash": f"hash of {text}", "source": "s", "record_id": None, "origin": None, "domain": "book",
         "license": None, "file": "a.jsonl", "record": record, "n_bytes": len(text), "text": text,
     }  # fmt: skip
 

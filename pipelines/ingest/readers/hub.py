@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipelines.ingest.readers import rows
 from pipelines.ingest.readers.record import Fields, File, Parsed, Record, Unusable, hash_of
+from pipelines.ingest.readers.values import missing_text, prefixes
 from schemas.errors import RecipeError, StageError
 
 BATCH_ROWS = 64
@@ -40,9 +41,9 @@ class Hub:
         if names is not None and fields.parts:
             missing = fields.parts.missing(names)
             return Unusable("sample_missing", missing) if missing else None
-        if names is None or fields.text in names:
+        if names is None or any(prefix in names for text in fields.texts for prefix in prefixes(text)):
             return None
-        return Unusable("text_missing", f"no column {fields.text!r}; there are {', '.join(names[:20])}")
+        return missing_text(fields.texts, names, "column")
 
     def records(self, file: File, fields: Fields) -> Iterator[Record]:
         """Holds BATCH_ROWS rows and the buffers of the client in memory."""

@@ -1,12 +1,13 @@
 """JSON Lines: one object per line; plain, .gz or .zst.
 
-Blank lines are skipped. A byte order mark at the start of a file, a CR at the end of a line, and spaces or tabs around a
-record are stripped. Of duplicate keys the last counts. Only the fields that are used are checked: invalid UTF-8 in
-another field is ignored.
+Blank lines are skipped. A byte order mark at the start of a line (files that were joined have one there), a CR at its end,
+and spaces or tabs around a record are stripped. Of duplicate keys the last counts. Only the text is checked: NaN, which
+Python writes and JSON does not allow, or invalid UTF-8 elsewhere costs no record.
 """
 
 import json
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -16,16 +17,15 @@ from pipelines.ingest.readers.record import (
     Fields,
     File,
     Parsed,
-    Parts,
     Record,
     RecordBuffer,
     Unusable,
     check_text,
     encoded,
     json_type,
-    label,
 )
 from pipelines.ingest.readers.streams import blocks
+from pipelines.ingest.readers.values import MISSING, label, prefixes, text_in, value_at
 
 BOM = b"\xef\xbb\xbf"
 WHITESPACE = b" \t\r"
@@ -55,7 +55,7 @@ class Jsonl:
                     yield record
                 offset += line.n_bytes + 1
                 for data in lines:
-                    raw = data.strip(WHITESPACE)
+                    raw = stripped(data)
                     if raw and len(data) <= max_bytes:
                         yield Record(file.name, offset, raw)
                     elif raw:
@@ -71,16 +71,17 @@ class Jsonl:
 
     def parser(self, fields: Fields) -> Callable[[bytes], Parsed]:
         """A typed decoder, which is fast. A record that it refuses is parsed again by parse_slowly, for the reason."""
-        if fields.parts:
-            return parser_of_parts(fields, fields.parts)
+        names = (*fields.texts, *fields.labels.values())
+        if fields.parts or len(fields.texts) > 1 or any("." in name for name in names):
+            return parser_of_several(fields)
         labels = fields.labels
         row_type: Any = msgspec.defstruct(
             "Row",
-            [("text", str), *((role, str | int | None, None) for role in labels)],
-            rename={"text": fields.text, **labels},
+            [("text", str | list[str | None]), *((role, str | int | None, None) for role in labels)],
+            rename={"text": fields.texts[0], **labels},
             namespace={role: None for role in ROLES if role not in labels},
         )
-        decode = msgspec.json.Decoder(row_type).decode
+        decode, separator = msgspec.json.Decoder(row_type).decode, fields.separator
 
         def parse(raw: bytes) -> Parsed:
             try:
@@ -89,22 +90,26 @@ class Jsonl:
                 raise Unusable("too_deep", "nested deeper than the parser follows") from None
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 return parse_slowly(raw, fields)
-            check_text(row.text)
+            text = row.text
+            if isinstance(text, list):
+                text = separator.join(item for item in text if item is not None)
+            check_text(text)
             return Parsed(
-                row.text.encode(),
-                None if row.id is None else label("id", row.id),
-                None if row.origin is None else label("origin", row.origin),
-                None if row.license is None else label("license", row.license),
+                text.encode(),
+                None if row.id is None else label(row.id),
+                None if row.origin is None else label(row.origin),
+                None if row.license is None else label(row.license),
             )
 
         return parse
 
 
-def parser_of_parts(fields: Fields, parts: Parts) -> Callable[[bytes], Parsed]:
-    """The parser of records whose text is several fields: it decodes these and the labels alone."""
-    names = tuple(dict.fromkeys([*parts.columns, *fields.labels.values()]))
+def parser_of_several(fields: Fields) -> Callable[[bytes], Parsed]:
+    """The parser of records whose text is several fields or inside of one: it decodes these and the labels alone."""
+    texts = fields.parts.columns if fields.parts else [p for name in fields.texts for p in prefixes(name)]
+    names = tuple(dict.fromkeys([*texts, *(p for name in fields.labels.values() for p in prefixes(name))]))
     slots = {f"field_{i}": name for i, name in enumerate(names)}
-    row_type: Any = msgspec.defstruct("Row", [(slot, Any, None) for slot in slots], rename=slots)
+    row_type: Any = msgspec.defstruct("Row", [(slot, Any, msgspec.UNSET) for slot in slots], rename=slots)
     decode = msgspec.json.Decoder(row_type).decode
 
     def parse(raw: bytes) -> Parsed:
@@ -114,7 +119,13 @@ def parser_of_parts(fields: Fields, parts: Parts) -> Callable[[bytes], Parsed]:
             raise Unusable("too_deep", "nested deeper than the parser follows") from None
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return parse_slowly(raw, fields)
-        return parsed({name: getattr(row, slot) for slot, name in slots.items()}, fields)
+        values = {name: value for slot, name in slots.items() if (value := getattr(row, slot)) is not msgspec.UNSET}
+        try:
+            return parsed(values, fields)
+        except Unusable as error:
+            if error.reason not in ("text_missing", "sample_missing"):
+                raise
+            return parse_slowly(raw, fields)  # whose message names all fields
 
     return parse
 
@@ -124,8 +135,15 @@ def record_of(line: RecordBuffer, file: str, offset: int) -> Record | None:
     raw = line.data()
     if raw is None:
         return line.record(file, offset)
-    raw = (raw.removeprefix(BOM) if offset == 0 else raw).strip(WHITESPACE)
+    raw = stripped(raw)
     return Record(file, offset, raw) if raw else None
+
+
+def stripped(line: bytes) -> bytes:
+    raw = line.strip(WHITESPACE)
+    while raw.startswith(BOM):
+        raw = raw[len(BOM) :].strip(WHITESPACE)
+    return raw
 
 
 def too_large(data: bytes, file: str, offset: int, max_bytes: int) -> Record:
@@ -149,7 +167,7 @@ def parse_slowly(raw: bytes, fields: Fields) -> Parsed:
         not_utf8 = Unusable("not_utf8", f"byte 0x{raw[error.start]:02x} at {error.start:,} of the record")
         text = raw.decode(errors="surrogateescape")
     try:
-        return parsed(json.loads(text, parse_constant=reject_constant, parse_int=integer), fields)
+        return parsed(json.loads(text, parse_int=integer), fields)
     except RecursionError:
         raise Unusable("too_deep", "nested deeper than the parser follows") from None
     except json.JSONDecodeError as error:
@@ -167,25 +185,16 @@ def parsed(row: object, fields: Fields) -> Parsed:
     """
     if not isinstance(row, dict):
         raise Unusable("not_an_object", f"{json_type(row)}; wanted an object a line")
-    labels = {role: row.get(name) for role, name in fields.labels.items()}
+    labels = {role: value_at(row, name) for role, name in fields.labels.items()}
     if fields.parts:
-        data = fields.parts.text(row)
-        return Parsed(data, *(label(role, labels.get(role)) for role in ROLES))
-    text = row.get(fields.text)
-    if text is None:
-        state = "is null" if fields.text in row else "is not there"
-        raise Unusable("text_missing", f"{fields.text!r} {state}")
-    if not isinstance(text, str):
-        raise Unusable("text_not_string", f"{fields.text!r} is {json_type(text)}")
-    check_text(text)
-    return Parsed(encoded(text, "text"), *(label(role, labels.get(role)) for role in ROLES))
+        text = fields.parts.text(row)
+    else:
+        joined = text_in(row, fields)
+        check_text(joined)
+        text = encoded(joined, "text")
+    return Parsed(text, *(None if labels.get(role, MISSING) is MISSING else label(labels[role]) for role in ROLES))
 
 
-def reject_constant(constant: str) -> None:
-    """NaN and Infinity, which Python writes and JSON does not allow."""
-    raise json.JSONDecodeError(constant, "", 0)
-
-
-def integer(digits: str) -> int | float:
-    """An int; a float if it has more digits than Python converts to an int."""
-    return int(digits) if len(digits) <= 4000 else float("inf")
+def integer(digits: str) -> int | Decimal:
+    """An integer, of any number of digits."""
+    return int(digits) if len(digits) <= 4000 else Decimal(digits)

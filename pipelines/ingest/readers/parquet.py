@@ -17,8 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.ingest.readers import rows
+from pipelines.ingest.readers.columns import is_list
 from pipelines.ingest.readers.pages import Pages, pages_of
 from pipelines.ingest.readers.record import Fault, Fields, File, Parsed, Record, Unusable, hash_of, rejected_file
+from pipelines.ingest.readers.system import raise_system_error
 
 BATCH_BYTES = 4 << 20
 MAX_ROWS = 4096
@@ -69,7 +71,7 @@ def open_parquet(file: File) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)
     except rows.DAMAGE as error:
-        rows.raise_system_error(error)
+        raise_system_error(error, file.path)
         raise Unusable("damaged_parquet", "its footer can't be read") from None
 
 
@@ -87,7 +89,7 @@ def records_of(parquet: pq.ParquetFile, columns: rows.Columns, file: File, field
                 yield rest_of(file, first, error.reason, f"row group {group}: {error.detail}")
                 return
             except rows.DAMAGE as error:
-                rows.raise_system_error(error)
+                raise_system_error(error, file.path)
                 detail = f"row group {group} can't be read after row {first:,} of the file"
                 yield rest_of(file, first, "damaged_parquet", detail)
                 return
@@ -122,13 +124,13 @@ def batch_rows(parquet: pq.ParquetFile, group: int, names: list[str], file: File
     with open(file.path, "rb") as stream:
         for i in range(metadata.num_columns):
             chunk = metadata.column(i)
-            if chunk.path_in_schema.partition(".")[0] not in names:
+            if not f"{chunk.path_in_schema}.".startswith(tuple(f"{name}." for name in names)):
                 continue
             pages = pages_of(stream, chunk)
             check_sizes(pages, chunk.path_in_schema)
             longest = pages.dictionary_bytes
-            if MAX_ROWS * longest > BATCH_BYTES and chunk.path_in_schema in names:
-                longest = longest_value(file, group, chunk.path_in_schema)
+            if MAX_ROWS * longest > BATCH_BYTES:
+                longest = longest_value(file, group, chunk.path_in_schema, longest)
             n_values = pages.n_values * (metadata.num_rows / max(1, chunk.num_values))  # of a list there are several
             sizes.append((n_values, pages.decoded(longest) * pages.n_values))
     n_rows = MAX_ROWS
@@ -163,14 +165,25 @@ def most_bytes(n_rows: np.ndarray, n_bytes: np.ndarray, window: int) -> float:
     return float(np.max(np.interp(starts + window, ends, before) - np.interp(starts, ends, before)))
 
 
-def longest_value(file: File, group: int, column: str) -> int:
-    """Bytes of the longest value in the dictionary of a string column.
+def longest_value(file: File, group: int, column: str, unknown: int) -> int:
+    """Bytes of the longest value in the dictionary of a string column; `unknown` if pyarrow does not give the dictionary.
 
     Reads the dictionary page and one data page. The dictionary is held three times.
     """
     with pq.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20, read_dictionary=[column]) as parquet:
         batch = next(parquet.iter_batches(1, [group], [column], use_threads=False), None)
-    if batch is None or not pa.types.is_dictionary(batch.column(0).type):
-        return 0
-    lengths = pc.binary_length(batch.column(0).dictionary)
-    return int(pc.max(lengths).as_py() or 0)
+    dictionaries = [] if batch is None else [d for array in batch.columns for d in dictionaries_in(array)]
+    if not dictionaries:
+        return unknown
+    return max(int(pc.max(pc.binary_length(dictionary)).as_py() or 0) for dictionary in dictionaries)
+
+
+def dictionaries_in(array: pa.Array) -> Iterator[pa.Array]:
+    """The dictionaries of strings in a column, nested ones included."""
+    if pa.types.is_dictionary(array.type):
+        yield array.dictionary
+    elif pa.types.is_struct(array.type):
+        for i in range(array.type.num_fields):
+            yield from dictionaries_in(array.field(i))
+    elif is_list(array.type):
+        yield from dictionaries_in(array.values)

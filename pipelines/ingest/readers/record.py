@@ -5,6 +5,7 @@ Record and Parsed are created by the hundred thousand and contain no cycles, so 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
@@ -36,15 +37,12 @@ REASONS = {  # each reason in REJECTED, and what it means for a record or for a 
     "not_json": "invalid JSON",
     "too_deep": "JSON nested more deeply than the parser supports",
     "not_an_object": "valid JSON, but not an object",
-    "not_utf8": "invalid UTF-8 in a field that is used, or in a record that cannot be parsed",
+    "not_utf8": "invalid UTF-8 in the text, or in a record that cannot be parsed",
     "lone_surrogate": "half of a surrogate pair, which UTF-8 cannot encode",
-    "text_missing": "the text field or column is missing or NULL",
-    "text_not_string": "the text is not a string",
+    "text_missing": "the text field or column is missing or NULL; of several, all are",
+    "text_not_string": "the text is neither a string nor a list of strings",
     "text_empty": "the text is empty or only white space",
     "nul": "a NUL character, which ends a string in C and is typical of damaged or binary files",
-    "id_wrong_type": "the id is neither a string nor an integer",
-    "origin_wrong_type": "the origin is neither a string nor an integer",
-    "license_wrong_type": "the license is neither a string nor an integer",
 }
 
 SAMPLE_REASONS = {  # further reasons of a record that is to be an instruction sample
@@ -145,15 +143,22 @@ class Parts(Protocol):
 class Fields:
     """The names of the fields that are used, None for a label that is not read; and the size limit of a record.
 
+    text: one name, or several whose texts are joined. A name a.b is the field of that name, or else b of the object a.
     parts: fields that together are the text, in place of `text`.
+    separator: between joined texts.
     """
 
-    text: str
+    text: str | tuple[str, ...]
     id: str | None
     origin: str | None
     license: str | None
     max_record_bytes: int
     parts: Parts | None = None
+    separator: str = "\n\n"
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return (self.text,) if isinstance(self.text, str) else self.text
 
     @property
     def labels(self) -> dict[str, str]:
@@ -249,25 +254,6 @@ def decoded(data: bytes, field: str) -> str:
         raise Unusable("not_utf8", f"byte 0x{data[error.start]:02x} at {error.start:,} of the {field}") from None
 
 
-def label(role: str, value: object) -> str | None:
-    """An id, origin or license as a string; an integer in decimal; None if NULL or empty.
-
-    Raises:
-        Unusable: ROLE_wrong_type, nul or lone_surrogate.
-    """
-    if value is None or value == "":
-        return None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str):
-        raise Unusable(f"{role}_wrong_type", f"{json_type(value)}; wanted a string or an integer")
-    if "\0" in value:
-        raise Unusable("nul", f"in the {role}")
-    if not value.isascii():
-        encoded(value, role)
-    return value
-
-
 def encoded(text: str, field: str) -> bytes:
     """
     Raises:
@@ -289,6 +275,7 @@ def json_type(value: object) -> str:
         bool: "true or false",
         float: "a number",
         int: "an integer",
+        Decimal: "an integer",  # of more digits than Python converts
     }
     return "null" if value is None else names.get(type(value), type(value).__name__)
 

@@ -1,16 +1,18 @@
 """Rows of Arrow tables as raw records, for the tabular formats: Parquet, saved datasets, the hub.
 
 The bytes of a row are its labels as one line of JSON, then its text as stored in the column; there is no second line if
-the text is NULL. A rejected row is therefore readable, and a row costs one copy of its text. Where the text is several
-columns (fields.parts), the second line is an object of those that are not NULL, nested ones included.
+the text is NULL. A rejected row is therefore readable, and a row costs one copy of its text. A text of several columns, or
+of a list of strings, is joined. Where the text has parts (fields.parts), the second line is an object of the columns that
+are not NULL, nested ones included.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
 
+from pipelines.ingest.readers.columns import column_at, is_list, is_text, of_label, of_text, type_at, values
 from pipelines.ingest.readers.record import (
     HEAD_BYTES,
     HEADER,
@@ -23,23 +25,14 @@ from pipelines.ingest.readers.record import (
     check_text,
     decoded,
     hash_of,
-    label,
 )
+from pipelines.ingest.readers.values import label, missing_text, wrong_text
 
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)  # Arrow's exceptions on a damaged file
-OUT_OF_MEMORY = ("not enough memory", "Cannot allocate memory")  # in a codec's message, which Arrow raises as OSError
-
-
-def raise_system_error(error: BaseException) -> None:
-    """Raise an error of the system again: it has an errno or is a lack of memory, and says nothing about the file."""
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):
-        raise error
-    if any(phrase in str(error) for phrase in OUT_OF_MEMORY):
-        raise MemoryError(str(error)) from error
 
 
 class Columns(NamedTuple):
-    """The columns that are used and exist. labels: role -> column. text: those of the text, one unless fields.parts."""
+    """The columns that are used and exist. labels: role -> column. text: those of the text. A name a.b may lead into a."""
 
     labels: dict[str, str]
     text: tuple[str, ...]
@@ -54,27 +47,33 @@ def columns_of(schema: pa.Schema, fields: Fields) -> Columns:
     Raises:
         Unusable: text_missing, text_not_string or sample_missing: no row of a table with this schema can be used.
     """
-    labels = {role: name for role, name in fields.labels.items() if schema.get_field_index(name) >= 0}
+    labels = {role: name for role, name in fields.labels.items() if type_at(schema, name) is not None}
     if fields.parts:
         text = tuple(name for name in fields.parts.columns if schema.get_field_index(name) >= 0)
         if missing := fields.parts.missing(schema.names):
             raise Unusable("sample_missing", missing)
         return Columns(labels, text)
-    if schema.get_field_index(fields.text) < 0:
-        duplicate = fields.text in schema.names
-        number = "two columns" if duplicate else "no column"
-        raise Unusable("text_missing", f"{number} {fields.text!r}; there are {', '.join(schema.names[:20])}")
-    if not is_text(schema.field(fields.text).type):
-        raise Unusable("text_not_string", f"column {fields.text!r} is {schema.field(fields.text).type}")
-    return Columns(labels, (fields.text,))
+    kinds = {name: kind for name in fields.texts if (kind := type_at(schema, name)) is not None}
+    if not kinds:
+        twice = any(schema.names.count(name) > 1 for name in fields.texts)
+        raise missing_text(fields.texts, names_of(schema, fields.texts), "single column" if twice else "column")
+    if any(not pa.types.is_null(kind) for kind in kinds.values()):
+        kinds = {name: kind for name, kind in kinds.items() if not pa.types.is_null(kind)}
+    for name, kind in kinds.items():
+        if not is_text(kind) and not (is_list(kind) and is_text(kind.value_type)):
+            inside = [field.name for field in kind] if pa.types.is_struct(kind) else []
+            raise wrong_text(name, "an object" if inside else f"of type {str(kind)[:80]}", inside)
+    return Columns(labels, tuple(kinds))
 
 
-def is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    strings = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    binaries = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
-    return any(is_kind(kind) for is_kind in (*strings, *binaries))
+def names_of(fields: pa.Schema | pa.StructType, texts: Sequence[str], prefix: str = "") -> list[str]:
+    """The names of columns; those inside of a struct if a name in `texts` leads into it."""
+    names: list[str] = []
+    for field in fields:
+        full = prefix + field.name
+        inside = pa.types.is_struct(field.type) and any(text.startswith(f"{full}.") for text in texts)
+        names += names_of(field.type, texts, f"{full}.") if inside else [full]
+    return names
 
 
 def records_of(
@@ -84,18 +83,17 @@ def records_of(
 
     first: the number of the batch's first row in the file.
     """
-    labels = {role: values(batch.column(name)) for role, name in columns.labels.items()}
-    texts = values(batch.column(columns.text[0])) if fields.parts is None else objects(batch, columns.text)
+    if isinstance(batch, pa.Table):
+        for part in batch.to_batches():
+            yield from records_of(part, columns, file, first, fields)
+            first += part.num_rows
+        return
+    labels = {role: labels_of(column_at(batch, name)) for role, name in columns.labels.items()}
+    texts = texts_of(batch, columns.text, fields) if fields.parts is None else objects(batch, columns.text)
     for i, text in enumerate(texts):
-        error = None
-        try:
-            header = {role: decoded_label(column[i], role) for role, column in labels.items()}
-        except Unusable as label_error:
-            header, error = {}, label_error
-        raw = HEADER.encode(header)
-        if isinstance(text, Unusable):
-            error = text
-        elif text is not None:
+        raw = HEADER.encode({role: column[i] for role, column in labels.items()})
+        error = text if isinstance(text, Unusable) else None
+        if isinstance(text, bytes):
             raw = b"%b\n%b" % (raw, text)
         if len(raw) > fields.max_record_bytes:
             error = Unusable("too_large", f"{len(raw):,} bytes; max_record_bytes is {fields.max_record_bytes:,}")
@@ -106,31 +104,32 @@ def records_of(
             yield Record(file, first + i, raw)
 
 
-def binary_type(kind: pa.DataType) -> pa.DataType:
-    """A type with binary in the place of strings, in lists and structs too."""
-    if is_text(kind):
-        return pa.large_binary()
-    if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(binary_type(field.type)) for field in kind])
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        inner = kind.value_field.with_type(binary_type(kind.value_type))
-        return pa.list_(inner) if pa.types.is_list(kind) else pa.large_list(inner)
-    return kind
+def labels_of(column: pa.Array) -> list[str | int | None]:
+    """The values of a column as labels; integers as they are."""
+    return [value if type(value) is int else label(value) for value in values(column, of_label)]
 
 
-def values(column: pa.Array | pa.ChunkedArray) -> list:
-    """The values of a column as Python objects; strings as bytes, since Arrow does not check that they are UTF-8."""
-    kind = binary_type(column.type)
-    if kind != column.type or is_text(kind):
-        column = column.cast(kind)
-        for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
-            chunk.validate(full=True)  # a damaged file may contain offsets out of bounds
-    return column.to_pylist()
+def texts_of(batch: pa.RecordBatch, names: Sequence[str], fields: Fields) -> list[bytes | None]:
+    """The text of each row; None if it is NULL in every column."""
+    separator = fields.separator.encode()
+    columns = [joined(column_at(batch, name), separator) for name in names]
+    if len(columns) == 1:
+        return columns[0]
+    rows = [[text for text in row if text is not None] for row in zip(*columns, strict=True)]
+    return [separator.join(text for text in row if text) if row else None for row in rows]
 
 
-def objects(batch: pa.RecordBatch | pa.Table, names: Sequence[str]) -> list[bytes | Unusable]:
+def joined(column: pa.Array, separator: bytes) -> list[bytes | None]:
+    """The strings of a column as bytes, those of a list joined."""
+    rows = values(column, of_text)
+    if is_text(column.type):
+        return rows
+    return [None if row is None else separator.join(text for text in row if text is not None) for row in rows]
+
+
+def objects(batch: pa.RecordBatch, names: Sequence[str]) -> list[bytes | Unusable]:
     """Each row's columns that are not NULL as an object in JSON; an error where a string is not UTF-8."""
-    columns = [(name, values(batch.column(name))) for name in names]
+    columns = [(name, values(batch.column(name), of_text)) for name in names]
     rows: list[bytes | Unusable] = []
     for i in range(batch.num_rows):
         try:
@@ -141,17 +140,13 @@ def objects(batch: pa.RecordBatch | pa.Table, names: Sequence[str]) -> list[byte
     return rows
 
 
-def as_text(value: object) -> object:
+def as_text(value: Any) -> Any:
     """A value of a column whose strings are bytes, with strings. NULL in an object is left out: Arrow adds it."""
     if isinstance(value, bytes):
         return value.decode()
     if isinstance(value, dict):
         return {name: as_text(item) for name, item in value.items() if item is not None}
     return [as_text(item) for item in value] if isinstance(value, list) else value
-
-
-def decoded_label(value: object, role: str) -> object:
-    return decoded(value, role) if isinstance(value, bytes) else value
 
 
 def parser(fields: Fields) -> Callable[[bytes], Parsed]:
@@ -162,12 +157,15 @@ def parser(fields: Fields) -> Callable[[bytes], Parsed]:
     def parse(raw: bytes) -> Parsed:
         header, newline, text = raw.partition(b"\n")
         if not newline:
-            raise Unusable("text_missing", f"{fields.text!r} is NULL")
+            raise Unusable(
+                "text_missing",
+                f"{' and '.join(map(repr, fields.texts))} {'is' if len(fields.texts) == 1 else 'are'} NULL",
+            )
         if parts is None:
             check_text(decoded(text, "text"))
         else:
             text = parts.text(decode(text))
         labels = decode(header)
-        return Parsed(text, *(label(role, labels.get(role)) for role in ROLES))
+        return Parsed(text, *(label(labels.get(role)) for role in ROLES))
 
     return parse

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipelines.ingest.readers import rows
 from pipelines.ingest.readers.record import Fault, Fields, File, Parsed, Record, Unusable, hash_of, rejected_file
+from pipelines.ingest.readers.system import raise_lack, raise_system_error
 from schemas.errors import RecipeError
 
 BATCH_ROWS = 64
@@ -53,7 +54,7 @@ class Saved:
         except Unusable as error:
             return error
         except rows.DAMAGE as error:
-            rows.raise_system_error(error)
+            raise_system_error(error, file.path)
             return Unusable("damaged_arrow", "its schema can't be read")
         return None
 
@@ -72,7 +73,7 @@ class Saved:
                 if not has_end(file):
                     yield damaged(file, first)
             except rows.DAMAGE as damage:
-                rows.raise_system_error(damage)
+                raise_system_error(damage, file.path)
                 yield damaged(file, first)
 
     def parser(self, fields: Fields) -> Callable[[bytes], Parsed]:
@@ -110,6 +111,7 @@ def names_in(path: Path, key: str, field: str | None = None) -> list[str]:
         items = json.loads(path.read_bytes()).get(key) or []
         return [str(item[field] if field else item) for item in items]
     except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
+        raise_lack(error, str(path))
         raise RecipeError(
             f"{path}: not what save_to_disk writes ({type(error).__name__}); save the dataset again"
         ) from None

@@ -8,6 +8,7 @@ from typing import BinaryIO
 import zstandard
 
 from pipelines.ingest.readers.record import Unusable
+from pipelines.ingest.readers.system import raise_lack
 
 BLOCK = 1 << 20
 GZIP_FEED = 16 << 10  # decompresses to at most 17 MB, at a ratio of 1,032
@@ -50,7 +51,8 @@ def gunzip(stream: BinaryIO) -> Iterator[bytes]:
             before_block, in_member = member.copy(), True
             try:
                 out = member.decompress(block)
-            except zlib.error:
+            except zlib.error as error:
+                raise_lack(error, stream.name)
                 yield salvage(before_block, block)
                 raise Unusable("corrupt_gzip", f"in member {n_members} of the file") from None
             if out:
@@ -84,7 +86,8 @@ def unzstd(stream: BinaryIO) -> Iterator[bytes]:
             header = (header + block[:18])[:18]
             try:
                 out = frame.decompress(block)
-            except zstandard.ZstdError:
+            except zstandard.ZstdError as error:
+                raise_lack(error, stream.name)
                 raise zstd_error(header, n_frames) from None
             if out:
                 yield out

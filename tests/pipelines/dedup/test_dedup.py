@@ -63,6 +63,7 @@ def document(rng, text, number):
         "document_id": digest(source, own or file, content_hash),
         "content_hash": content_hash,
         "source": source,
+        "record_id": None,
         "origin": None,
         "domain": source,
         "license": None,
@@ -187,6 +188,24 @@ def test_a_base_comes_first(tmp_path):
         assert kept <= {d["document_id"] for d in documents if found[d["record"]][0] == "kept"}
         changed += found != slow_verdicts(documents, threshold)
     assert changed > len(SEEDS) / 2
+
+
+def test_by_exact_drops_equal_texts_alone_and_signs_none(tmp_path):
+    documents, threshold = random_documents(1)
+    store = Store(tmp_path / "root")
+    shards = shards_of(store, documents, [7, 14])
+    params = DedupParams(threshold=threshold, by="exact")
+    signed, duplicates, near = dedup.run(shards, params, SOURCES, {}, Engine(store, ONE))
+    found = verdicts(store, shards, duplicates)
+    kept = [d["content_hash"] for d in documents if found[d["record"]][0] == "kept"]
+    assert sorted(kept) == sorted({d["content_hash"] for d in documents})
+    assert {verdict for verdict, _, _ in found.values()} == {"kept", "exact"}
+    assert all(similarity in (None, 1.0) for _, _, similarity in found.values())
+    assert near == []
+    rows = [row for shard in signed for row in store.read(shard).to_pylist()]
+    assert [shard.n_rows for shard in signed] == [shard.n_rows for shard in shards]
+    assert rows == [{"n_shingles": 0, "signature": [2**32 - 1] * 128, "sketch": []}] * len(documents)
+    assert {s.content_hash for s in run(store, shards, threshold)[0]}.isdisjoint(s.content_hash for s in signed)
 
 
 def test_the_cases_the_oracle_must_reach():

@@ -31,7 +31,7 @@ def deduplicated(tmp_path, params):
     store = Store(tmp_path / "root")
     engine = engine_of(store)
     documents = [{
-        "document_id": text_hash(f"{i}"), "content_hash": text_hash(text), "source": "s", "origin": None, "domain": "d",
+        "document_id": text_hash(f"{i}"), "content_hash": text_hash(text), "source": "s", "record_id": None, "origin": None, "domain": "d",
         "license": None, "file": "f", "record": i, "n_bytes": len(text), "text": text,
     } for i, text in enumerate(TEXTS)]  # fmt: skip
     shard = store.write("DOCUMENTS", pa.Table.from_pylist(documents, schema=DOCUMENTS))
@@ -48,7 +48,7 @@ def test_by_default_exact_duplicates_alone_are_dropped(tmp_path):
 
 
 def test_near_duplicates_are_compared_without_their_context(tmp_path):
-    _, verdicts, near = deduplicated(tmp_path, SampleDedupParams(near=True))
+    _, verdicts, near = deduplicated(tmp_path, SampleDedupParams(by="near"))
     assert [verdicts[0], verdicts[1], verdicts[3], verdicts[4]].count(
         "kept"
     ) == 1  # two contexts, one question and answer

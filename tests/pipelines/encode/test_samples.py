@@ -261,7 +261,7 @@ def stage_of(tmp_path, samples, encode, **changes):
     documents = store.write("DOCUMENTS", pa.table({
         **{name: pa.array([f"{i:032x}" for i in range(len(samples))]) for name in ("document_id", "content_hash")},
         **{name: pa.array(["x"] * len(samples)) for name in ("source", "domain", "file")},
-        **{name: pa.nulls(len(samples), pa.string()) for name in ("origin", "license")},
+        **{name: pa.nulls(len(samples), pa.string()) for name in ("record_id", "origin", "license")},
         "record": pa.array(range(len(samples)), pa.int64()),
         "n_bytes": pa.array([len(text_of(s)) for s in samples], pa.int64()), "text": texts_of(*samples),
     }))  # fmt: skip

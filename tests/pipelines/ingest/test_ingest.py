@@ -266,9 +266,7 @@ def test_a_lack_of_memory_stops_the_stage_and_rejects_nothing(tmp_path, store, m
     write_rows(tmp_path / "in" / "a.parquet", good_rows(range(3)))
     with monkeypatch.context() as patch:
         patch.setattr(pa.parquet.ParquetFile, "iter_batches", fails(pa.ArrowMemoryError("malloc of size 9 failed")))
-        with pytest.raises(
-            StageError, match=r"a\.parquet: can't be read, memory is exhausted \(malloc of size 9 failed\)"
-        ):
+        with pytest.raises(StageError, match=r"a\.parquet: memory is exhausted \(malloc of size 9 failed\)"):
             ingest.run([source(tmp_path / "in")], engine_of(store))
     documents, rejected = ingest.run([source(tmp_path / "in")], engine_of(store))
     assert [shard.n_rows for shard in documents + rejected] == [3, 0]

@@ -23,9 +23,10 @@ def test_a_document_is_what_the_record_says(tmp_path):
     id_of = identity("mine")
     assert a == {
         "document_id": id_of("d3", "a.jsonl", text_hash(text_of(3))), "content_hash": text_hash(text_of(3)), "source": "mine",
-        "origin": "web", "domain": "web", "license": "MIT", "file": "a.jsonl", "record": 0,
+        "record_id": "d3", "origin": "web", "domain": "web", "license": "MIT", "file": "a.jsonl", "record": 0,
         "n_bytes": len(text_of(3).encode()), "text": text_of(3),
     }  # fmt: skip
+    assert (b["record_id"], c["record_id"]) == ("7", None)
     assert (b["document_id"], b["origin"], b["license"]) == (id_of("7", "", text_hash("b")), None, "CC0")
     assert c["document_id"] == id_of(None, "a.jsonl", text_hash("c"))
 

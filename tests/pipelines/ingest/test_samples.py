@@ -69,7 +69,8 @@ TABLE = {  # fault -> the record, and its reason; or the messages that it become
     "content a number": (of(user(7), A), "content_wrong_type"),
     "content true": (of(U, assistant(True)), "content_wrong_type"),
     "content an object": (of(user({"text": "What?"}), A), "content_wrong_type"),
-    "name a number": (of({**U, "name": 3}, A), "content_wrong_type"),
+    "a field that is half a character": ({"\ud800": 1, "a\n": 2}, "sample_missing"),
+    "a part of an odd type": (of(user([{"type": "\ud800\n"}]), A), "content_not_text"),
     "an image": (of(user([{"type": "text", "text": "See"}, {"type": "image_url", "image_url": {}}]), A), "content_not_text"),
     "a part without text": (of(user([{"type": "text"}]), A), "content_not_text"),
     "a part a number": (of(user(["What?", 7]), A), "content_not_text"),
@@ -118,6 +119,8 @@ TABLE = {  # fault -> the record, and its reason; or the messages that it become
     "prompt, completion": ({"prompt": "What?", "completion": "That."}, PLAIN),
     "lists of messages": ({"prompt": [U], "completion": [A]}, PLAIN),
     "duplicate keys": (b'{"messages":7,"messages":[{"role":"user","content":"What?"},{"role":"assistant","content":"That."}]}', PLAIN),
+    "name a number": (of({**U, "name": 3}, A), PLAIN),
+    "labels of odd types": ({**of(U, A), "id": {"$oid": "5f"}, "license": [1.5]}, PLAIN),
     "messages win": ({"prompt": "What", **of(U, A)}, PLAIN),
     "an empty result": (
         of(U, {**CALLS, "content": None}, {"role": "tool", "content": ""}, A),

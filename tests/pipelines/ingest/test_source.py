@@ -23,6 +23,8 @@ def test_formats_are_the_readers_that_have_files():
         ({"format": "csv"}, "'csv' is none of jsonl, parquet, text, hf"),
         ({"config": "en"}, "belong to a hub id"),
         ({"id": "text"}, "named for two"),
+        ({"text": ("a", "id")}, "named for two"),
+        ({"text": ()}, "text: an empty list"),
         ({"text_suffixes": ("txt",)}, "text_suffixes: txt"),
         ({"text_suffixes": ()}, "text_suffixes: none"),
         ({"name": "a/b"}, "match pattern"),
@@ -39,6 +41,8 @@ def test_where_a_source_lies_is_no_part_of_its_records(tmp_path):
     assert source(tmp_path / "a").key() == source(tmp_path / "b", split="x").key()
     for change in (
         {"text": "t"},
+        {"text": ("text", "t")},
+        {"separator": " "},
         {"id": None},
         {"domain": "x"},
         {"license": "MIT"},

@@ -293,4 +293,5 @@ def test_nothing_to_draw_is_refused(tmp_path):
 def test_invalid_shares_are_refused(shares, message):
     with pytest.raises(ValidationError, match=message):
         PlanParams(budget_tokens=1, max_epochs=1, shares=shares)
+    assert PlanParams(budget_tokens=1).max_epochs == 4
     PlanParams(budget_tokens=1, max_epochs=1, normalise_shares=True, shares={"a": 0.5, "b": 0.6})

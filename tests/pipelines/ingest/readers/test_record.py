@@ -15,7 +15,6 @@ from pipelines.ingest.readers.record import (
     decoded,
     hash_of,
     json_type,
-    label,
     rejected_file,
 )
 
@@ -60,26 +59,6 @@ def test_a_file_of_which_nothing_can_be_used_is_one_record(tmp_path):
 
 
 # -- fields
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (None, None), ("", None), ("a", "a"), ("é", "é"), (0, "0"), (-7, "-7"), (10**30, str(10**30)), (" ", " "),
-        (True, "id_wrong_type: true or false; wanted a string or an integer"),
-        (1.5, "id_wrong_type: a number; wanted a string or an integer"),
-        ([], "id_wrong_type: a list; wanted a string or an integer"),
-        ({}, "id_wrong_type: an object; wanted a string or an integer"),
-        ("a\0", "nul: in the id"),
-        ("aé\ud800", "lone_surrogate: \\ud800 at character 2 of the id"),
-    ],
-)  # fmt: skip
-def test_a_label_is_a_string_or_an_integer(value, expected):
-    try:
-        found = label("id", value)
-    except Unusable as why:
-        found = f"{why.reason}: {why.detail}"
-    assert found == expected
 
 
 @pytest.mark.parametrize(
