@@ -20,7 +20,7 @@ import pytest
 import zstandard
 
 from pipelines import ingest
-from pipelines.ingest import listing, raw_hashes
+from pipelines.ingest import raw_hashes, walking
 from pipelines.ingest.readers.record import HEAD_BYTES, REASONS, SAMPLE_REASONS
 from pipelines.ingest.source import Source
 from pipelines.store import Store
@@ -524,7 +524,7 @@ def break_files(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(os, "fsync", lambda _: None)  # nothing crashes here, and a thousand shards are written
     patch.setattr(ingest, "with_hashes", later)
     patch.setattr(raw_hashes, "open", refusing, raising=False)
-    patch.setattr(listing.os, "scandir", scanning)
+    patch.setattr(walking.os, "scandir", scanning)
 
 
 @pytest.mark.parametrize(("i", "name"), enumerate(CASES), ids=CASES)

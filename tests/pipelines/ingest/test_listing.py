@@ -7,7 +7,8 @@ import os
 import pyarrow as pa
 import pytest
 
-from pipelines.ingest.listing import check_schemas, fault_of, find_files, translate
+from pipelines.ingest.listing import check_schemas, find_files, translate
+from pipelines.ingest.walking import fault_of
 from schemas.errors import RecipeError
 from tests.pipelines.inputs import line_of, source, write_jsonl, write_rows
 
@@ -92,7 +93,7 @@ def test_the_suffixes_of_texts_are_the_sources(tree):
     ("names", "expected"),
     [
         (["a.JSONL.GZ"], "jsonl"), (["a.ndjson.zstd"], "jsonl"), (["a.pq"], "parquet"), (["a.txt.zst"], "text"),
-        (["a.jsonl", "notes.md"], "jsonl"), (["a.parquet.gz"], None), (["a.csv"], None), (["a.jsonl", "b.pq"], None),
+        (["a.jsonl", "notes.md"], "jsonl"), (["a.parquet.gz"], None), (["a.csv"], "csv"), (["a.md"], None), (["a.jsonl", "b.pq"], None),
     ],
 )  # fmt: skip
 def test_the_format_follows_from_the_names(tmp_path, names, expected):

@@ -41,4 +41,4 @@ def test_a_compressed_name_is_of_a_format_that_says_so():
         for suffix in reader.suffixes:
             assert has_format(f"a{suffix}", kind, one), kind
             assert has_format(f"a{suffix}.gz", kind, one) == reader.may_be_compressed, kind
-    assert {kind for kind, reader in READERS.items() if reader.may_be_compressed} == {"jsonl", "text"}
+    assert {kind for kind, reader in READERS.items() if reader.may_be_compressed} == {"jsonl", "csv", "text"}

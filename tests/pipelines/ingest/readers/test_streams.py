@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from pipelines.ingest.readers import streams
-from pipelines.ingest.readers.record import hash_of
+from pipelines.ingest.readers.record import File, hash_of
 from tests.pipelines.inputs import line_of, packed, records
 
 
@@ -74,6 +74,6 @@ def test_what_unpacks_to_much_more_is_never_held(tmp_path):
     gz = gzip.compress(b"\0" * (64 << 20))
     (tmp_path / "a.gz").write_bytes(gz)
     for name, size in (("a.zst", 300 << 20), ("a.gz", 64 << 20)):
-        lengths = [len(block) for block in streams.blocks(str(tmp_path / name), name)]
+        lengths = [len(block) for block in streams.blocks(File(name, str(tmp_path / name)))]
         assert sum(lengths) == size
         assert max(lengths) < 34 << 20
