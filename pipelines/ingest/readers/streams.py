@@ -123,10 +123,12 @@ def as_utf8(parts: Iterator[bytes]) -> Iterator[bytes]:
         Unusable: not_utf16: the content ends inside a character, or has a number that no character has.
     """
     head = b""
-    for block in parts:
-        head += block
-        if len(head) >= 4:
-            break
+    try:
+        while len(head) < 4 and (block := next(parts, None)) is not None:
+            head += block
+    except Unusable:
+        yield head
+        raise
     codec = next((codec for mark, codec in ENCODINGS if head.startswith(mark)), None)
     if codec is None:
         if head:
@@ -256,9 +258,8 @@ def zstd_error(header: bytes, n_frames: int, window_log: int) -> Unusable:
     except zstandard.ZstdError:
         params = None
     if params and params.window_size > 1 << window_log:
-        window_log = (params.window_size - 1).bit_length()
-        remedy = f"set the source's zstd_long to {window_log}" if window_log <= 31 else "pack it again without --ultra"
-        return Unusable("zstd_window", f"needs {params.window_size >> 20:,} MiB; {remedy}")
+        log = (params.window_size - 1).bit_length()  # at most 31: zstd refuses wider windows as corrupt
+        return Unusable("zstd_window", f"needs {params.window_size >> 20:,} MiB; set the source's zstd_long to {log}")
     if params and params.dict_id:
         return Unusable("corrupt_zstd", f"frame {n_frames} of the file needs a dictionary; pack it again without one")
     return Unusable("corrupt_zstd", f"in frame {n_frames} of the file")
