@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipelines.encode import EncodeParams, n_tokens
 from pipelines.ingest import Source
 from pipelines.ingest.listing import find_files
-from pipelines.ingest.readers import records_of, saved, streams
+from pipelines.ingest.readers import part_before, records_of
 from pipelines.ingest.readers.record import File, Record, Unusable
 from pipelines.plan.cells import Cells, cells_of
 from schemas.errors import RecipeError
@@ -88,15 +87,6 @@ def usable(kind: str, file: File, source: Source) -> Iterator[tuple[Record, byte
         if record.fault is None:
             with suppress(Unusable):
                 yield record, parse(record.raw).text
-
-
-def part_before(kind: str, file: File, record: Record) -> float:
-    """About which part of the file ends with the record: by rows, or by bytes of the compressed file."""
-    if kind == "parquet":
-        return (record.offset + 1) / pq.read_metadata(file.path).num_rows
-    if kind == "hf":
-        return (record.offset + 1) / saved.n_rows(file)
-    return streams.part_before(file, record.offset + len(record.raw))
 
 
 def bytes_per_token(texts: list[str], encode: EncodeParams) -> float:

@@ -24,7 +24,7 @@ import xxhash
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from pipelines.ingest.cutting import cut
-from pipelines.ingest.listing import check_schemas, find_files
+from pipelines.ingest.listing import check_schemas, listed
 from pipelines.ingest.parsing import parse_pieces, rejected_pieces, size_of
 from pipelines.ingest.raw_hashes import with_hashes
 from pipelines.ingest.readers import READERS, records_of
@@ -96,9 +96,7 @@ def is_compressed(name: str) -> bool:
 
 def groups_of(source: Source, sizes: Sizes, engine: Engine) -> list[Group]:
     """The source's files in groups: each large file by itself, by name; then small files, by a hash of their names."""
-    notes: list[str] = []
-    kind, files = find_files(source, engine.store.root, notes)
-    engine.notes.extend(note for note in notes if note not in engine.notes)
+    kind, files = listed(source, engine)
     check_schemas(source, kind, files)
     files = with_hashes(files, engine)
     is_large = [f.n_bytes >= sizes.small_file_bytes or kind == "hub" for f in files]

@@ -23,6 +23,7 @@ from pipelines.ingest.readers.saved import is_saved
 from pipelines.ingest.readers.streams import PACKINGS
 from pipelines.ingest.source import FORMATS, Source
 from pipelines.ingest.walking import Outputs, file_at, is_folder_fault, walk, without_duplicates
+from pipelines.stage import Engine
 from schemas.errors import RecipeError
 
 COMPRESSED = re.compile(rf"({'|'.join(re.escape(s) for own in PACKINGS.values() for s in own)})$", re.IGNORECASE)
@@ -89,6 +90,18 @@ def find_files(source: Source, root: Path | None = None, notes: list[str] | None
     return kind, matching
 
 
+def listed(source: Source, engine: Engine) -> tuple[str, list[File]]:
+    """As find_files(), for an engine: its root is not read, and it gets the notes.
+
+    Raises:
+        RecipeError: as find_files().
+    """
+    notes: list[str] = []
+    kind, files = find_files(source, engine.store.root, notes)
+    engine.notes.extend(note for note in notes if note not in engine.notes)  # a stage that is retried lists again
+    return kind, files
+
+
 Listed = list[tuple[File, bool | None]]  # whether the source reads the file; None: its suffix decides
 
 
@@ -117,12 +130,12 @@ def is_about_a_dataset(name: str, folders: set[str]) -> bool:
     return own in NO_CORPUS or (folder in folders and (is_json or own.startswith("cache-")))
 
 
-def named(listed: Sequence[tuple[str, Listed]]) -> Listed:
+def named(places: Sequence[tuple[str, Listed]]) -> Listed:
     """The files of all paths, each given with its folder, under names that are unique."""
-    roots = [os.path.abspath(root) for root, _ in listed]
+    roots = [os.path.abspath(root) for root, _ in places]
     top = os.path.commonpath(roots)
     every: Listed = []
-    for root, (_, files) in zip(roots, listed, strict=True):
+    for root, (_, files) in zip(roots, places, strict=True):
         prefix = "" if root == top else f"{os.path.relpath(root, top)}/"
         every += [(replace(file, name=prefix + file.name), is_read) for file, is_read in files]
     return every

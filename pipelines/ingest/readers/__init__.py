@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from pipelines.ingest.readers import contents, json_values
+import pyarrow.parquet as pq
+
+from pipelines.ingest.readers import contents, json_values, saved, streams
 from pipelines.ingest.readers.csv_rows import Csv
 from pipelines.ingest.readers.hub import Hub
 from pipelines.ingest.readers.jsonl import Jsonl
@@ -78,3 +80,12 @@ def schema_error(kind: str, file: File, fields: Fields) -> Unusable | None:
     """
     error = None if kind == "hub" else contents.disguise(kind, *contents.heads_of(file))
     return error or READERS[kind].schema_error(file, fields)
+
+
+def part_before(kind: str, file: File, record: Record) -> float:
+    """About which part of the file ends with the record: by rows, or by bytes of the file as it lies on the disk."""
+    if kind == "parquet":
+        return (record.offset + 1) / pq.read_metadata(file.path).num_rows
+    if kind == "hf":
+        return (record.offset + 1) / saved.n_rows(file)
+    return streams.part_before(file, record.offset + len(record.raw))

@@ -10,16 +10,78 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from pipelines.ingest.readers.reasons import REASONS, SAMPLE_REASONS  # noqa: F401 imported from here too
+from pipelines.ingest.readers.reasons import FILE_REASONS
 
 ROLES = ("id", "origin", "license")  # of the labels of a record
 HEAD_BYTES = 65_536  # stored of a rejected record
+
+REASONS = {  # each reason in REJECTED, and what it means for a record or for a file rejected as one record
+    "vanished_file": "the file was listed, but no longer existed when it was read",
+    "unreadable_file": "the operating system refused to read the file",
+    "unreadable_folder": "the operating system refused to list the folder",
+    "not_a_file": "a pipe, a socket or a device",
+    "bad_file_name": "the file name is not UTF-8",
+    "symlink_outside": "a link to a target outside the source's folder; such links are not followed",
+    "symlink_loop": "a link to itself or to a folder above it",
+    "symlink_broken": "a link to a target that does not exist",
+    "not_gzip": "the name ends in .gz, but the content is neither gzip nor text",
+    "truncated_gzip": "the file ends inside a gzip stream; the complete records before its end are kept",
+    "corrupt_gzip": "the gzip stream is corrupt from this point on; the records before it are kept",
+    "not_zstd": "the name ends in .zst or .zstd, but the content is neither zstd nor text",
+    "truncated_zstd": "the file ends inside a zstd frame; the complete records before its end are kept",
+    "corrupt_zstd": "the zstd stream is corrupt from this point on; the records before it are kept",
+    "zstd_window": "decompression needs a wider window than the source's zstd_long allows",
+    "damaged_parquet": "not a Parquet file, or corrupt from this point on; the rows before it are kept",
+    "page_too_large": "a Parquet page decompresses to more than 1 GiB, a dictionary page to 256 MiB; earlier row groups are kept",
+    "damaged_arrow": "not an Arrow IPC stream or file, or corrupt from this point on; the rows before it are kept",
+    "too_large": "longer than the source's max_record_bytes",
+    "not_json": "invalid JSON",
+    "too_deep": "JSON nested more deeply than the parser supports",
+    "not_an_object": "valid JSON, but not an object",
+    "not_utf8": "invalid UTF-8 in a field that is used, or in a record that cannot be parsed",
+    "lone_surrogate": "half of a surrogate pair, which UTF-8 cannot encode",
+    "text_missing": "the text field or column is missing or NULL",
+    "text_not_string": "the text is not a string",
+    "text_empty": "the text is empty or only white space",
+    "nul": "a NUL character, which ends a string in C and is typical of damaged or binary files",
+    "id_wrong_type": "the id is neither a string nor an integer",
+    "origin_wrong_type": "the origin is neither a string nor an integer",
+    "license_wrong_type": "the license is neither a string nor an integer",
+}
+
+SAMPLE_REASONS = {  # further reasons of a record that is to be an instruction sample
+    "sample_missing": "the record has neither messages nor an instruction and a response, or they are NULL",
+    "fields_ambiguous": "two fields of the record may be the same part of a sample, and the recipe names neither",
+    "messages_wrong_type": "the messages are not a list",
+    "messages_empty": "the list of messages is empty",
+    "message_wrong_type": "a message is not an object",
+    "role_missing": "a message has no role",
+    "role_unknown": "a message has a role that is neither system, user, assistant nor tool, nor a usual name of these",
+    "content_missing": "a message has no content, or NULL, and calls no tool",
+    "content_wrong_type": "a content is neither a string nor a list of parts",
+    "content_not_text": "a message has parts other than text, such as images or the reasoning of a model",
+    "content_empty": "a user message is empty or only white space",
+    "response_empty": "an assistant message is empty or only white space, and calls no tool",
+    "response_missing": "no message is the assistant's",
+    "response_not_last": "the last message is not the assistant's",
+    "user_not_first": "the first message, after a system prompt, is not the user's",
+    "system_not_first": "a system prompt comes after another message, or there are two",
+    "turns_not_alternating": "two user or two assistant messages follow each other, or a user message follows a tool's result",
+    "tool_without_call": "a tool's result follows no call of a tool",
+    "tools_wrong_type": "tools or tool calls are not lists of objects with a function's name",
+    "template_error": "the chat template raised an error, as many do for roles that they do not support",
+    "template_drops_text": "the chat template leaves out a text, a tool's name or an argument of a call",
+    "template_repeats_text": "the chat template writes a text twice",
+    "template_alters_text": "the chat template writes a text otherwise than it is; white space at its ends may be removed",
+    "template_hides_call": "the place of a tool call in what the chat template writes cannot be determined",
+}
+REASONS |= FILE_REASONS | SAMPLE_REASONS
 
 
 class Unusable(Exception):  # noqa: N818 a property of the input, not an error of the program
     """A record, or the rest of a file, cannot be used.
 
-    reason: a key of reasons.REASONS. detail: the specifics of this record, as in REJECTED.
+    reason: a key of REASONS. detail: the specifics of this record, as in REJECTED.
     """
 
     def __init__(self, reason: str, detail: str):

@@ -21,7 +21,9 @@ BATCH_ROWS = 64
 END = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow IPC stream
 FILE_MAGIC = b"ARROW1"  # of an Arrow IPC file, at both ends
 INFO = "dataset_info.json"  # in a folder of the cache
-CACHED = re.compile(r"^(?!cache-).*-(\w+?)(?:-\d{5}-of-\d{5})?\.arrow$")  # NAME-SPLIT.arrow, or a part of it
+CACHED = re.compile(
+    r"^(?!cache-)(?:.*-)?([A-Za-z]\w*?)(?:-\d{5}-of-\d{5})?\.arrow$"
+)  # NAME-SPLIT.arrow, or a part of it
 
 
 class Saved:

@@ -218,6 +218,14 @@ def flipped(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :]
 
 
+def wide_xz(data: bytes) -> bytes:
+    """An xz file whose block header asks for a dictionary of 2 GiB; see 3.1 of the .xz file format."""
+    n = (data[12] + 1) * 4
+    assert data[14:16] == b"\x21\x01", "LZMA2, one byte of properties"
+    header = data[12:16] + bytes([38]) + data[17 : 12 + n - 4]
+    return data[:12] + header + zlib.crc32(header).to_bytes(4, "little") + data[12 + n :]
+
+
 DAMAGE = {  # (suffix, fault) -> what becomes of a packed file, and the reason
     (".gz", "no byte"): (lambda _: b"", "truncated_gzip"),
     (".gz", "one byte"): (lambda d: d[:1], "truncated_gzip"),
@@ -243,21 +251,13 @@ DAMAGE = {  # (suffix, fault) -> what becomes of a packed file, and the reason
     (".xz", "half"): (lambda d: d[: len(d) // 2], "truncated_xz"),
     (".xz", "all but a byte"): (lambda d: d[:-1], "truncated_xz"),
     (".xz", "a flipped byte"): (lambda d: flipped(d, len(d) // 2), "corrupt_xz"),
-    (".xz", "a dictionary of 2 GiB"): (lambda d: wide_xz(d), "xz_memory"),
+    (".xz", "a dictionary of 2 GiB"): (wide_xz, "xz_memory"),
     (".xz", "neither packed nor text"): (lambda _: b"\x93\0\1\2", "not_xz"),
     (".bz2", "no byte"): (lambda _: b"", "truncated_bz2"),
     (".bz2", "all but a byte"): (lambda d: d[:-1], "truncated_bz2"),
     (".bz2", "a flipped byte"): (lambda d: flipped(d, len(d) // 2), "corrupt_bz2"),
     (".bz2", "neither packed nor text"): (lambda _: b"\x93\0\1\2", "not_bz2"),
 }
-
-
-def wide_xz(data: bytes) -> bytes:
-    """An xz file whose block header asks for a dictionary of 2 GiB; see 3.1 of the .xz file format."""
-    n = (data[12] + 1) * 4
-    assert data[14:16] == b"\x21\x01", "LZMA2, one byte of properties"
-    header = data[12:16] + bytes([38]) + data[17 : 12 + n - 4]
-    return data[:12] + header + zlib.crc32(header).to_bytes(4, "little") + data[12 + n :]
 
 
 def write_damaged(folder: Path, kind: str, suffix: str, damage: Callable[[bytes], bytes], place: str) -> None:
@@ -479,11 +479,17 @@ WRONG = {  # (name, content, reason) of a file among good ones
 def add_wrong() -> None:
     for fault, (name, content, reason) in WRONG.items():
         CASES[f"jsonl/{fault}/last"] = Case(
-            lambda folder, n=name, c=content: write_files(folder, ".jsonl", "last", lambda _: (folder / n).write_bytes(c)),
+            lambda folder, n=name, c=content: write_files(
+                folder, ".jsonl", "last", lambda _: (folder / n).write_bytes(c)
+            ),
             ["text_empty", reason] if reason == "truncated_json" else [reason],
             GOOD,
         )
-    for fault, row in (("a short row", b"d9\n"), ("a long row", b"d9,web,a,b\n"), ("quotes without end", b'd9,web,"a\n')):
+    for fault, row in (
+        ("a short row", b"d9\n"),
+        ("a long row", b"d9,web,a,b\n"),
+        ("quotes without end", b'd9,web,"a\n'),
+    ):
         CASES[f"csv/{fault}/last"] = Case(lambda folder, r=row: write_csv(folder, r), ["csv_columns"], GOOD)
 
 

@@ -31,9 +31,9 @@ def test_rows_are_those_of_the_csv_module(tmp_path, monkeypatch):
         for block in (1, 3, 1 << 20):
             monkeypatch.setattr(streams, "BLOCK", block)
             made = records(path, "csv")
-            assert [json.loads(record.raw) for record in made] == [dict(zip(header, row, strict=True)) for row in table], (
-                f"{seed=} {block=}"
-            )
+            assert [json.loads(record.raw) for record in made] == [
+                dict(zip(header, row, strict=True)) for row in table
+            ], f"{seed=} {block=}"
         starts = [path.read_bytes()[record.offset :] for record in made]
         assert [next(csv.reader(io.StringIO(start.decode(), newline=""))) for start in starts] == table, f"{seed=}"
 
@@ -65,7 +65,9 @@ def test_a_row_that_does_not_fit_the_header_is_readable_in_rejected(tmp_path):
         ("csv_columns", "the file ends inside quotes", b'["4","e"]'),
     ]
     assert good.raw == b'{"id":"2","text":"b"}'
-    assert [r.raw for r in records(write_packed(path, b'id,text\n1,5" disk'), "csv")] == [b'{"id":"1","text":"5\\" disk"}']
+    assert [r.raw for r in records(write_packed(path, b'id,text\n1,5" disk'), "csv")] == [
+        b'{"id":"1","text":"5\\" disk"}'
+    ]
 
 
 def test_bytes_that_are_not_utf8_count_where_they_are_used(tmp_path):
