@@ -8,8 +8,8 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from pipelines.ingest import delta
 from pipelines.ingest.readers.record import File
-from schemas.errors import RecipeError
 
 ROOT_MARKS = {"actions", "shards"}  # folders that every root has
 VERSION_MARKS = {"manifest.json", "catalog.duckdb"}  # of a published version, which may be copied anywhere
@@ -89,7 +89,7 @@ def walk(folder: str, prefix: str, parents: tuple[str, ...], root: str, outputs:
         root: the real path of the source's root.
 
     Raises:
-        RecipeError: there is a Delta table, whose files are not all part of it.
+        RecipeError: there is a Delta table, and its log does not say which files are current.
     """
     try:
         with os.scandir(folder) as entries:
@@ -97,11 +97,9 @@ def walk(folder: str, prefix: str, parents: tuple[str, ...], root: str, outputs:
     except OSError as error:
         yield File(prefix or ".", folder, fault=("unreadable_folder", error_code(error)))
         return
-    if "_delta_log" in names:
-        raise RecipeError(
-            f"{folder}: a Delta table, some of whose files may be rows that were deleted; export its current rows as "
-            "Parquet and set path to these"
-        )
+    if delta.LOG in names:
+        yield from (file_at(os.path.join(folder, name), prefix + name, root) for name in delta.current_files(folder))
+        return
     for name in outputs.kept(parents[-1], names, is_top=not prefix):
         path, real = os.path.join(folder, name), os.path.join(parents[-1], name)
         file = file_at(path, prefix + name, root)

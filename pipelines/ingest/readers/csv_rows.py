@@ -215,7 +215,8 @@ def record_of(values: list[str], header: list[str], row: RecordBuffer, place: Re
         plural = "" if len(values) == 1 else "s"
         return rejected(values, place, f"{len(values)} value{plural}; the header has {len(header)}")
     data = row.data() or b""
-    if not data.endswith(b"\n") and data.count(b'"') and is_unfinished(data, separator):
+    n_quotes = data.count(b'"')
+    if (n_quotes % 2 or (n_quotes and not data.endswith(b"\n"))) and is_unfinished(data, separator):
         return rejected(values, place, "the file ends inside quotes")
     raw = encoded(dict(zip(header, values, strict=True)))
     return Record(place.file, place.offset, raw)
@@ -227,7 +228,7 @@ def rejected(values: list[str], place: Record, detail: str) -> Record:
 
 
 def is_unfinished(data: bytes, separator: str) -> bool:
-    """Whether the last row of a file ends inside quotes, which csv allows."""
+    """Whether a row ends inside quotes, as only the last of a file can; csv allows it."""
     text = data.decode(errors="surrogateescape")
     try:
         next(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))

@@ -184,7 +184,6 @@ TEXTS = {
     "nul": (b"a\0b", "nul"),
     "latin-1": (b"caf\xe9", "not_utf8"),
     "half of utf-16": ("abc".encode("utf-16")[:-1], "not_utf16"),
-    "a pointer of Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 5\n", "lfs_pointer"),
     "an image": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "not_utf8"),
     "too large": (b"a" * (LIMIT + 1), "too_large"),
 }
@@ -255,7 +254,7 @@ DAMAGE = {  # (suffix, fault) -> what becomes of a packed file, and the reason
     (".xz", "neither packed nor text"): (lambda _: b"\x93\0\1\2", "not_xz"),
     (".bz2", "no byte"): (lambda _: b"", "truncated_bz2"),
     (".bz2", "all but a byte"): (lambda d: d[:-1], "truncated_bz2"),
-    (".bz2", "a flipped byte"): (lambda d: flipped(d, len(d) // 2), "corrupt_bz2"),
+    (".bz2", "a flipped byte"): (lambda d: flipped(d, len(d) - 4), "corrupt_bz2"),
     (".bz2", "neither packed nor text"): (lambda _: b"\x93\0\1\2", "not_bz2"),
 }
 
@@ -468,6 +467,7 @@ def add_others() -> None:
 
 
 WRONG = {  # (name, content, reason) of a file among good ones
+    "a pointer of Git LFS": ("x.jsonl", b"version https://git-lfs.github.com/spec/v1\nsize 5\n", "lfs_pointer"),
     "an HTML page": ("x.jsonl", b"\n<!DOCTYPE html><p>no", "other_format"),
     "an XML error": ("x.jsonl", b'<?xml version="1.0"?><Error/>', "other_format"),
     "Parquet in truth": ("x.jsonl", b"PAR1\0\0", "other_format"),
@@ -498,7 +498,7 @@ def write_csv(folder: Path, last: bytes) -> None:
     write_packed(folder / "a.csv", b"id,source,text\n" + rows + last)
 
 
-for add in (add_wrong, add_lines, add_rows, add_texts, add_damage, add_tables, add_files, add_others):
+for add in (add_lines, add_rows, add_texts, add_damage, add_tables, add_files, add_others, add_wrong):
     add()
 
 

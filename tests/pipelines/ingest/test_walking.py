@@ -85,12 +85,18 @@ def test_a_path_is_output_only_below_what_a_root_has(tmp_path):
     assert outputs.holder(str(root)) is None
 
 
-def test_a_delta_table_is_refused(tmp_path):
-    write_jsonl(tmp_path / "t" / "_delta_log" / "0.json", [b"{}"])
-    write_jsonl(tmp_path / "t" / "a.jsonl", [line_of(1)])
-    for path in (tmp_path, tmp_path / "t", tmp_path / "t" / "*.jsonl"):
-        with pytest.raises(RecipeError, match=r"t: a Delta table, .*; export its current rows as Parquet and set path"):
-            find_files(source(path))
+def test_of_a_delta_table_the_current_files_are_read(tmp_path):
+    for name in ("a", "b", "p=1/c d"):
+        write_jsonl(tmp_path / "t" / f"{name}.jsonl", [line_of(1)])
+    log = tmp_path / "t" / "_delta_log"
+    write_jsonl(log / f"{0:020d}.json", [b'{"add": {"path": "a.jsonl"}}', b'{"add": {"path": "p=1/c%20d.jsonl"}}'])
+    write_jsonl(log / f"{1:020d}.json", [b'{"remove": {"path": "a.jsonl"}}', b'{"add": {"path": "b.jsonl"}}'])
+    assert names(source(tmp_path)) == ["t/b.jsonl", "t/p=1/c d.jsonl"]
+    assert names(source(tmp_path / "t")) == ["b.jsonl", "p=1/c d.jsonl"]
+    assert names(source(tmp_path / "t" / "*.jsonl")) == ["b.jsonl"]
+    (log / f"{0:020d}.json").unlink()
+    with pytest.raises(RecipeError, match=r"t: a Delta table, and .*; export its current rows as Parquet and set path"):
+        find_files(source(tmp_path))
 
 
 def snapshot(top: Path, kind: str = "datasets") -> tuple[Path, Path]:

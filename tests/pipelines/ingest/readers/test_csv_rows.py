@@ -65,6 +65,11 @@ def test_a_row_that_does_not_fit_the_header_is_readable_in_rejected(tmp_path):
         ("csv_columns", "the file ends inside quotes", b'["4","e"]'),
     ]
     assert good.raw == b'{"id":"2","text":"b"}'
+    (only,) = records(write_packed(path, b'id,text\n5,"a\n6,b\n'), "csv")
+    assert only.fault.detail == "the file ends inside quotes"
+    assert [r.raw for r in records(write_packed(path, b'id,text\n1,5" disk\n'), "csv")] == [
+        b'{"id":"1","text":"5\\" disk"}'
+    ]
     assert [r.raw for r in records(write_packed(path, b'id,text\n1,5" disk'), "csv")] == [
         b'{"id":"1","text":"5\\" disk"}'
     ]

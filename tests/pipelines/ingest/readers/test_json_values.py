@@ -70,6 +70,13 @@ def test_an_array_by_lines_and_what_follows_it(tmp_path):
     assert [r.raw for r in records(path)] == [*lines, *lines[:3]]
 
 
+def test_what_is_no_value_is_a_record_of_its_line():
+    data = b'[\n{"a": 1}\ngarbage\n{"a": 2},\n"x" 3\n]\n{"a": 3}\nmore [1]\n]\n'
+    expected = [b'{"a": 1}', b"garbage", b'{"a": 2}', b'"x" 3', b'{"a": 3}', b"more [1]", b"]"]
+    for size in (1, 6, 1000):
+        assert [raw for _, raw in split(data, size)] == expected
+
+
 def test_a_missing_quote_costs_one_element():
     lines = [b'{"text": "a"}', b'{"text": "b}', b'{"text": "c\\', b'{"text": "d"}']
     for size in (1, 4, 1000):

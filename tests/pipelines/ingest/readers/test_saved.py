@@ -95,23 +95,24 @@ def write_arrow(path, table, *, is_file=False, **options):
 
 
 def test_a_folder_of_the_cache_of_datasets_is_read_by_split(tmp_path):
+    folder = tmp_path / "cache"
     for name in ("corpus-train.arrow", "corpus-test-00000-of-00002.arrow", "corpus-test-00001-of-00002.arrow", "cache-0123.arrow"):  # fmt: skip
-        write_arrow(tmp_path / name, pa.table(good_rows([1])))
-    (tmp_path / "dataset_info.json").write_text('{"description": ""}')
+        write_arrow(folder / name, pa.table(good_rows([1])))
+    (folder / "dataset_info.json").write_text('{"description": ""}')
     for kind in (None, "hf"):
         with pytest.raises(RecipeError, match="split is None; set it to one of test, train"):
-            find_files(source(tmp_path, format=kind))
-        assert [f.name for f in find_files(source(tmp_path, format=kind, split="train"))[1]] == ["corpus-train.arrow"]
-        assert [f.name for f in find_files(source(tmp_path, format=kind, split="test"))[1]] == [
+            find_files(source(folder, format=kind))
+        assert [f.name for f in find_files(source(folder, format=kind, split="train"))[1]] == ["corpus-train.arrow"]
+        assert [f.name for f in find_files(source(folder, format=kind, split="test"))[1]] == [
             "corpus-test-00000-of-00002.arrow",
             "corpus-test-00001-of-00002.arrow",
         ]
-    for name in tmp_path.glob("corpus-test*"):
+    for name in folder.glob("corpus-test*"):
         name.unlink()
-    kind, files = find_files(source(tmp_path))
+    kind, files = find_files(source(folder))
     assert (kind, [f.name for f in files]) == ("hf", ["corpus-train.arrow"])
-    assert [f.name for f in find_files(source(tmp_path.parent))[1]] == [f"{tmp_path.name}/corpus-train.arrow"]
-    assert len(records(tmp_path / "corpus-train.arrow", "hf")) == 1
+    assert [f.name for f in find_files(source(tmp_path))[1]] == ["cache/corpus-train.arrow"]
+    assert len(records(folder / "corpus-train.arrow", "hf")) == 1
 
 
 @pytest.mark.parametrize("compression", [None, "lz4", "zstd"])
