@@ -24,28 +24,32 @@ class Outputs:
     """The folders that longmix writes to, which no source reads.
 
     root: the real path of the root of this build; None without one.
-    n_files: output folder that a walk left out -> its number of files.
+    n_files: output folder that a walk left out, by its name in the source -> its number of files.
     """
 
     root: str | None
     n_files: dict[str, int] = field(default_factory=dict)
 
-    def kept(self, folder: str, names: list[str], *, is_top: bool) -> list[str]:
+    def kept(self, folder: str, prefix: str, names: list[str]) -> list[str]:
         """The names in a folder that a source may read.
 
         Args:
             folder: its real path.
-            is_top: whether it is the source's own folder, which is read where it is a root with other files in it.
+            prefix: its name in the source; empty for the source's own folder, of which files beside output are read.
         """
         is_root = folder == self.root or ROOT_MARKS.issubset(names)
-        if is_root and is_top:
+        if is_root and not prefix:
             left_out = [name for name in names if name in OUTPUTS]
         elif is_root or VERSION_MARKS.issubset(names):
             left_out = names
         else:
             return names
-        self.n_files[folder] = sum(n_files(os.path.join(folder, name)) for name in left_out)
+        for name in left_out:
+            self.leave_out(prefix.rstrip("/") or os.path.basename(folder), os.path.join(folder, name))
         return [name for name in names if name not in left_out]
+
+    def leave_out(self, title: str, path: str) -> None:
+        self.n_files[title] = self.n_files.get(title, 0) + n_files(path)
 
     def holder(self, path: str) -> str | None:
         """The root or version in which a path is output; None if it is not output."""
@@ -62,8 +66,9 @@ class Outputs:
 
     def notes(self, source: str) -> list[str]:
         return [
-            f"source {source}: {n:,} file{'' if n == 1 else 's'} under {folder} are output of longmix and not read"
-            for folder, n in sorted(self.n_files.items())
+            f"source {source}: {n:,} file{'' if n == 1 else 's'} of {title} {'is' if n == 1 else 'are'} output of longmix and "
+            "not read"
+            for title, n in sorted(self.n_files.items())
             if n
         ]
 
@@ -100,13 +105,13 @@ def walk(folder: str, prefix: str, parents: tuple[str, ...], root: str, outputs:
     if delta.LOG in names:
         yield from (file_at(os.path.join(folder, name), prefix + name, root) for name in delta.current_files(folder))
         return
-    for name in outputs.kept(parents[-1], names, is_top=not prefix):
+    for name in outputs.kept(parents[-1], prefix, names):
         path, real = os.path.join(folder, name), os.path.join(parents[-1], name)
         file = file_at(path, prefix + name, root)
         if os.path.islink(path):
             real = os.path.realpath(path)
-            if not file.fault and (holder := outputs.holder(real)):
-                outputs.n_files[holder] = outputs.n_files.get(holder, 0) + n_files(real)
+            if not file.fault and outputs.holder(real):
+                outputs.leave_out(file.name, real)
                 continue
         if file.fault or not os.path.isdir(path):
             yield file

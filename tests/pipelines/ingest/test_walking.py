@@ -32,9 +32,9 @@ def test_a_build_does_not_read_its_own_root_nor_any_other(tmp_path):
     root, notes = make_root(tmp_path / "data" / "mixes", is_new=True), []
     assert names(source(tmp_path / "data"), root, notes) == ["a.jsonl"]
     assert notes == [
-        f"source s: 3 files under {version} are output of longmix and not read",
-        f"source s: 2 files under {root} are output of longmix and not read",
-        f"source s: 4 files under {tmp_path}/data/other are output of longmix and not read",
+        "source s: 3 files of copied/0123 are output of longmix and not read",
+        "source s: 2 files of mixes are output of longmix and not read",
+        "source s: 4 files of other are output of longmix and not read",
     ]
     assert names(source(tmp_path / "data" / "**" / "*.jsonl"), root) == ["a.jsonl"]
     assert "mixes/progress.jsonl" in names(source(tmp_path / "data"))  # without a root, nothing tells that it is one
@@ -63,7 +63,7 @@ def test_a_source_inside_a_root_is_refused_and_one_beside_its_tables_is_read(tmp
     assert names(source(root / "data"), root) == ["a.jsonl"]
     notes: list[str] = []
     assert names(source(root), root, notes) == ["data/a.jsonl"]
-    assert notes == [f"source s: 5 files under {root} are output of longmix and not read"]
+    assert notes == ["source s: 5 files of root are output of longmix and not read"]
     shutil.rmtree(root / "shards")
     assert names(source(root / "data"), root) == ["a.jsonl"]
 
@@ -74,7 +74,14 @@ def test_a_link_into_a_root_is_not_followed(tmp_path):
     (tmp_path / "data" / "b.jsonl").symlink_to(root / "progress.jsonl")
     (tmp_path / "data" / "c").symlink_to(root / "shards")
     (tmp_path / "data" / "d").symlink_to(root)
-    assert names(source(tmp_path / "data"), root) == ["a.jsonl"]
+    notes: list[str] = []
+    assert names(source(tmp_path / "data"), root, notes) == ["a.jsonl"]
+    assert notes == [
+        "source s: 1 file of b.jsonl is output of longmix and not read",
+        "source s: 1 file of c is output of longmix and not read",
+        "source s: 4 files of d are output of longmix and not read",
+        "source s: 4 files of root are output of longmix and not read",
+    ]
 
 
 def test_a_path_is_output_only_below_what_a_root_has(tmp_path):
