@@ -95,7 +95,7 @@ def test_streams_of_xz_and_bz2_follow_one_another(tmp_path, packing):
     whole = b"".join(packed(part, f"a.{packing}") for part in parts)
     path = tmp_path / f"a.jsonl.{packing}"
     path.write_bytes(whole + (b"\0" * 8 if packing == "xz" else b""))
-    assert [r.raw for r in records(path)] == lines
+    assert [(r.raw, r.fault) for r in records(path)] == [(line, None) for line in lines]
     for stop in range(0, len(whole), 7):
         path.write_bytes(whole[:stop])
         *kept, last = records(path)
