@@ -29,12 +29,13 @@ def test_a_build_does_not_read_its_own_root_nor_any_other(tmp_path):
     version = tmp_path / "data" / "copied" / "0123"
     for name in ("manifest.json", "catalog.duckdb", "sequences-0.jsonl"):
         write_jsonl(version / name, [line_of(9)])
+    write_jsonl(tmp_path / "data" / "other" / "more.jsonl", [line_of(9)])  # of a root inside a source nothing is read
     root, notes = make_root(tmp_path / "data" / "mixes", is_new=True), []
     assert names(source(tmp_path / "data"), root, notes) == ["a.jsonl"]
     assert notes == [
         "source s: 3 files of copied/0123 are output of longmix and not read",
         "source s: 2 files of mixes are output of longmix and not read",
-        "source s: 4 files of other are output of longmix and not read",
+        "source s: 5 files of other are output of longmix and not read",
     ]
     assert names(source(tmp_path / "data" / "**" / "*.jsonl"), root) == ["a.jsonl"]
     assert "mixes/progress.jsonl" in names(source(tmp_path / "data"))  # without a root, nothing tells that it is one
