@@ -131,7 +131,7 @@ def test_no_other_link_that_leaves_the_source_is_followed(tmp_path):
     other, _ = snapshot(tmp_path / "x")
     write_jsonl(repository / "refs" / "main.jsonl", [line_of(1)])
     write_jsonl(repository / "blobs" / "deep" / "1", [line_of(1)])
-    targets = (other / "blobs" / "0f0f", repository / "refs" / "main.jsonl", "/etc/passwd", repository / "blobs", repository / "blobs" / "deep" / "1")  # fmt: skip
+    targets = (other / "blobs" / "0f0f", repository / "refs" / "main.jsonl", "/etc/passwd", repository / "blobs", repository / "blobs" / "deep", repository / "blobs" / "deep" / "1")  # fmt: skip
     for i, target in enumerate(targets):
         (folder / f"{i}.jsonl").symlink_to(target)
     faults = {f.name: f.fault and f.fault[0] for f in find_files(source(folder))[1]}
