@@ -5,20 +5,17 @@ part of them is encoded: this gives the bytes per token. The rest of the source 
 compared with another, so duplicates count as if they were kept.
 """
 
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-import zstandard
 
 from pipelines.encode import EncodeParams, n_tokens
 from pipelines.ingest import Source
 from pipelines.ingest.listing import find_files
-from pipelines.ingest.readers import READERS
+from pipelines.ingest.readers import part_before, records_of
 from pipelines.ingest.readers.record import File, Record, Unusable
 from pipelines.ingest.readers.system import system_errors
 from pipelines.plan.cells import Cells, cells_of
@@ -88,48 +85,10 @@ def usable(kind: str, file: File, source: Source) -> Iterator[tuple[Record, byte
     """The file's records that can be used, each with its text."""
     parse = source.parser(kind)
     with system_errors(file.path):
-        for record in READERS[kind].records(file, source.fields):
+        for record in records_of(kind, file, source.fields):
             if record.fault is None:
                 with suppress(Unusable):
                     yield record, parse(record.raw).text
-
-
-def part_before(kind: str, file: File, record: Record) -> float:
-    """About which part of the file ends with the record: by rows, or by bytes as they lie packed."""
-    if kind == "parquet":
-        return (record.offset + 1) / pq.read_metadata(file.path).num_rows
-    end = record.offset + len(record.raw)
-    unpacked, fed = 0, 0.0
-    with open(file.path, "rb") as stream:
-        unpack = unpacker(file.path)
-        while unpacked < end and (block := stream.read(16 << 10)):
-            n = len(unpack(block))
-            used = min(1.0, (end - unpacked) / n) if n else 1.0  # of a block that goes beyond the record
-            fed, unpacked = fed + used * len(block), unpacked + n
-    return min(1.0, fed / max(1, file.n_bytes))
-
-
-def unpacker(path: str) -> Callable[[bytes], bytes]:
-    if path.lower().endswith(".gz"):
-        return gunzip_members()
-    if path.lower().endswith((".zst", ".zstd")):
-        return zstandard.ZstdDecompressor().decompressobj(read_across_frames=True).decompress
-    return bytes
-
-
-def gunzip_members() -> Callable[[bytes], bytes]:
-    """Unpack a gzip file block by block, across its members."""
-    member = zlib.decompressobj(wbits=31)
-
-    def unpack(block: bytes) -> bytes:
-        nonlocal member
-        data = member.decompress(block)
-        while member.eof and member.unused_data:
-            rest, member = member.unused_data, zlib.decompressobj(wbits=31)
-            data += member.decompress(rest)
-        return data
-
-    return unpack
 
 
 def bytes_per_token(texts: list[str], encode: EncodeParams) -> float:

@@ -24,11 +24,12 @@ import xxhash
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from pipelines.ingest.cutting import cut
-from pipelines.ingest.listing import check_schemas, find_files
+from pipelines.ingest.listing import check_schemas, listed
 from pipelines.ingest.parsing import parse_pieces, rejected_pieces, size_of
 from pipelines.ingest.raw_hashes import with_hashes
-from pipelines.ingest.readers import READERS
+from pipelines.ingest.readers import READERS, records_of
 from pipelines.ingest.readers.record import Fault, File, Parsed, Record, hash_of
+from pipelines.ingest.readers.streams import packing_by_suffix
 from pipelines.ingest.readers.system import system_errors
 from pipelines.ingest.source import SampleSource as SampleSource  # for recipes of samples
 from pipelines.ingest.source import Source
@@ -83,9 +84,12 @@ def run(
 def n_shards_of(groups: list[Group], sizes: Sizes) -> int:
     """An estimate of the number of actions, one per group and chunk; compressed files count three times their size."""
     mean = (sizes.smallest_bytes + sizes.largest_bytes) // 2
-    compressed = (".gz", ".zst", ".zstd", ".parquet", ".pq")
-    bytes_of = [sum(f.n_bytes * (3 if f.name.endswith(compressed) else 1) for f in g.files) for g in groups]
+    bytes_of = [sum(f.n_bytes * (3 if is_compressed(f.name) else 1) for f in g.files) for g in groups]
     return sum(1 + max(1, round(n / mean)) for n in bytes_of)
+
+
+def is_compressed(name: str) -> bool:
+    return packing_by_suffix(name) is not None or name.lower().endswith(READERS["parquet"].suffixes)
 
 
 # -- groups
@@ -93,7 +97,7 @@ def n_shards_of(groups: list[Group], sizes: Sizes) -> int:
 
 def groups_of(source: Source, sizes: Sizes, engine: Engine) -> list[Group]:
     """The source's files in groups: each large file by itself, by name; then small files, by a hash of their names."""
-    kind, files = find_files(source)
+    kind, files = listed(source, engine)
     check_schemas(source, kind, files)
     files = with_hashes(files, engine)
     is_large = [f.n_bytes >= sizes.small_file_bytes or kind == "hub" for f in files]
@@ -135,7 +139,6 @@ def read_group(group: Group) -> Iterator[Record]:
     Raises:
         StageError: a file can't be read, or changed after it was hashed.
     """
-    reader = READERS[group.kind]
     for file in group.files:
         if file.fault:
             yield Record(file.name, 0, b"", Fault(*file.fault, None, hash_of(b"")))
@@ -143,7 +146,7 @@ def read_group(group: Group) -> Iterator[Record]:
         try:
             with system_errors(file.path):
                 check_unchanged(file)
-                yield from reader.records(file, group.source.fields)
+                yield from records_of(group.kind, file, group.source.fields)
                 check_unchanged(file)
         except OSError as error:
             name = errno.errorcode.get(error.errno or 0, type(error).__name__)

@@ -1,24 +1,36 @@
-"""The files of a source, sorted by name. None of them is outside the source's folder."""
-# ruff: noqa: PTH112, PTH113, PTH114, PTH116, PTH118, PTH119, PTH120, PTH122  # strings: Paths of a million files are slow
+"""The files of a source, sorted by name: of its paths, those of one format. The rest is counted in notes.
 
-import errno
+A file's name in DOCUMENTS is relative to the folder that the path names: the folder itself, the one of a file, or the one
+before the first wildcard of a glob. With several paths it is relative to the deepest folder that contains all of these,
+so that names are unique and the same on every machine where the paths lie in the same way. A file that several paths
+name is read once.
+"""
+# ruff: noqa: PTH100, PTH112, PTH118, PTH119, PTH120, PTH122  # strings: Paths of a million files are slow
+
 import glob
 import os
 import re
-import stat
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from pipelines.ingest.readers import READERS
+from pipelines.ingest.readers import READERS, schema_error
+from pipelines.ingest.readers.contents import is_plain_under_packed_name
 from pipelines.ingest.readers.hub import parts
 from pipelines.ingest.readers.record import File
-from pipelines.ingest.readers.system import raise_lack, system_errors
+from pipelines.ingest.readers.saved import is_saved
+from pipelines.ingest.readers.streams import PACKINGS
+from pipelines.ingest.readers.system import system_errors
 from pipelines.ingest.source import FORMATS, Source
+from pipelines.ingest.walking import Outputs, file_at, is_folder_fault, walk, without_duplicates
+from pipelines.stage import Engine
 from schemas.errors import RecipeError
 
-COMPRESSED = re.compile(r"\.(gz|zst|zstd)$", re.IGNORECASE)
+COMPRESSED = re.compile(rf"({'|'.join(re.escape(s) for own in PACKINGS.values() for s in own)})$", re.IGNORECASE)
 MAKERS = {"corpus": "`longmix corpus`", "samples": "`longmix demonstration`"}  # folder of data/ -> what makes its files
+ABOUT_DATASETS = ("dataset_info.json", "state.json")  # in a folder with one of these, no JSON is corpus
+NO_CORPUS = (*ABOUT_DATASETS, "dataset_dict.json", "dataset_infos.json")
 RECIPE_MISTAKES = (
     "text_missing",
     "text_not_string",
@@ -26,45 +38,124 @@ RECIPE_MISTAKES = (
 )  # reasons that are mistakes of the recipe if every file has them
 
 
-def find_files(source: Source) -> tuple[str, list[File]]:
+@dataclass(frozen=True)
+class Place:
+    """A path of a source.
+
+    root: the folder. pattern: a regular expression for file names under it. single: the name of its only file.
+    """
+
+    path: str
+    root: str
+    pattern: str | None = None
+    single: str | None = None
+
+    @property
+    def is_folder(self) -> bool:
+        return self.pattern is None and self.single is None
+
+
+def find_files(source: Source, root: Path | None = None, notes: list[str] | None = None) -> tuple[str, list[File]]:
     """The source's format and its files, by name. A file that can't be read has a fault.
 
+    Args:
+        root: of this build, whose files no source reads.
+        notes: gets a sentence for each kind of file that is not read, or read as other than its name says.
+
     Raises:
-        RecipeError: the path does not exist, no file of it has the format, no file can be read, or the file names
-            determine no format.
+        RecipeError: the path does not exist, no file of it has the format, no file can be read, the file names
+            determine no format, or the files are output of longmix.
     """
     if source.hub is not None:
         return "hub", parts(source.hub, source.config, source.split or "train", source.revision)
-    path = source.paths[0]
-    place = f"sources.{source.name}: {path}"
-    root, pattern, single = split_path(path, place)
-    kind, any_suffix = source.format, False
-    if kind is None and pattern is None and not single and is_saved(root):
+    outputs = Outputs(os.path.realpath(root) if root else None)
+    title = f"sources.{source.name}: {', '.join(source.paths)}"
+    places = [place_of(path, source, outputs) for path in source.paths]
+    kind = source.format
+    if kind is None and all(place.is_folder and is_dataset(place.root, source.split) for place in places):
         kind = "hf"
-    members = READERS[kind].members(root, source.split) if kind and not pattern and not single else None
-    if members is not None:
-        files, any_suffix = [file_at(os.path.join(root, name), name, root) for name in members], True
-    elif single:
-        path = os.path.realpath(os.path.join(root, single))  # a link that the recipe names may lead anywhere
-        files, any_suffix = [file_at(path, single, os.path.dirname(path))], kind is not None
-    else:
-        files = list(walk(root, "", (os.path.realpath(root),), os.path.realpath(root)))
-    if pattern is not None:
-        files = [f for f in files if is_folder_fault(f) or re.fullmatch(pattern, f.name)]
-        any_suffix = kind is not None
-    kind = kind or format_of(files, source, place)
-    matching = [f for f in files if any_suffix or is_folder_fault(f) or has_format(f.name, kind, source)]
+    every = named([(place.root, files_of(place, kind, source, outputs)) for place in places])
+    candidates = [file for file, _ in every]
+    kind = kind or format_of([file for file, is_read in every if is_read is None], source, title)
+    matching = [f for f, is_read in every if (has_format(f.name, kind, source) if is_read is None else is_read)]
     if not matching:
-        raise RecipeError(f"{place}: {no_files(files, kind)}")
-    matching.sort(key=lambda f: f.name)
+        raise RecipeError(f"{title}: {no_files(candidates, kind)}")
+    matching = [replace(f, zstd_long=source.zstd_long) for f in without_duplicates(matching)]
     if all(f.fault for f in matching):
         reason, detail = matching[0].fault or ("", "")
         problem = f"no file can be read; {matching[0].name}: {reason}: {detail}"
-        raise RecipeError(f"{place}: {problem}; repair the file or correct the path")
+        raise RecipeError(f"{title}: {problem}; repair the file or correct the path")
+    if notes is not None:
+        notes.extend(outputs.notes(source.name))
+        notes.extend(notes_on(source, candidates, matching))
     return kind, matching
 
 
-def split_path(path: str, place: str) -> tuple[str, str | None, str | None]:
+def listed(source: Source, engine: Engine) -> tuple[str, list[File]]:
+    """As find_files(), for an engine: its root is not read, and it gets the notes.
+
+    Raises:
+        RecipeError: as find_files().
+    """
+    notes: list[str] = []
+    kind, files = find_files(source, engine.store.root, notes)
+    engine.notes.extend(note for note in notes if note not in engine.notes)  # a stage that is retried lists again
+    return kind, files
+
+
+Listed = list[tuple[File, bool | None]]  # whether the source reads the file; None: its suffix decides
+
+
+def files_of(place: Place, kind: str | None, source: Source, outputs: Outputs) -> Listed:
+    """The files that a path names."""
+    root, is_named = place.root, True if source.format else None
+    if place.single is not None:
+        path = os.path.realpath(os.path.join(root, place.single))  # a link that the recipe names may lead anywhere
+        return [(file_at(path, place.single, os.path.dirname(path)), is_named)]
+    members = READERS[kind].members(root, source.split) if kind and place.is_folder else None
+    if members is not None:
+        return [(file_at(os.path.join(root, name), name, root), True) for name in members]
+    real = os.path.realpath(root)
+    files = list(walk(root, "", (real,), real, outputs))
+    if place.pattern is not None:
+        chosen = [f for f in files if is_folder_fault(f) or re.fullmatch(place.pattern, f.name)]
+        return [(f, True if is_folder_fault(f) else is_named) for f in chosen]
+    about = {os.path.dirname(f.name) for f in files if os.path.basename(f.name) in ABOUT_DATASETS}
+    return [(f, True if is_folder_fault(f) else False if is_about_a_dataset(f.name, about) else None) for f in files]
+
+
+def is_about_a_dataset(name: str, folders: set[str]) -> bool:
+    """Whether a file only describes the data beside it. folders: those of a dataset that `datasets` wrote."""
+    folder, own = os.path.split(name)
+    is_json = own.lower().endswith(".json")
+    return own in NO_CORPUS or (folder in folders and (is_json or own.startswith("cache-")))
+
+
+def named(places: Sequence[tuple[str, Listed]]) -> Listed:
+    """The files of all paths, each given with its folder, under names that are unique."""
+    roots = [os.path.abspath(root) for root, _ in places]
+    top = os.path.commonpath(roots)
+    every: Listed = []
+    for root, (_, files) in zip(roots, places, strict=True):
+        prefix = "" if root == top else f"{os.path.relpath(root, top)}/"
+        every += [(replace(file, name=prefix + file.name), is_read) for file, is_read in files]
+    return every
+
+
+def place_of(path: str, source: Source, outputs: Outputs) -> Place:
+    """
+    Raises:
+        RecipeError: there is no such file or folder, or it is output of longmix.
+    """
+    title = f"sources.{source.name}: {path}"
+    place = Place(path, *split_path(path, title))
+    holder = outputs.holder(os.path.join(place.root, place.single or ""))
+    if holder:
+        raise RecipeError(f"{title}: output of longmix in {holder}, which no source reads; set path to raw files")
+    return place
+
+
+def split_path(path: str, title: str) -> tuple[str, str | None, str | None]:
     """The source's root; a regular expression for file names under it; the name of its only file.
 
     Raises:
@@ -83,7 +174,7 @@ def split_path(path: str, place: str) -> tuple[str, str | None, str | None]:
     maker = MAKERS.get(os.path.basename(os.path.dirname(path)))
     hint = f"; {maker} makes the default one" if maker else ""
     raise RecipeError(
-        f"{place}: no such file or folder; correct the path, which is relative to the recipe's folder{hint}"
+        f"{title}: no such file or folder; correct the path, which is relative to the recipe's folder{hint}"
     )
 
 
@@ -109,76 +200,12 @@ def translate(names: list[str]) -> str:
     return out
 
 
-def walk(folder: str, prefix: str, parents: tuple[str, ...], root: str) -> Iterator[File]:
-    """All files under a folder, except hidden ones. Links inside the root are followed, loops are not.
-
-    Args:
-        parents: the real paths of the folder and of the folders above it, the folder last.
-        root: the real path of the source's root.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
-    except OSError as error:
-        raise_lack(error, folder)
-        yield File(prefix or ".", folder, fault=("unreadable_folder", error_code(error)))
-        return
-    for name in names:
-        path, real = os.path.join(folder, name), os.path.join(parents[-1], name)
-        file = file_at(path, prefix + name, root)
-        if file.fault or not os.path.isdir(path):
-            yield file
-            continue
-        if os.path.islink(path):
-            real = os.path.realpath(path)
-            if real in parents:
-                yield replace(file, fault=("symlink_loop", "leads to a folder above it"))
-                continue
-        yield from walk(path, f"{prefix}{name}/", (*parents, real), root)
-
-
-def file_at(path: str, name: str, root: str) -> File:
-    """The file at a path; with a fault if it is a link to the outside or to nothing, or neither a file nor a folder."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        escaped = os.fsencode(name).decode("utf-8", "backslashreplace")
-        return File(escaped, path, fault=("bad_file_name", "its name is not UTF-8; name it again"))
-    try:
-        real = os.path.realpath(path, strict=True)
-        status = os.stat(path)
-    except OSError as error:
-        return File(name, path, fault=fault_of(error, os.path.islink(path)))
-    top = os.path.realpath(root)
-    if os.path.islink(path) and os.path.commonpath([real, top]) != top:
-        return File(
-            name, path, fault=("symlink_outside", "leads out of the source's folder; put the file itself there")
-        )
-    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-        return File(name, path, fault=("not_a_file", "a pipe, a socket or a device"))
-    return File(name, path, status.st_size)
-
-
-def fault_of(error: OSError, is_link: bool = False) -> tuple[str, str]:
-    """The reason and detail for a file that the operating system refuses to open."""
-    raise_lack(error, str(error.filename))
-    if error.errno == errno.ELOOP:
-        return "symlink_loop", "leads back to itself"
-    if error.errno == errno.ENOENT:
-        return ("symlink_broken", "leads to nothing") if is_link else ("vanished_file", "listed, and then gone")
-    return "unreadable_file", error_code(error)
-
-
-def error_code(error: OSError) -> str:
-    """The symbol of an error, such as EACCES, which is the same in every locale."""
-    return errno.errorcode.get(error.errno or 0, type(error).__name__)
-
-
 # -- formats
 
 
-def is_saved(root: str) -> bool:
-    return any(os.path.isfile(os.path.join(root, name)) for name in ("state.json", "dataset_dict.json"))
+def is_dataset(root: str, split: str | None) -> bool:
+    """Whether the folder is a dataset in Arrow files with a list of them."""
+    return is_saved(root) or READERS["hf"].members(root, split) is not None
 
 
 def has_format(name: str, kind: str, source: Source) -> bool:
@@ -190,32 +217,55 @@ def has_format(name: str, kind: str, source: Source) -> bool:
     return lowered.endswith(tuple(s.lower() for s in suffixes))
 
 
-def format_of(files: list[File], source: Source, place: str) -> str:
+def format_of(files: list[File], source: Source, title: str) -> str:
     """
     Raises:
         RecipeError: the suffixes of the files determine no format, or more than one.
     """
-    kinds = [kind for kind in FORMATS if kind != "hf" and any(has_format(f.name, kind, source) for f in files)]
+    kinds = [kind for kind in FORMATS if any(has_format(f.name, kind, source) for f in files)]
     if len(kinds) == 1:
         return kinds[0]
     if kinds:
-        raise RecipeError(f"{place}: contains {' and '.join(kinds)} files; set the source's format to one of them")
-    raise RecipeError(f"{place}: {no_files(files, None)}")
+        raise RecipeError(f"{title}: contains {' and '.join(kinds)} files; set the source's format to one of them")
+    raise RecipeError(f"{title}: {no_files(files, None)}")
 
 
 def no_files(files: list[File], kind: str | None) -> str:
     """The message for a source without files of its format."""
-    suffixes = Counter(os.path.splitext(f.name)[1] or "no suffix" for f in files if not is_folder_fault(f))
-    listed = ", ".join(f"{suffix} ({n})" for suffix, n in sorted(suffixes.items())[:5]) or "none"
+    listed = by_suffix([f.name for f in files if not is_folder_fault(f)]) or "none"
     problem = f"no {kind} files" if kind else "no files with a known suffix"
     return f"{problem}; found {listed}; correct the path or set format to one of {', '.join(FORMATS)}"
 
 
-def is_folder_fault(file: File) -> bool:
-    """Whether the fault is that of a folder, which is rejected whatever its name: its files can't be listed."""
-    return file.fault is not None and (
-        file.fault[0] in ("unreadable_folder", "symlink_loop") or os.path.isdir(file.path)
+def by_suffix(names: Sequence[str]) -> str:
+    """The suffixes of file names and how many have each: ".md (2), no suffix (1)"."""
+    suffixes = Counter(
+        os.path.splitext(COMPRESSED.sub("", name))[1] or os.path.splitext(name)[1] or "no suffix" for name in names
     )
+    most = sorted(suffixes.items(), key=lambda item: (-item[1], item[0]))[:5]
+    rest = len(suffixes) - len(most)
+    return ", ".join(f"{suffix} ({n:,})" for suffix, n in most) + (f" and {rest} more" if rest else "")
+
+
+def notes_on(source: Source, candidates: Sequence[File], matching: Sequence[File]) -> list[str]:
+    """A sentence on the files that are passed over, and one on those that are not packed as their names say."""
+    names = {f.name for f in matching}
+    passed = [f.name for f in without_duplicates(candidates) if f.name not in names]
+    plain = [f.name for f in matching if is_plain_under_packed_name(f)]
+    notes = []
+    if passed:
+        n = len(passed) + len(matching)
+        remedy = "name them by a glob and set format" if source.format is None else "name them by a glob"
+        notes.append(
+            f"source {source.name}: {len(passed):,} of {n:,} files passed over: {by_suffix(passed)}, such as "
+            f"{passed[0]}; to read them, {remedy}"
+        )
+    if plain:
+        notes.append(
+            f"source {source.name}: {len(plain):,} file{'' if len(plain) == 1 else 's'} with the suffix of a compression "
+            f"hold{'s' if len(plain) == 1 else ''} plain text and {'is' if len(plain) == 1 else 'are'} read as such, such as {plain[0]}"
+        )
+    return notes
 
 
 # -- schemas
@@ -232,7 +282,7 @@ def check_schemas(source: Source, kind: str, files: list[File]) -> None:
             continue
         try:
             with system_errors(file.path):
-                error = READERS[kind].schema_error(file, source.fields)
+                error = schema_error(kind, file, source.fields)
         except OSError:  # raised again when the file is read
             continue
         if error is None:

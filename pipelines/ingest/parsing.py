@@ -6,6 +6,7 @@ from hashlib import blake2b
 import numpy as np
 import pyarrow as pa
 
+from pipelines.ingest.hive import with_keys
 from pipelines.ingest.readers.record import HEAD_BYTES, Parsed, Record, Unusable, hash_of
 from pipelines.ingest.source import Source
 from schemas.tables import REJECTED
@@ -74,6 +75,7 @@ def documents_of(parsed: list[Parsed], indices: list[int], records: list[Record]
     """
     n = len(parsed)
     files = [records[i].file for i in indices]
+    parsed = with_keys(parsed, files, source.fields)
     hashes = [hash_of(document.text) for document in parsed]
     id_of = identity(source.name)
     ids = [id_of(document.id, file, h) for document, file, h in zip(parsed, files, hashes, strict=True)]

@@ -18,9 +18,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.ingest.listing import fault_of
 from pipelines.ingest.readers.record import File
 from pipelines.ingest.readers.system import raise_lack
+from pipelines.ingest.walking import fault_of
 from pipelines.stage import Engine
 
 FILE = "raw_hashes.sqlite"

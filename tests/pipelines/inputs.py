@@ -1,7 +1,9 @@
 """Corpora for the tests of ingest: good documents in every format, and what ingest made of a source."""
 
+import bz2
 import gzip
 import json
+import lzma
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -11,7 +13,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from pipelines import ingest
-from pipelines.ingest.readers import READERS
+from pipelines.ingest.readers import records_of
 from pipelines.ingest.readers.record import Fields, File, Record
 from pipelines.ingest.source import Source
 from pipelines.stage import Engine, Runner
@@ -40,7 +42,9 @@ def packed(data: bytes, name: str) -> bytes:
         return gzip.compress(data, mtime=0)
     if name.endswith(".zst"):
         return zstandard.ZstdCompressor(write_checksum=True).compress(data)
-    return data
+    if name.endswith(".xz"):
+        return lzma.compress(data)
+    return bz2.compress(data) if name.endswith(".bz2") else data
 
 
 def write_packed(path: Path, data: bytes) -> Path:
@@ -86,7 +90,7 @@ def engine_of(store: Store, workers: int = 1) -> Engine:
 
 def records(path: Path, kind: str = "jsonl", fields: Fields = FIELDS) -> list[Record]:
     """What a reader makes of one file."""
-    return list(READERS[kind].records(File(path.name, str(path)), fields))
+    return list(records_of(kind, File(path.name, str(path)), fields))
 
 
 def ingest_here(

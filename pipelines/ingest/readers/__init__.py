@@ -3,10 +3,14 @@
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+import pyarrow.parquet as pq
+
+from pipelines.ingest.readers import contents, json_values, saved, streams
+from pipelines.ingest.readers.csv_rows import Csv
 from pipelines.ingest.readers.hub import Hub
 from pipelines.ingest.readers.jsonl import Jsonl
 from pipelines.ingest.readers.parquet import Parquet
-from pipelines.ingest.readers.record import Fields, File, Parsed, Record, Unusable
+from pipelines.ingest.readers.record import Fields, File, Parsed, Record, Unusable, rejected_file
 from pipelines.ingest.readers.saved import Saved
 from pipelines.ingest.readers.text import Text
 
@@ -15,10 +19,10 @@ class Reader(Protocol):
     """One format. Reading and parsing are separate, so that records that were parsed before are not parsed again."""
 
     @property
-    def suffixes(self) -> tuple[str, ...]: ...  # of its files, without .gz or .zst
+    def suffixes(self) -> tuple[str, ...]: ...  # of its files, without that of a compression
 
     @property
-    def may_be_compressed(self) -> bool: ...  # whether a .gz, .zst or .zstd may follow the suffix
+    def may_be_compressed(self) -> bool: ...  # whether .gz, .zst, .zstd, .xz or .bz2 may follow the suffix
 
     def members(self, folder: str, split: str | None) -> list[str] | None:
         """The files of a dataset, relative to its folder, if the format keeps a list of them; else None."""
@@ -44,7 +48,44 @@ class Reader(Protocol):
 READERS: dict[str, Reader] = {
     "jsonl": Jsonl(),
     "parquet": Parquet(),
+    "csv": Csv(),
     "text": Text(),
     "hf": Saved(),
     "hub": Hub(),
 }
+
+
+def records_of(kind: str, file: File, fields: Fields) -> Iterator[Record]:
+    """All records of a file of a format, after a look at what the file really is.
+
+    Raises:
+        OSError: the operating system refused to read the file.
+    """
+    if kind != "hub":
+        raw, content = contents.heads_of(file)
+        if error := contents.disguise(kind, raw, content):
+            yield rejected_file(file, error)
+            return
+        if kind == "jsonl" and json_values.spans_lines(content):
+            yield from json_values.records(file, fields)
+            return
+    yield from READERS[kind].records(file, fields)
+
+
+def schema_error(kind: str, file: File, fields: Fields) -> Unusable | None:
+    """Why no record of the file can be used, as far as its first bytes and its schema show; else None.
+
+    Raises:
+        OSError: the operating system refused to read the file.
+    """
+    error = None if kind == "hub" else contents.disguise(kind, *contents.heads_of(file))
+    return error or READERS[kind].schema_error(file, fields)
+
+
+def part_before(kind: str, file: File, record: Record) -> float:
+    """About which part of the file ends with the record: by rows, or by bytes of the file as it lies on the disk."""
+    if kind == "parquet":
+        return (record.offset + 1) / pq.read_metadata(file.path).num_rows
+    if kind == "hf":
+        return (record.offset + 1) / saved.n_rows(file)
+    return streams.part_before(file, record.offset + len(record.raw))

@@ -1,4 +1,4 @@
-"""JSON Lines: one object per line; plain, .gz or .zst.
+"""JSON Lines: one object per line; plain or compressed.
 
 Blank lines are skipped. A byte order mark at the start of a line (files that were joined have one there), a CR at its end,
 and spaces or tabs around a record are stripped. Of duplicate keys the last counts. Only the text is checked: NaN, which
@@ -45,7 +45,7 @@ class Jsonl:
         """Holds one line and one decompressed block in memory."""
         offset, line, max_bytes = 0, RecordBuffer(fields.max_record_bytes), fields.max_record_bytes
         try:
-            for block in blocks(file.path, file.name):
+            for block in blocks(file):
                 first, *lines = block.split(b"\n")
                 line.add(first)
                 if not lines:

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from pipelines.ingest.readers.reasons import FILE_REASONS
+
 ROLES = ("id", "origin", "license")  # of the labels of a record
 HEAD_BYTES = 65_536  # stored of a rejected record
 
@@ -23,16 +25,16 @@ REASONS = {  # each reason in REJECTED, and what it means for a record or for a 
     "symlink_outside": "a link to a target outside the source's folder; such links are not followed",
     "symlink_loop": "a link to itself or to a folder above it",
     "symlink_broken": "a link to a target that does not exist",
-    "not_gzip": "the name ends in .gz, but the content does not start with the gzip magic number",
+    "not_gzip": "the name ends in .gz, but the content is neither gzip nor text",
     "truncated_gzip": "the file ends inside a gzip stream; the complete records before its end are kept",
     "corrupt_gzip": "the gzip stream is corrupt from this point on; the records before it are kept",
-    "not_zstd": "the name ends in .zst or .zstd, but the content does not start with the zstd magic number",
+    "not_zstd": "the name ends in .zst or .zstd, but the content is neither zstd nor text",
     "truncated_zstd": "the file ends inside a zstd frame; the complete records before its end are kept",
     "corrupt_zstd": "the zstd stream is corrupt from this point on; the records before it are kept",
-    "zstd_window": "decompression needs a window of more than 128 MiB",
+    "zstd_window": "decompression needs a wider window than the source's zstd_long allows",
     "damaged_parquet": "not a Parquet file, or corrupt from this point on; the rows before it are kept",
     "page_too_large": "a Parquet page decompresses to more than 1 GiB, a dictionary page to 256 MiB; earlier row groups are kept",
-    "damaged_arrow": "not an Arrow IPC stream, or corrupt from this point on; the rows before it are kept",
+    "damaged_arrow": "not an Arrow IPC stream or file, or corrupt from this point on; the rows before it are kept",
     "too_large": "longer than the source's max_record_bytes",
     "not_json": "invalid JSON",
     "too_deep": "JSON nested more deeply than the parser supports",
@@ -71,7 +73,7 @@ SAMPLE_REASONS = {  # further reasons of a record that is to be an instruction s
     "template_alters_text": "the chat template writes a text otherwise than it is; white space at its ends may be removed",
     "template_hides_call": "the place of a tool call in what the chat template writes cannot be determined",
 }
-REASONS |= SAMPLE_REASONS
+REASONS |= FILE_REASONS | SAMPLE_REASONS
 
 
 class Unusable(Exception):  # noqa: N818 a property of the input, not an error of the program
@@ -122,6 +124,7 @@ class File:
     mtime_ns: int = 0  # 0: not a local file
     hash: str = ""  # of its bytes
     fault: tuple[str, str] | None = None  # reason and detail of a file that can't be read at all
+    zstd_long: int = 27  # base-2 logarithm of the widest window that its decompression may need
 
 
 class Parts(Protocol):

@@ -1,11 +1,14 @@
-"""A Hugging Face dataset written by save_to_disk: Arrow IPC streams, memory-mapped.
+"""Arrow IPC streams and files, memory-mapped: what save_to_disk writes, the cache of `datasets`, and Feather.
 
-The `datasets` package is not needed: no cache is written and no code of the dataset runs. Memory: one mapped batch.
+The `datasets` package is not needed: no cache is written and no code of the dataset runs. Memory: one mapped batch; of a
+file with compressed buffers, as Feather has by default, one decompressed batch.
 """
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,27 +20,30 @@ from schemas.errors import RecipeError
 
 BATCH_ROWS = 64
 END = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow IPC stream
+FILE_MAGIC = b"ARROW1"  # of an Arrow IPC file, at both ends
+INFO = "dataset_info.json"  # in a folder of the cache
+CACHED = re.compile(
+    r"^(?!cache-)(?:.*-)?([A-Za-z]\w*?)(?:-\d{5}-of-\d{5})?\.arrow$"
+)  # NAME-SPLIT.arrow, or a part of it
 
 
 class Saved:
-    suffixes = (".arrow",)
+    suffixes = (".arrow", ".feather")
     may_be_compressed = False
 
     def members(self, folder: str, split: str | None) -> list[str] | None:
-        """The files listed in state.json, relative to the folder.
+        """The files listed in state.json, or those of a split of the cache, relative to the folder.
 
         Raises:
-            RecipeError: not a saved dataset, no split chosen of several, or a dataset that must be saved again.
+            RecipeError: no split chosen of several, or a dataset that must be saved again.
         """
         root = Path(folder)
+        if not is_saved(folder):
+            return cached(root, split)
         prefix = ""
         if (root / "dataset_dict.json").is_file():
             splits = names_in(root / "dataset_dict.json", "splits")
-            if split is None and len(splits) == 1:
-                split = splits[0]
-            if split not in splits:
-                raise RecipeError(f"{folder}: split is {split}; set it to one of {', '.join(splits)}")
-            prefix = f"{split}/"
+            prefix = f"{chosen(split, splits, folder)}/"
         state = root / prefix / "state.json"
         names = names_in(state, "_data_files", "filename")
         if any(names_in(state, key, "filename") for key in ("_indices_data_files", "_indices_files")):
@@ -49,8 +55,8 @@ class Saved:
 
     def schema_error(self, file: File, fields: Fields) -> Unusable | None:
         try:
-            with pa.memory_map(file.path) as source, pa.ipc.open_stream(source) as stream:
-                rows.columns_of(stream.schema, fields)
+            with opened(file) as table:
+                rows.columns_of(table.schema, fields)
         except Unusable as error:
             return error
         except rows.DAMAGE as error:
@@ -63,10 +69,10 @@ class Saved:
         if error := self.schema_error(file, fields):
             yield rejected_file(file, error)
             return
-        with pa.memory_map(file.path) as source, pa.ipc.open_stream(source) as stream:
-            columns, first = rows.columns_of(stream.schema, fields), 0
+        with opened(file) as table:
+            columns, first = rows.columns_of(table.schema, fields), 0
             try:
-                for batch in batches(stream):
+                for batch in batches(table):
                     records = list(rows.records_of(batch, columns, file.name, first, fields))
                     first += batch.num_rows
                     yield from records
@@ -80,11 +86,30 @@ class Saved:
         return rows.parser(fields)
 
 
-def batches(stream: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    """The stream in batches of at most BATCH_ROWS, each a view of the mapped file."""
-    for batch in stream:
+@contextmanager
+def opened(file: File) -> Iterator[pa.RecordBatchReader | pa.RecordBatchFileReader]:
+    """The file as a table in batches, by its first bytes a stream or a file of Arrow IPC."""
+    if not os.path.getsize(file.path):  # noqa: PTH202 as in listing.py
+        raise pa.ArrowInvalid("an empty file, which cannot be mapped")
+    with pa.memory_map(file.path) as source:
+        is_file = source.read(len(FILE_MAGIC)) == FILE_MAGIC
+        source.seek(0)
+        with pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source) as table:
+            yield table
+
+
+def batches(table: pa.RecordBatchReader | pa.RecordBatchFileReader) -> Iterator[pa.RecordBatch]:
+    """The table in batches of at most BATCH_ROWS, each a view of the mapped file."""
+    is_file = isinstance(table, pa.RecordBatchFileReader)
+    for batch in map(table.get_batch, range(table.num_record_batches)) if is_file else table:
         for start in range(0, batch.num_rows, BATCH_ROWS):
             yield batch.slice(start, BATCH_ROWS)
+
+
+def n_rows(file: File) -> int:
+    """The rows of a file, counted by its batches."""
+    with opened(file) as table:
+        return sum(batch.num_rows for batch in batches(table))
 
 
 def damaged(file: File, n_rows: int) -> Record:
@@ -94,11 +119,40 @@ def damaged(file: File, n_rows: int) -> Record:
 
 
 def has_end(file: File) -> bool:
-    """Whether the stream ends with END. Without it the file may have been truncated between two batches."""
+    """Whether the file ends as a stream or a file of Arrow IPC does. Without it the file may have been truncated between two batches."""
     with open(file.path, "rb") as stream:
         size = stream.seek(0, os.SEEK_END)
         stream.seek(max(0, size - len(END)))
-        return stream.read() == END
+        end = stream.read()
+    return end == END or end.endswith(FILE_MAGIC)
+
+
+def is_saved(folder: str) -> bool:
+    """Whether save_to_disk wrote the folder."""
+    return any((Path(folder) / name).is_file() for name in ("state.json", "dataset_dict.json"))
+
+
+def cached(root: Path, split: str | None) -> list[str] | None:
+    """The files of a split in a folder of the cache of `datasets`; None where the folder is not one."""
+    if not (root / INFO).is_file():
+        return None
+    names = {path.name: match[1] for path in sorted(root.iterdir()) if (match := CACHED.match(path.name))}
+    if not names:
+        return None
+    split = chosen(split, sorted(set(names.values())), str(root))
+    return [name for name, own in names.items() if own == split]
+
+
+def chosen(split: str | None, splits: list[str], folder: str) -> str:
+    """
+    Raises:
+        RecipeError: no split is chosen of several, or one that is missing.
+    """
+    if split is None and len(splits) == 1:
+        return splits[0]
+    if split not in splits:
+        raise RecipeError(f"{folder}: split is {split}; set it to one of {', '.join(splits)}")
+    return split
 
 
 def names_in(path: Path, key: str, field: str | None = None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Text files: one document per file; plain, .gz or .zst. A byte order mark at the start is not part of the text."""
+"""Text files: one document per file; plain or compressed. A byte order mark at the start is not part of the text."""
 
 from collections.abc import Callable, Iterator
 
@@ -20,7 +20,7 @@ class Text:
     def records(self, file: File, fields: Fields) -> Iterator[Record]:
         text = RecordBuffer(fields.max_record_bytes)
         try:
-            for block in blocks(file.path, file.name):
+            for block in blocks(file):
                 text.add(block)
         except Unusable as error:
             yield text.record(file.name, 0, error)

@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import tempfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ import pytest
 import zstandard
 
 from pipelines import ingest
-from pipelines.ingest import listing, raw_hashes
+from pipelines.ingest import raw_hashes, walking
 from pipelines.ingest.readers.record import HEAD_BYTES, REASONS, SAMPLE_REASONS
 from pipelines.ingest.source import Source
 from pipelines.store import Store
@@ -176,7 +177,7 @@ TEXTS = {
     "white": (b"\n\n \t", "text_empty"),
     "nul": (b"a\0b", "nul"),
     "latin-1": (b"caf\xe9", "not_utf8"),
-    "utf-16": ("abc".encode("utf-16"), "not_utf8"),
+    "half of utf-16": ("abc".encode("utf-16")[:-1], "not_utf16"),
     "an image": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "not_utf8"),
     "too large": (b"a" * (LIMIT + 1), "too_large"),
 }
@@ -210,6 +211,14 @@ def flipped(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :]
 
 
+def wide_xz(data: bytes) -> bytes:
+    """An xz file whose block header asks for a dictionary of 2 GiB; see 3.1 of the .xz file format."""
+    n = (data[12] + 1) * 4
+    assert data[14:16] == b"\x21\x01", "LZMA2, one byte of properties"
+    header = data[12:16] + bytes([38]) + data[17 : 12 + n - 4]
+    return data[:12] + header + zlib.crc32(header).to_bytes(4, "little") + data[12 + n :]
+
+
 DAMAGE = {  # (suffix, fault) -> what becomes of a packed file, and the reason
     (".gz", "no byte"): (lambda _: b"", "truncated_gzip"),
     (".gz", "one byte"): (lambda d: d[:1], "truncated_gzip"),
@@ -221,7 +230,7 @@ DAMAGE = {  # (suffix, fault) -> what becomes of a packed file, and the reason
     (".gz", "a method that is none"): (lambda d: flipped(d, 2), "corrupt_gzip"),
     (".gz", "more after its end"): (lambda d: d + b"more", "corrupt_gzip"),
     (".gz", "half a member after its end"): (lambda d: d + d[:20], "truncated_gzip"),
-    (".gz", "not packed"): (lambda _: b'{"text": "not packed"}\n', "not_gzip"),
+    (".gz", "neither packed nor text"): (lambda _: b"\x93\0\1\2", "not_gzip"),
     (".zst", "no byte"): (lambda _: b"", "truncated_zstd"),
     (".zst", "one byte"): (lambda d: d[:1], "truncated_zstd"),
     (".zst", "half"): (lambda d: d[: len(d) // 2], "truncated_zstd"),
@@ -229,10 +238,18 @@ DAMAGE = {  # (suffix, fault) -> what becomes of a packed file, and the reason
     (".zst", "wrong checksum"): (lambda d: flipped(d, len(d) - 1), "corrupt_zstd"),
     (".zst", "more after its end"): (lambda d: d + b"more than that", "corrupt_zstd"),
     (".zst", "half a frame after its end"): (lambda d: d + d[:20], "truncated_zstd"),
-    (".zst", "not packed"): (lambda _: b'{"text": "not packed"}\n', "not_zstd"),
+    (".zst", "neither packed nor text"): (lambda _: b"\x93\0\1\2", "not_zstd"),
     (".zst", "a window too large"): (lambda _: window(b'{"text": "a"}\n' * 9), "zstd_window"),
-    (".zst", "gzip in truth"): (lambda _: packed(b"a", ".gz"), "not_zstd"),
-    (".gz", "zstd in truth"): (lambda _: packed(b"a", ".zst"), "not_gzip"),
+    (".xz", "no byte"): (lambda _: b"", "truncated_xz"),
+    (".xz", "half"): (lambda d: d[: len(d) // 2], "truncated_xz"),
+    (".xz", "all but a byte"): (lambda d: d[:-1], "truncated_xz"),
+    (".xz", "a flipped byte"): (lambda d: flipped(d, len(d) // 2), "corrupt_xz"),
+    (".xz", "a dictionary of 2 GiB"): (wide_xz, "xz_memory"),
+    (".xz", "neither packed nor text"): (lambda _: b"\x93\0\1\2", "not_xz"),
+    (".bz2", "no byte"): (lambda _: b"", "truncated_bz2"),
+    (".bz2", "all but a byte"): (lambda d: d[:-1], "truncated_bz2"),
+    (".bz2", "a flipped byte"): (lambda d: flipped(d, len(d) - 4), "corrupt_bz2"),
+    (".bz2", "neither packed nor text"): (lambda _: b"\x93\0\1\2", "not_bz2"),
 }
 
 
@@ -444,7 +461,39 @@ def add_others() -> None:
     )
 
 
-for add in (add_lines, add_rows, add_texts, add_damage, add_tables, add_files, add_others):
+WRONG = {  # (name, content, reason) of a file among good ones
+    "a pointer of Git LFS": ("x.jsonl", b"version https://git-lfs.github.com/spec/v1\nsize 5\n", "lfs_pointer"),
+    "an HTML page": ("x.jsonl", b"\n<!DOCTYPE html><p>no", "other_format"),
+    "an XML error": ("x.jsonl", b'<?xml version="1.0"?><Error/>', "other_format"),
+    "Parquet in truth": ("x.jsonl", b"PAR1\0\0", "other_format"),
+    "an array without the end of an element": ("x.jsonl", b'[{"text": "ab"', "not_json"),
+    "an array without its end": ("x.jsonl", b'[{"text": ""},', "truncated_json"),
+}
+
+
+def add_wrong() -> None:
+    for fault, (name, content, reason) in WRONG.items():
+        CASES[f"jsonl/{fault}/last"] = Case(
+            lambda folder, n=name, c=content: write_files(
+                folder, ".jsonl", "last", lambda _: (folder / n).write_bytes(c)
+            ),
+            ["text_empty", reason] if reason == "truncated_json" else [reason],
+            GOOD,
+        )
+    for fault, row in (
+        ("a short row", b"d9\n"),
+        ("a long row", b"d9,web,a,b\n"),
+        ("quotes without end", b'd9,web,"a\n'),
+    ):
+        CASES[f"csv/{fault}/last"] = Case(lambda folder, r=row: write_csv(folder, r), ["csv_columns"], GOOD)
+
+
+def write_csv(folder: Path, last: bytes) -> None:
+    rows = "".join(f'd{i},web,"{text_of(i)}"\n' for i in range(4)).encode()
+    write_packed(folder / "a.csv", b"id,source,text\n" + rows + last)
+
+
+for add in (add_lines, add_rows, add_texts, add_damage, add_tables, add_files, add_others, add_wrong):
     add()
 
 
@@ -519,7 +568,7 @@ def break_files(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(os, "fsync", lambda _: None)  # nothing crashes here, and a thousand shards are written
     patch.setattr(ingest, "with_hashes", later)
     patch.setattr(raw_hashes, "open", refusing, raising=False)
-    patch.setattr(listing.os, "scandir", scanning)
+    patch.setattr(walking.os, "scandir", scanning)
 
 
 @pytest.mark.parametrize(("i", "name"), enumerate(CASES), ids=CASES)
@@ -586,7 +635,7 @@ def test_nothing_of_a_refused_recipe_is_read(tmp_path):
     """One line each: the place, the finding, the remedy."""
     write_jsonl(tmp_path / "both" / "a.jsonl", [line_of(1)])
     write_packed(tmp_path / "both" / "a.txt", b"a")
-    write_packed(tmp_path / "other" / "a.csv", b"a")
+    write_packed(tmp_path / "other" / "a.md", b"a")
     write_packed(tmp_path / "plain", b"a")
     (tmp_path / "none").mkdir()
     (tmp_path / "loop.jsonl").symlink_to("loop.jsonl")
@@ -612,7 +661,7 @@ def test_nothing_of_a_refused_recipe_is_read(tmp_path):
         ("both/*.md", None): r"no files with a known suffix; found none; correct",
         ("both", "parquet"): r"no parquet files; found \.jsonl \(1\), \.txt \(1\); correct",
         ("both", None): "contains jsonl and text files; set the source's format",
-        ("other", None): r"found \.csv \(1\); correct the path or set format",
+        ("other", None): r"found \.md \(1\); correct the path or set format",
         ("plain", None): r"found no suffix \(1\); correct the path or set format",
         ("none", None): "found none; correct the path or set format",
         ("loop.jsonl", None): "no file can be read; loop.jsonl: symlink_loop: leads back to itself; repair the file",
@@ -627,7 +676,7 @@ def test_nothing_of_a_refused_recipe_is_read(tmp_path):
         ("escape", None): r"names a file outside its folder: '\.\./saved.*'; save the dataset again",
         ("picked", None): r"selects rows by an index; call flatten_indices\(\) and save the dataset again",
         ("torn", None): r"not what save_to_disk writes \(JSONDecodeError\); save the dataset again",
-        ("rows", "hf"): r"not what save_to_disk writes \(FileNotFoundError\); save the dataset again",
+        ("rows", "hf"): r"no hf files; found \.parquet \(1\); correct the path",
     }
     store = Store(tmp_path / "root")
     for (path, kind), said in refused.items():

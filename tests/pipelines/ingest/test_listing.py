@@ -3,11 +3,13 @@
 import errno
 import glob
 import os
+import shutil
 
 import pyarrow as pa
 import pytest
 
-from pipelines.ingest.listing import check_schemas, fault_of, find_files, translate
+from pipelines.ingest.listing import check_schemas, find_files, translate
+from pipelines.ingest.walking import fault_of
 from schemas.errors import RecipeError
 from tests.pipelines.inputs import line_of, source, write_jsonl, write_rows
 
@@ -92,7 +94,7 @@ def test_the_suffixes_of_texts_are_the_sources(tree):
     ("names", "expected"),
     [
         (["a.JSONL.GZ"], "jsonl"), (["a.ndjson.zstd"], "jsonl"), (["a.pq"], "parquet"), (["a.txt.zst"], "text"),
-        (["a.jsonl", "notes.md"], "jsonl"), (["a.parquet.gz"], None), (["a.csv"], None), (["a.jsonl", "b.pq"], None),
+        (["a.jsonl", "notes.md"], "jsonl"), (["a.parquet.gz"], None), (["a.csv"], "csv"), (["a.md"], None), (["a.jsonl", "b.pq"], None),
     ],
 )  # fmt: skip
 def test_the_format_follows_from_the_names(tmp_path, names, expected):
@@ -152,3 +154,70 @@ def test_a_source_of_which_no_file_has_the_column_is_refused_by_the_first(tmp_pa
     check_schemas(
         source(tmp_path, text="body"), kind, files
     )  # one file that fits will do: the others are rejected by name
+
+
+def notes_of(one) -> list[str]:
+    notes: list[str] = []
+    find_files(one, None, notes)
+    return notes
+
+
+def test_files_that_are_passed_over_are_counted(tmp_path):
+    for name in ("a.jsonl", "b.jsonl.xz", "c.jsonl.bz2", "d.jsonl.1", "e.md", "sub/f.md", "LICENSE", "g.gz", ".h"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\0")
+    assert notes_of(source(tmp_path)) == [
+        "source s: 5 of 8 files passed over: .md (2), .1 (1), .gz (1), no suffix (1), such as LICENSE; to read them, name them by a glob and set format"
+    ]
+    assert notes_of(source(tmp_path / "*.m*", format="text")) == []
+    assert notes_of(source(tmp_path / "[ae]*")) == [
+        "source s: 1 of 2 files passed over: .md (1), such as e.md; to read them, name them by a glob and set format"
+    ]
+    assert notes_of(source(tmp_path, format="jsonl"))[0].endswith("to read them, name them by a glob")
+
+
+def test_plain_text_under_the_name_of_a_compression_is_noted(tmp_path):
+    write_jsonl(tmp_path / "a.jsonl.gz", [line_of(1)])
+    assert notes_of(source(tmp_path)) == []
+    (tmp_path / "b.jsonl.gz").write_bytes(line_of(1))
+    (tmp_path / "c.jsonl.zst").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    assert notes_of(source(tmp_path)) == [
+        "source s: 1 file with the suffix of a compression holds plain text and is read as such, such as b.jsonl.gz"
+    ]
+
+
+def test_several_paths_are_one_source_with_names_from_their_common_folder(tmp_path):
+    for name in ("x/a/1.jsonl", "x/a/2.txt", "x/b/1.jsonl", "x/b/c/1.jsonl", "x/3.jsonl"):
+        write_jsonl(tmp_path / name, [line_of(1)])
+    top = tmp_path / "x"
+
+    def names(*paths, **changes):
+        return [f.name for f in find_files(source("x", path=tuple(str(top / path) for path in paths), **changes))[1]]
+
+    assert names("a/*.jsonl", "b") == ["a/1.jsonl", "b/1.jsonl", "b/c/1.jsonl"]
+    assert names("b", "a/*.jsonl", "b/c", "b/1.jsonl") == ["a/1.jsonl", "b/1.jsonl", "b/c/1.jsonl"]
+    assert names("b", "b/c") == ["1.jsonl", "c/1.jsonl"]
+    assert names("b") == [f.name for f in find_files(source(top / "b"))[1]] == ["1.jsonl", "c/1.jsonl"]
+    assert names("a/1.jsonl", "3.jsonl") == ["3.jsonl", "a/1.jsonl"]
+    with pytest.raises(RecipeError, match="contains jsonl and text files; set the source's format to one of them"):
+        names("a", "b")
+    assert names("a", "b", format="text") == ["a/2.txt"]
+    with pytest.raises(RecipeError, match=r"x/no: no such file or folder"):
+        names("a", "no")
+    shutil.move(top, tmp_path / "y" / "z")
+    top = tmp_path / "y" / "z"
+    assert names("a/*.jsonl", "b") == ["a/1.jsonl", "b/1.jsonl", "b/c/1.jsonl"]
+
+
+def test_json_that_describes_a_dataset_is_no_corpus(tmp_path):
+    write_jsonl(tmp_path / "dataset_info.json", [b"{}"])
+    write_jsonl(tmp_path / "sub" / "a.json", [line_of(1)])
+    assert [f.name for f in find_files(source(tmp_path))[1]] == ["sub/a.json"]
+    write_jsonl(tmp_path / "sub" / "state.json", [b"{}"])
+    with pytest.raises(RecipeError, match="no files with a known suffix"):
+        find_files(source(tmp_path))
+    assert [f.name for f in find_files(source(tmp_path / "sub" / "a.json"))[1]] == ["a.json"]
+
+
+def test_the_sources_window_is_that_of_its_files(tree):
+    assert {f.zstd_long for f in find_files(source(tree, zstd_long=30))[1]} == {30}

@@ -110,7 +110,7 @@ TABLE = {  # fault -> the record, and its reason; or the messages that it become
     "lone surrogate": (b'{"messages":[{"role":"user","content":"\\ud800"},{"role":"assistant","content":"b"}]}', "lone_surrogate"),
     "invalid UTF-8": (b'{"messages":[{"role":"user","content":"\xff"},{"role":"assistant","content":"b"}]}', "not_utf8"),
     "cut off": (b'{"messages":[{"role":"user"', "not_json"),
-    "an array": (json.dumps([U, A]).encode(), "not_an_object"),
+    "a string": (b'"What?"', "not_an_object"),
     # usable, as documented
     "an empty system prompt": (of({"role": "system", "content": ""}, U, A), PLAIN),
     "ShareGPT": ({"conversations": [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "That."}]}, PLAIN),

@@ -20,7 +20,7 @@ def test_formats_are_the_readers_that_have_files():
         ({"path": None, "hub": "a/b"}, "needs a split"),
         ({"path": None, "hub": "a/b", "split": "train", "format": "jsonl"}, "takes no format"),
         ({"path": None, "hub": "a/b/c", "split": "train"}, "match pattern"),
-        ({"format": "csv"}, "'csv' is none of jsonl, parquet, text, hf"),
+        ({"format": "xml"}, "'xml' is none of jsonl, parquet, csv, text, hf"),
         ({"config": "en"}, "belong to a hub id"),
         ({"id": "text"}, "named for two"),
         ({"text": ("a", "id")}, "named for two"),

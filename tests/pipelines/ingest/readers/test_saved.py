@@ -84,3 +84,56 @@ def test_a_stream_without_its_end_has_a_fault_after_its_rows(tmp_path):
         "its schema can't be read",
         0,
     )
+
+
+def write_arrow(path, table, *, is_file=False, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = pa.ipc.new_file if is_file else pa.ipc.new_stream
+    with pa.OSFile(str(path), "wb") as sink, new(sink, table.schema, **options) as stream:
+        stream.write_table(table, max_chunksize=4)
+    return path
+
+
+def test_a_folder_of_the_cache_of_datasets_is_read_by_split(tmp_path):
+    folder = tmp_path / "cache"
+    for name in ("corpus-train.arrow", "corpus-test-00000-of-00002.arrow", "corpus-test-00001-of-00002.arrow", "cache-0123.arrow"):  # fmt: skip
+        write_arrow(folder / name, pa.table(good_rows([1])))
+    (folder / "dataset_info.json").write_text('{"description": ""}')
+    for kind in (None, "hf"):
+        with pytest.raises(RecipeError, match="split is None; set it to one of test, train"):
+            find_files(source(folder, format=kind))
+        assert [f.name for f in find_files(source(folder, format=kind, split="train"))[1]] == ["corpus-train.arrow"]
+        assert [f.name for f in find_files(source(folder, format=kind, split="test"))[1]] == [
+            "corpus-test-00000-of-00002.arrow",
+            "corpus-test-00001-of-00002.arrow",
+        ]
+    for name in folder.glob("corpus-test*"):
+        name.unlink()
+    kind, files = find_files(source(folder))
+    assert (kind, [f.name for f in files]) == ("hf", ["corpus-train.arrow"])
+    assert [f.name for f in find_files(source(tmp_path))[1]] == ["cache/corpus-train.arrow"]
+    assert len(records(folder / "corpus-train.arrow", "hf")) == 1
+
+
+@pytest.mark.parametrize("compression", [None, "lz4", "zstd"])
+def test_files_of_arrow_ipc_are_read_as_streams_are(tmp_path, compression):
+    table, options = pa.table(good_rows(range(23))), pa.ipc.IpcWriteOptions(compression=compression)
+    stream = write_arrow(tmp_path / "a.arrow", table, options=options)
+    file = write_arrow(tmp_path / "b.feather", table, is_file=True, options=options)
+    assert file.read_bytes()[:6] == saved.FILE_MAGIC
+    streamed, filed = ([(r.offset, r.raw, r.fault) for r in records(path, "hf")] for path in (stream, file))
+    assert streamed == filed
+    assert [offset for offset, _, fault in filed if fault is None] == list(range(23))
+    assert [saved.n_rows(File(path.name, str(path))) for path in (stream, file)] == [23, 23]
+    assert find_files(source(file))[0] == "hf"
+    data = file.read_bytes()
+    for stop in (0, 3, 8, len(data) // 2, len(data) - 1):
+        file.write_bytes(data[:stop])
+        *_, last = records(file, "hf")
+        assert last.fault.reason == "damaged_arrow", stop
+
+
+def test_an_empty_table_has_no_record(tmp_path):
+    table = pa.table(good_rows([1])).slice(1)
+    assert records(write_arrow(tmp_path / "a.arrow", table), "hf") == []
+    assert records(write_arrow(tmp_path / "b.arrow", table, is_file=True), "hf") == []
