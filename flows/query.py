@@ -55,7 +55,7 @@ def tables_of(root: Path, query: "Query") -> Iterator[duckdb.DuckDBPyConnection]
             yield con
         return
     mix, tables = last_ingest(root.absolute(), query.mix)
-    print(f"{mix}: DOCUMENTS and REJECTED of its last ingest; no version has them yet, or not these", file=sys.stderr)
+    print(f"{mix}: the documents and rejected records of its last ingest, not those of a version", file=sys.stderr)
     store = Store(root.absolute(), run=None)
     with (
         TemporaryDirectory(prefix="longmix-query-") as spill,

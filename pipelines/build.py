@@ -91,11 +91,11 @@ def graph(recipe: AnyRecipe, engine: Engine, base: Path | None, stage: Stage = p
     before = tables_of(base)
     if isinstance(recipe, SftRecipe):
         tables = build_sft.tables_of(recipe, engine, before, stage)
-        return stage(publish.run)(recipe, Manifest.of(base) if base else None, tables, engine.store)
+        return stage(publish.run)(recipe, Manifest.of(base) if base else None, tables, engine.store, engine.notes)
     tables = corpus(recipe, engine, before, stage)
     tables |= scores(recipe, tables, engine, before, stage)
     tables |= mix(recipe, tables, engine, before, stage)
-    return stage(publish.run)(recipe, Manifest.of(base) if base else None, tables, engine.store)
+    return stage(publish.run)(recipe, Manifest.of(base) if base else None, tables, engine.store, engine.notes)
 
 
 def corpus(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]], stage: Stage = plain) -> Tables:

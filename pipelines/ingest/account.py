@@ -17,6 +17,7 @@ from pipelines.ingest.listing import RECIPE_MISTAKES
 from pipelines.ingest.named_fields import absent_fields
 from pipelines.ingest.source import Source
 from pipelines.ingested import INGESTED, remember
+from pipelines.peek import columns_of, footer
 from pipelines.stage import Engine
 from pipelines.store import Shard, Store
 from schemas.errors import RecipeError
@@ -195,8 +196,7 @@ def sources_of(pairs: Sequence[tuple[Shard, Shard]], store: Store) -> list[str]:
 def source_of(pair: tuple[Shard, Shard], store: Store) -> str:
     """The source of a pair of shards, which have a record, from the footer of one."""
     shard = pair[0] if pair[0].n_rows else pair[1]
-    with store.open(shard) as file:
-        metadata = file.metadata
+    metadata = footer(shard, store)
     return metadata.row_group(0).column(metadata.schema.names.index("source")).statistics.min
 
 
@@ -207,9 +207,9 @@ def account_of(source: Source, pairs: Iterable[tuple[Shard, Shard]], store: Stor
         return account
     open_files: dict[str, FileCount] = {}
     for documents, rejected in pairs:
-        texts = store.read(documents, ("file", "n_bytes"))
+        texts = columns_of(documents, ("file", "n_bytes"), store)
         account.document_bytes += pc.sum(texts["n_bytes"]).as_py() or 0
-        counts = counts_of(texts["file"], store.read(rejected, ("file", "reason", "detail", "n_bytes")), account)
+        counts = counts_of(texts["file"], columns_of(rejected, ("file", "reason", "detail", "n_bytes"), store), account)
         for name, count in open_files.items():
             if name in counts:
                 counts[name] = count.plus(counts[name])

@@ -10,6 +10,7 @@ from pipelines.ingest.listing import find_files
 from pipelines.ingest.readers import READERS
 from pipelines.ingest.readers.record import File
 from pipelines.ingest.source import Source
+from pipelines.peek import footer
 from pipelines.recipe_faults import meant
 from pipelines.store import Shard, Store
 from schemas.errors import RecipeError
@@ -39,8 +40,7 @@ def has_value(shard: Shard, column: str, default: str | None, store: Store) -> b
     """Whether a row of a shard has a value other than the default, by the statistics in its footer."""
     if not shard.n_rows:
         return False
-    with store.open(shard) as file:
-        metadata = file.metadata
+    metadata = footer(shard, store)
     place = metadata.schema.names.index(column)
     for i in range(metadata.num_row_groups):
         statistics = metadata.row_group(i).column(place).statistics

@@ -8,8 +8,9 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-PLAIN = re.compile(r"[\w ,.%()/+-]*")
+PLAIN = re.compile(r"[\w ,.%()/+='-]*")
 MARKS = re.compile(r"(?<![^\W_])_|_(?![^\W_])|www\.|^[+-]+ |^ | $|^$", re.IGNORECASE)  # emphasis, links, lost spaces
+WORD = re.compile(r"""([("']*)(.*?)([)"':;?!,.]*)""", re.DOTALL)  # what comes before and after it in a sentence
 SHOWN_ROWS = 20  # of a table
 SHOWN_CHARS = 120  # of a value
 CONTROLS = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # categories of characters that move, hide or reorder others
@@ -26,9 +27,25 @@ def inline(text: str) -> str:
     shown = visible(text)
     if PLAIN.fullmatch(shown) and not MARKS.search(shown):
         return shown
+    return code(text)
+
+
+def code(text: str) -> str:
+    """A value as a code span, harmless or not."""
+    shown = visible(text)
     ticks = "`" * (longest_run(shown) + 1)
     pad = " " if shown.startswith(("`", " ")) or shown.endswith(("`", " ")) or not shown else ""
     return f"{ticks}{pad}{shown}{pad}{ticks}"
+
+
+def sentence(text: str) -> str:
+    """A sentence with users' data in it, word by word: a word that is not harmless is a code span."""
+    return " ".join(map(word, text.split(" ")))
+
+
+def word(text: str) -> str:
+    start, inner, end = WORD.fullmatch(text).groups()  # type: ignore[union-attr]  # any text matches
+    return f"{start}{inline(inner) if inner else ''}{end}"
 
 
 def cell(value: object) -> str:

@@ -1,11 +1,15 @@
 """The card says what the corpus could not supply, and is Markdown with front matter for the hub."""
 
+from pathlib import Path
+
 from pipelines.order import OrderParams
-from pipelines.publish.card import card, marks, table
+from pipelines.publish.card import Edition, card, marks, table
 from pipelines.publish.figures import Answer
 from pipelines.recipe import load
 from tests.conftest import TINY
 from tests.schemas.test_laws import opened, put, refuse, sound, with_path
+
+EDITION = Edition("abc", Path("/root/datasets/tiny/abc"), ())
 
 
 def written(tmp_path, *changes):
@@ -13,7 +17,7 @@ def written(tmp_path, *changes):
     for change in changes:
         change(tables)
     with opened(tables, tmp_path) as con:
-        return card(con, load(TINY), "abc")
+        return card(con, load(TINY), EDITION)
 
 
 def test_a_table_aligns_figures_to_the_right():
@@ -23,7 +27,7 @@ def test_a_table_aligns_figures_to_the_right():
 
 def test_the_card_of_a_budget_that_is_met(tmp_path):
     text = written(tmp_path)
-    assert text.startswith("---\npretty_name: tiny\n")
+    assert text.startswith("---\npretty_name: \"tiny\"\n")
     assert "14 tokens in 3 sequences of at most 8 tokens (58.33% filled)" in text
     assert "The budget can be met: the corpus supplies all 14 tokens." in text
     assert "shortfall" not in text
@@ -87,8 +91,8 @@ def test_the_order_is_named_with_its_encoder_and_packer(tmp_path):
     assert f"## Order\n\n{by}\n\nPath: 2 documents, 1 restart. Mean cosine" in text
     recipe = load(TINY)
     with opened(sound(), tmp_path / "random") as con:
-        other = card(con, recipe.model_copy(update={"order": OrderParams()}), "abc")
-        paths = card(con, recipe.model_copy(update={"order": OrderParams(by="path")}), "abc")
+        other = card(con, recipe.model_copy(update={"order": OrderParams()}), EDITION)
+        paths = card(con, recipe.model_copy(update={"order": OrderParams(by="path")}), EDITION)
     assert (
         "## Order\n\nDocuments share a sequence by chance: they are packed in an order of hashes.\n\n## Tokens" in other
     )

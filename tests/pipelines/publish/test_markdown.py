@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipelines.publish.markdown import SHOWN_CHARS, cell, fence, inline, table, visible
+from pipelines.publish.markdown import SHOWN_CHARS, cell, fence, inline, sentence, table, visible
 
 PLAIN = ["web", "CC-BY-4.0", "long_tokens", "1,234", "12.30%", "-0.120", "-", "école", "16-32K", "top/short (b)"]
 HOSTILE = [
@@ -69,3 +69,11 @@ def test_nothing_closes_a_fence_but_its_end(text):
     first, *inside, last = fence(text, "json").splitlines()
     assert first == last + "json"
     assert all(last not in line for line in inside)
+
+
+def test_a_sentence_keeps_its_harmless_words():
+    plain = "source web: 3 of 4 files passed over: .md (2); set format, or max_rejected_share = 1. (Why? 'text' is not there!)"
+    assert sentence(plain) == plain
+    assert sentence("in <b>my domain</b> 3.0%, and *x* too") == "in `<b>my` `domain</b>` 3.0%, and `*x*` too"
+    assert sentence("a\nb  c") == "`a\\nb`  c"
+    assert sentence(":smile: [a](http://b.c),") == "`:smile`: `[a](http://b.c`),"

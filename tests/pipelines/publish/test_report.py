@@ -1,15 +1,19 @@
 """The report: what it says of a shortfall and of scores, exact figures, and nothing of what a recipe does not do."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipelines.publish.card import Edition
 from pipelines.publish.figures import Answer
 from pipelines.publish.report import bar, report, table
 from pipelines.recipe import load
 from tests.conftest import TINY
 from tests.schemas.test_laws import opened, put, refuse, sound, with_path
+
+EDITION = Edition("abc", Path("/root/datasets/tiny/abc"), ())
 
 
 def written(tmp_path, *changes):
@@ -17,7 +21,7 @@ def written(tmp_path, *changes):
     for change in changes:
         change(tables)
     with opened(tables, tmp_path) as con:
-        return report(con, load(TINY), "abc")
+        return report(con, load(TINY), EDITION)
 
 
 def cells(html, title):

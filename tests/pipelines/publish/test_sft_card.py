@@ -1,6 +1,11 @@
 """The card of a set of instruction samples, from the views of a sound set."""
 
+from pathlib import Path
+
+from pipelines.publish.card import Edition
 from pipelines.publish.sft_card import sft_card
+
+EDITION = Edition("abc", Path("/root/datasets/tiny/abc"), ())
 
 
 def row_of(table, first):
@@ -12,8 +17,8 @@ def row_of(table, first):
 
 
 def test_the_card_says_what_is_in_the_set_and_how_to_load_it(sft_con, sft_recipe):
-    card = sft_card(sft_con, sft_recipe, "abc")
-    assert card.startswith("---\npretty_name: m\n")
+    card = sft_card(sft_con, sft_recipe, EDITION)
+    assert card.startswith("---\npretty_name: \"m\"\n")
     assert "data_files: messages-*.parquet" in card
     assert (
         "2 instruction samples chosen by their score and 1 short instruction, of 7 that dedup kept. The template is `paper`. "
