@@ -35,9 +35,9 @@ def length_table(domains: Sequence[str], tokens: np.ndarray) -> list[str]:
     return aligned(head, [[name, *(compact(int(row[b])) for b in used), compact(int(row.sum()))] for name, row in rows])
 
 
-def supply(targets: Rows) -> list[str]:
+def supply(targets: Rows, *, is_estimate: bool = False) -> list[str]:
     """What the corpus cannot supply and what the plan leaves out; a table of the cells that fall short."""
-    budget, *left_out = [filled(sentence) for sentence in sentences(targets)] or [[]]
+    budget, *left_out = [filled(sentence) for sentence in sentences(targets, is_estimate=is_estimate)] or [[]]
     short = [[f"{v:,}" if isinstance(v, int) else v for v in row.values()] for row in short_cells(targets)]
     table = aligned(["domain", "kind", "target", "available", "shortfall"], short, n_text=2) if short else []
     return [*budget, *table, *(line for lines in left_out for line in lines)]

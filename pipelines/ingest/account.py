@@ -87,10 +87,10 @@ class Account:
         kind = min(kinds, key=lambda kind: (-kinds[kind], kind))
         return f"{reason}: {kind[1]} ({self.examples[kind]})"
 
-    def finding(self, kind: str = "record") -> str:
+    def finding(self, noun: str = "record") -> str:
         """Such as "3 of 40 records rejected (12.5%), most as not_json: at character 1 (a.jsonl)"."""
-        every = f"all {counted(self.rejected, kind)}" if not self.documents else ""
-        part = every or f"{self.rejected:,} of {counted(self.records, kind)}"
+        every = f"all {counted(self.rejected, noun)}" if not self.documents else ""
+        part = every or f"{self.rejected:,} of {counted(self.records, noun)}"
         share = "" if every else f" ({percent(self.rejected_share)} of {self.measure})"
         return f"{part} rejected{share}, most as {self.most()}"
 
@@ -99,11 +99,11 @@ class Account:
         """What rejected_share is a share of."""
         return "records" if self.rejected_share == self.rejected / self.records else "bytes"
 
-    def notes(self) -> list[str]:
+    def notes(self, noun: str = "record") -> list[str]:
         """Sentences on what was rejected; none where nothing was."""
         if not self.rejected:
             return []
-        lines = [f"source {self.source}: {self.finding()}"]
+        lines = [f"source {self.source}: {self.finding(noun)}"]
         if self.n_lost and self.documents:
             each = ", ".join(f"{file} ({reason})" for file, reason in self.lost)
             more = f" and {self.n_lost - len(self.lost):,} more" if self.n_lost > len(self.lost) else ""
@@ -160,14 +160,16 @@ def refuse(account: Account, source: Source, root: Path) -> None:
         raise RecipeError(f"{place}: {where}: no file has a record; correct the path, or remove the source")
     limit = "" if not account.documents else f"; max_rejected_share is {source.max_rejected_share:g}"
     raise RecipeError(
-        f"{place}: {account.finding()}{limit}; {remedy(account, source)}, or set max_rejected_share = 1 to build without "
-        f'them; longmix query {root} --version {INGESTED} "FROM rejected" lists them'
+        f"{place}: {account.finding()}{limit}; {advice(account, source)}; "
+        f'longmix query {root} --version {INGESTED} "FROM rejected" lists them'
     )
 
 
-def remedy(account: Account, source: Source) -> str:
+def advice(account: Account, source: Source) -> str:
     """What to do about the most frequent reason."""
-    return source.fields.remedy if account.reason in RECIPE_MISTAKES else "mend or remove these records"
+    is_mistake = account.reason in RECIPE_MISTAKES
+    mend = source.fields.remedy if is_mistake else "mend or remove these records"
+    return f"{mend}, or set max_rejected_share = 1 to build without them"
 
 
 # -- counting

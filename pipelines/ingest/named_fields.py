@@ -30,10 +30,15 @@ def absent_fields(source: Source, documents: Sequence[Shard], store: Store) -> l
             continue
         default = source.license if key == "license_field" else None
         if not any(has_value(shard, column, default, store) for shard in documents):
-            fields = [field for field in fields_of(source) if field not in source.texts]
-            hint = meant(name, fields) if fields else ""
-            lines.append(f"source {source.name}: {key} = {name!r}, and no record has that field{hint}")
+            lines.append(absent(source, key, fields_of(source), "record"))
     return lines
+
+
+def absent(source: Source, key: str, fields: Sequence[str], noun: str) -> str:
+    """The sentence on a key whose field no record has. fields: of a first record."""
+    name, others = getattr(source, key), [field for field in fields if field not in source.texts]
+    hint = meant(name, others) if others else ""
+    return f"source {source.name}: {key} = {name!r}, and no {noun} has a value of it{hint}"
 
 
 def has_value(shard: Shard, column: str, default: str | None, store: Store) -> bool:
