@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipelines.encode import EncodeParams, n_tokens
+from pipelines.encode import EncodeParams, encode_batch
+from pipelines.encode.library import by_reference
 from pipelines.findings import counted
 from pipelines.forecast.position import part_before
 from pipelines.ingest import Source
@@ -25,7 +26,8 @@ from pipelines.plan.cells import Cells, cells_of
 from schemas.errors import RecipeError
 
 READ_BYTES = 16_000_000  # of raw records, of each source
-ENCODE_BYTES = 200_000  # of these
+ENCODE_BYTES = 100_000  # of these
+ENCODE_CHARS = 10_000  # of one document
 MOST_OF = 0.9999  # of a source with files that were not read
 FEWEST_FILES, MOST_FILES = 8, 256  # small files are read in larger numbers, up to READ_BYTES together
 COMPRESSED = (".gz", ".zst", ".zstd", ".xz", ".bz2")
@@ -78,7 +80,7 @@ def sample(source: Source, encode: EncodeParams) -> Sample:
         nonlocal n_chars
         lengths.append(len(text))
         if n_chars < ENCODE_BYTES:
-            texts.append(text[:20_000].decode("utf-8", "ignore"))
+            texts.append(text[:ENCODE_CHARS].decode("utf-8", "ignore"))
             n_chars += len(texts[-1])
 
     beginning = read_beginning(source, measure)
@@ -213,7 +215,8 @@ def value_of(key: str, parsed: Parsed) -> str | None:
 
 
 def bytes_per_token(texts: list[str], encode: EncodeParams) -> float:
-    lengths = n_tokens(pa.array(texts, pa.large_string()), encode)
+    """By the reference: to load fastokens and to compare both costs more than these few texts."""
+    lengths = encode_batch(pa.array(texts, pa.large_string()), encode, by_reference)[0].lengths
     n = int(lengths.sum()) - encode.n_marks * len(texts)
     return sum(len(t.encode()) for t in texts) / n if n else 4.0
 

@@ -27,7 +27,7 @@ def test_a_table_aligns_figures_to_the_right():
 
 def test_the_card_of_a_budget_that_is_met(tmp_path):
     text = written(tmp_path)
-    assert text.startswith("---\npretty_name: \"tiny\"\n")
+    assert text.startswith('---\npretty_name: "tiny"\n')
     assert "14 tokens in 3 sequences of at most 8 tokens (58.33% filled)" in text
     assert "The budget can be met: the corpus supplies all 14 tokens." in text
     assert "shortfall" not in text

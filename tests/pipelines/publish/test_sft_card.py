@@ -18,7 +18,7 @@ def row_of(table, first):
 
 def test_the_card_says_what_is_in_the_set_and_how_to_load_it(sft_con, sft_recipe):
     card = sft_card(sft_con, sft_recipe, EDITION)
-    assert card.startswith("---\npretty_name: \"m\"\n")
+    assert card.startswith('---\npretty_name: "m"\n')
     assert "data_files: messages-*.parquet" in card
     assert (
         "2 instruction samples chosen by their score and 1 short instruction, of 7 that dedup kept. The template is `paper`. "
