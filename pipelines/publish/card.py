@@ -79,7 +79,7 @@ def notes(edition: Edition) -> str:
     """The notes on the input, as a section; empty where there is none."""
     if not edition.notes:
         return ""
-    return "\n\n".join(["## Notes on the input", "\n".join(f"- {markdown.inline(n)}" for n in edition.notes), ""])
+    return "\n\n".join(["## Notes on the input", "\n".join(f"- {markdown.sentence(n)}" for n in edition.notes), ""])
 
 
 def licenses(con: duckdb.DuckDBPyConnection) -> list[str | None]:

@@ -1,6 +1,12 @@
 """The card says what the corpus could not supply, and is Markdown with front matter for the hub."""
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from pipelines.order import OrderParams
 from pipelines.publish.card import Edition, card, marks, table
@@ -97,3 +103,51 @@ def test_the_order_is_named_with_its_encoder_and_packer(tmp_path):
         "## Order\n\nDocuments share a sequence by chance: they are packed in an order of hashes.\n\n## Tokens" in other
     )
     assert "by `path`, packed by `in_order`." in paths
+
+
+HOSTILE = "[a](http://b.c) <script>x</script> | # y\n```\n**z**"
+
+
+def test_what_data_says_is_no_markup(tmp_path):
+    def rename(tables):
+        for shard in tables["DOCUMENTS"]:
+            for row in shard:
+                row["license"] = HOSTILE
+        for name in ("DRAWS", "TARGETS"):
+            for shard in tables[name]:
+                for row in shard:
+                    row["domain"] = HOSTILE
+        for shard in tables["DOCUMENTS"]:
+            for row in shard:
+                row["domain"] = HOSTILE
+
+    tables = sound()
+    rename(tables)
+    notes = (f"source s: {HOSTILE} is no field",)
+    with opened(tables, tmp_path) as con:
+        text = card(con, load(TINY), Edition("abc", Path("/root"), notes))
+    body = text.split("## Recipe")[0].split("---\n", 2)[2]
+    outside = re.sub(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", "", re.sub(r"(?ms)^```.*?^```$", "", body))
+    assert "http" in body
+    assert not re.search(r"http|script|\*\*|\[a\]", outside)
+    assert "## Notes on the input\n\n- source s: " in body
+    assert "\nlicense: other\n" in text
+    tables_ = [line for line in body.splitlines() if line.startswith("|")]
+    assert {line.endswith("|") for line in tables_} == {True}
+
+
+def test_the_card_has_no_section_of_notes_where_there_is_none(tmp_path):
+    assert "Notes on the input" not in written(tmp_path)
+
+
+def test_load_dataset_as_the_card_writes_it_works_from_any_folder(tiny, tmp_path):
+    text = (tiny.folder / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert str(tiny.folder) in code
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", f"{code}\nprint(len(rows))"], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    n_rows = sum(pq.read_metadata(path).num_rows for path in tiny.folder.glob("sequences-*.parquet"))
+    assert run.stdout.split()[-1] == str(n_rows)

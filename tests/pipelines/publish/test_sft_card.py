@@ -19,12 +19,14 @@ def row_of(table, first):
 def test_the_card_says_what_is_in_the_set_and_how_to_load_it(sft_con, sft_recipe):
     card = sft_card(sft_con, sft_recipe, EDITION)
     assert card.startswith('---\npretty_name: "m"\n')
-    assert "data_files: messages-*.parquet" in card
+    assert 'data_files: "messages-*.parquet"' in card
     assert (
         "2 instruction samples chosen by their score and 1 short instruction, of 7 that dedup kept. The template is `paper`. "
         "10 of 24 tokens are trained on"
     ) in card
-    assert 'load_dataset("parquet", data_files="sequences-*.parquet", split="train")' in card
+    assert 'rows = load_dataset("/root/datasets/tiny/abc", split="train")' in card
+    assert 'load_dataset("/root/datasets/tiny/abc", "messages", split="train")' in card
+    assert "`{% generation %}`" in card
     assert "SFTTrainer" in card
     assert row_of(card, "web") == ["web", "6", "5", "2", "16"]  # samples, scored, chosen, tokens
     assert row_of(card, "chosen")[:4] == ["chosen", "2", "3", "2"]  # contexts of 3 and 2 tokens, rounded
