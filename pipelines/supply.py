@@ -15,6 +15,7 @@ SETTINGS = {  # of a recipe -> the prefix of the columns of TARGETS with what it
     "plan.select.drop": "dropped",
     "plan.select.top_share": "not_selected",
 }
+SHOWN_DOMAINS = 20  # in one sentence
 INTACT_REFUSED = {"repeats": 0.01, "list": 0.03, "stitched": 0.09}  # of 137, by default thresholds: benchmarks/cheap.py
 
 
@@ -56,7 +57,9 @@ def selection(left_out: Sequence[Mapping[str, Any]]) -> list[str]:
     each = [
         f"{reason} {counted(documents[reason], 'document')} ({n:,} tokens)" for reason, n in by_reason.most_common()
     ]
-    parts = [f"{domain} {share:.1%}" for domain, share in by_domain.most_common()]
+    parts = [f"{domain} {share:.1%}" for domain, share in by_domain.most_common(SHOWN_DOMAINS)]
+    if len(by_domain) > SHOWN_DOMAINS:
+        parts.append(f"and {len(by_domain) - SHOWN_DOMAINS:,} other domains")
     lines = [
         f"Left out by reason: {', '.join(each)}.",
         f"Share of a domain's tokens that is left out: {', '.join(parts)}.",

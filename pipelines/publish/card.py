@@ -43,9 +43,9 @@ class Edition:
     notes: tuple[str, ...]
 
 
-def table(shown: Answer) -> str:
-    """A Markdown table."""
-    return markdown.table(shown.headings, shown.rows, shown.is_figure)
+def table(shown: Answer, *, has_sum: bool = False) -> str:
+    """A Markdown table. has_sum: the last row is the sum of the others."""
+    return markdown.table(shown.headings, shown.rows, shown.is_figure, has_sum=has_sum)
 
 
 def supply(con: duckdb.DuckDBPyConnection) -> str:
@@ -129,11 +129,11 @@ stays inside a document) and `segments` (the document and the range of tokens of
 
 ## Tokens in the mix, by domain and length of the document
 
-{table(lengths(con, "drawn_tokens"))}
+{table(lengths(con, "drawn_tokens"), has_sum=True)}
 
 ## Tokens that dedup kept, by domain and length of the document
 
-{table(lengths(con, "tokens"))}
+{table(lengths(con, "tokens"), has_sum=True)}
 
 ## Shares
 

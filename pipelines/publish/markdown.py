@@ -53,14 +53,20 @@ def cell(value: object) -> str:
     return "-" if value is None else inline(str(value)).replace("|", "\\|")
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[object]], is_figure: Sequence[bool]) -> str:
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[object]], is_figure: Sequence[bool], *, has_sum: bool = False
+) -> str:
     """A table of the first SHOWN_ROWS rows, and a line with the number of the others.
 
-    is_figure: of each column; figures are aligned to the right.
+    Args:
+        is_figure: of each column; figures are aligned to the right.
+        has_sum: the last row is the sum of the others, and always shown.
     """
+    sums = list(rows[-1:]) if has_sum else []
+    each = rows[: len(rows) - len(sums)]
     marks = ["---:" if right else "---" for right in is_figure]
-    lines = [[cell(h) for h in headings], marks, *([cell(v) for v in row] for row in rows[:SHOWN_ROWS])]
-    more = f"\n\n{len(rows) - SHOWN_ROWS:,} more." if len(rows) > SHOWN_ROWS else ""
+    lines = [[cell(h) for h in headings], marks, *([cell(v) for v in row] for row in [*each[:SHOWN_ROWS], *sums])]
+    more = f"\n\n{len(each) - SHOWN_ROWS:,} more rows." if len(each) > SHOWN_ROWS else ""
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + more
 
 

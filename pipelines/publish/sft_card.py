@@ -87,7 +87,7 @@ def sft_card(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, edition: Edition
         "Medians of the chosen samples and of those with a score that were left:",
         table(answer(con, COMPARED)),
         "## Tokens in the set, by domain and length of the sample",
-        table(lengths(con, "drawn_tokens")),
+        table(lengths(con, "drawn_tokens"), has_sum=True),
         "## Quotas",
         table(answer(con, QUOTAS)),
         "## Deduplication and rejected records",

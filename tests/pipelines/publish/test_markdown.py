@@ -61,7 +61,14 @@ def test_a_table_has_the_cells_that_it_was_given():
 def test_a_table_is_bounded():
     rows = [[i] for i in range(23)]
     assert table(["n"], rows[:20], [True]).splitlines()[-1] == "| 19 |"
-    assert table(["n"], rows, [True]).splitlines()[-3:] == ["| 19 |", "", "3 more."]
+    assert table(["n"], rows, [True]).splitlines()[-3:] == ["| 19 |", "", "3 more rows."]
+
+
+def test_the_sum_of_a_bounded_table_is_shown():
+    rows = [[i] for i in range(23)]
+    assert table(["n"], rows, [True], has_sum=True).splitlines()[-4:] == ["| 19 |", "| 22 |", "", "2 more rows."]
+    assert table(["n"], rows[:21], [True], has_sum=True).splitlines()[-2:] == ["| 19 |", "| 20 |"]
+    assert len(table(["n"], [], [True], has_sum=True).splitlines()) == 2
 
 
 @pytest.mark.parametrize("text", ["{}", "```\n# a", "a ````` b"])
