@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipelines.encode import EncodeParams, encode_batch
-from pipelines.encode.library import by_reference
+from pipelines.encode import EncodeParams, by_reference, encode_batch
 from pipelines.findings import counted
 from pipelines.forecast.position import part_before
 from pipelines.ingest import Source
