@@ -35,9 +35,10 @@ def corpus(folder, seed):
     rng = random.Random(seed)
     files = {}
     for i in range(rng.randint(1, 7)):
-        share = rng.choice([0, 0.3, 1, 1])
+        share = rng.choice([0, 0.05, 0.3, 1])
         texts = [
-            f"text {i} {k} {'x' * rng.randint(0, 90)}" if rng.random() < share else "" for k in range(rng.randint(0, 9))
+            f"text {i} {k} {'x' * rng.randint(0, 90)}" if rng.random() < share else ""
+            for k in range(rng.choice([0, 3, 9, 90]))
         ]
         lines = [line(text, rng) for text in texts]
         folder.mkdir(parents=True, exist_ok=True)
