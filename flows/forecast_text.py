@@ -129,7 +129,9 @@ def rates(forecast: Forecast) -> list[str]:
     return aligned(["domain", "share", "long", "short", "largest document"], rows)
 
 
-def absent_lengths(domains: Sequence[str], tokens: np.ndarray, targets: Rows, *, is_estimate: bool = False) -> list[str]:
+def absent_lengths(
+    domains: Sequence[str], tokens: np.ndarray, targets: Rows, *, is_estimate: bool = False
+) -> list[str]:
     """[d, 9] tokens: the long buckets that a domain with a target has no document of."""
     used = {row["domain"] for row in targets if row["target_tokens"]}
     lines = []
