@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from flows.tables import aligned
+from flows.tables import aligned, printable
 from flows.text import UNITS, filled, length_table, supply
 from pipelines.encode import notes
 from pipelines.forecast import EmbeddingForecast, Forecast, ScoringForecast
@@ -17,6 +17,7 @@ from scorers.chunk_gain.pairs import price
 
 Rows = Sequence[Mapping[str, Any]]
 
+SMALL = 0.005  # a share that would be shown as 0%
 LONG_BUCKETS = 5  # the first bucket whose absence is mentioned: 16-32K
 
 
@@ -24,7 +25,9 @@ def forecast_text(forecast: Forecast, recipe: Recipe) -> str:
     """What a build of the recipe will do."""
     params, targets = recipe.plan, forecast.targets.to_pylist()
     lines = [f"{recipe.mix}: {params.budget_tokens:,} tokens in sequences of {recipe.pack.sequence_tokens:,}", ""]
-    lines += basis(forecast.sampled, "a sample: the corpus was not read yet, or has changed since")
+    source = "a sample: the corpus was not read yet, or has changed since"
+    lines += basis(forecast.sampled, source, forecast.read_bytes)
+    lines += notes_on_input(forecast.notes)
     domains, before = forecast.before.domains, forecast.before.tokens.sum(axis=1)
     lines += ["", "Tokens that may be drawn", *length_table(domains, before)]
     lines += ["", "Tokens in the mix", *length_table(domains, forecast.after), f"  {UNITS}"]
@@ -33,7 +36,9 @@ def forecast_text(forecast: Forecast, recipe: Recipe) -> str:
         lines += ["", *filled(scoring(forecast.scoring, recipe.score))]
     if forecast.embedding:
         lines += ["", *filled(embedding(forecast.embedding))]
-    lines += ["", *supply(targets), *absent_lengths(domains, before, targets)]
+    is_estimate = bool(forecast.sampled)
+    lines += ["", *supply(targets, is_estimate=is_estimate)]
+    lines += absent_lengths(domains, before, targets, is_estimate=is_estimate)
     if forecast.missing:
         lines += filled(
             f"plan.select: {forecast.missing[-1]} does not exist yet, so this forecast selects every document."
@@ -43,21 +48,37 @@ def forecast_text(forecast: Forecast, recipe: Recipe) -> str:
     return "\n".join(lines)
 
 
-def basis(sampled: Mapping[str, float], source: str) -> list[str]:
+def notes_on_input(sentences: Sequence[str]) -> list[str]:
+    """Notes on the input, after an empty line; none where there is none."""
+    lines = [line for sentence in sentences for line in filled(printable(sentence))]
+    return ["", *lines] if lines else []
+
+
+def basis(sampled: Mapping[str, float], source: str, read_bytes: int = 0) -> list[str]:
     """What the figures of a forecast are from.
 
     Args:
+        read_bytes: of the raw records of the sample.
         sampled: source -> the share of it that was read; empty where the figures are exact.
         source: what estimated figures are from.
     """
     if not sampled:
         return ["Exact, from the tables of the last build."]
-    read = ", ".join(f"{name} {share:.0%}" for name, share in sampled.items())
+    read = ", ".join(f"{name} {percent(share)}" for name, share in sampled.items())
     return [
         *filled(f"Estimated from {source}."),
-        *filled(f"Share of each source that was read: {read}.", indent=2),
+        *filled(f"Read: {bytes_text(read_bytes)} of records; of each source: {read}.", indent=2),
         *filled("Duplicates are not looked for and count as if they were kept.", indent=2),
     ]
+
+
+def bytes_text(n: int) -> str:
+    return f"{n / 1e6:,.1f} MB" if n >= 100_000 else f"{n / 1e3:,.1f} kB"
+
+
+def percent(share: float) -> str:
+    """Whole percent; what is neither nothing nor everything is shown as neither."""
+    return f"{share:.0%}" if share in (0, 1) else "<1%" if share < SMALL else f"{min(share, 0.99):.0%}"
 
 
 def encoding_notes(recipe: AnyRecipe) -> list[str]:
@@ -96,7 +117,7 @@ def embedding(forecast: EmbeddingForecast) -> str:
 
 def rates(forecast: Forecast) -> list[str]:
     targets = forecast.targets.to_pylist()
-    budget = sum(row["target_tokens"] for row in targets)
+    budget = max(1, sum(row["target_tokens"] for row in targets))
     rows = []
     for d, domain in enumerate(forecast.before.domains):
         cells = {row["kind"]: row for row in targets if row["domain"] == domain}
@@ -108,7 +129,9 @@ def rates(forecast: Forecast) -> list[str]:
     return aligned(["domain", "share", "long", "short", "largest document"], rows)
 
 
-def absent_lengths(domains: Sequence[str], tokens: np.ndarray, targets: Rows) -> list[str]:
+def absent_lengths(
+    domains: Sequence[str], tokens: np.ndarray, targets: Rows, *, is_estimate: bool = False
+) -> list[str]:
     """[d, 9] tokens: the long buckets that a domain with a target has no document of."""
     used = {row["domain"] for row in targets if row["target_tokens"]}
     lines = []
@@ -116,4 +139,5 @@ def absent_lengths(domains: Sequence[str], tokens: np.ndarray, targets: Rows) ->
         absent = [bucket for bucket, n in zip(BUCKETS[LONG_BUCKETS:], row[LONG_BUCKETS:], strict=True) if not n]
         if absent and domain in used:
             lines += filled(f"{domain}: {', '.join(absent)}", indent=2)
-    return ["Lengths that no document has, by domain:", *lines] if lines else []
+    which = "document of the sample" if is_estimate else "document"
+    return [f"Lengths that no {which} has, by domain:", *lines] if lines else []

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from tokenizers import Tokenizer
 
 from flows import sequence_text
 from flows.tables import printed
-from pipelines.catalog import connect, literal, rows_of, variables_of
+from pipelines.catalog import connect, connect_ingested, literal, rows_of, variables_of
 from pipelines.encode import decode, load
+from pipelines.ingested import INGESTED, last_ingest, mixes
 from pipelines.store import Store
 from pipelines.versions import find_version, shards_of, tokenizer_of
 from schemas.errors import RecipeError
@@ -45,9 +47,38 @@ def opened(root: Path, mix: str | None, version: str) -> Iterator[tuple[duckdb.D
         yield con, manifest, folder
 
 
+@contextmanager
+def tables_of(root: Path, query: "Query") -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to what a query reads: a version, or the last ingest of a mix that has none."""
+    if not reads_ingest(root, query):
+        with opened(root, query.mix, query.version) as (con, _, _):
+            yield con
+        return
+    mix, tables = last_ingest(root.absolute(), query.mix)
+    print(f"{mix}: the documents and rejected records of its last ingest, not those of a version", file=sys.stderr)
+    store = Store(root.absolute(), run=None)
+    with (
+        TemporaryDirectory(prefix="longmix-query-") as spill,
+        connect_ingested(store, tables, Path(spill)) as con,
+    ):
+        yield con
+
+
+def reads_ingest(root: Path, query: "Query") -> bool:
+    """Whether a query reads the last ingest: it says so, or the root has an ingest and no version of the mix."""
+    if query.version == INGESTED:
+        return True
+    is_there = query.mix in mixes(root) if query.mix else bool(mixes(root))
+    versions = root.glob(f"datasets/{query.mix or '*'}/latest/manifest.json")
+    return query.version == "latest" and is_there and not any(versions)
+
+
 @dataclass(frozen=True)
 class Query:
-    """A query of a version. is_unrestricted: it may read and write other files and databases."""
+    """A query of a version. is_unrestricted: it may read and write other files and databases.
+
+    version: its name, "latest", or INGESTED for what the mix's last ingest made.
+    """
 
     sql: str
     mix: str | None = None
@@ -61,7 +92,7 @@ def ask(root: Path, query: Query, form: str) -> str:
     Raises:
         RecipeError: DuckDB refuses the query, or it is empty; with the reason.
     """
-    with opened(root, query.mix, query.version) as (con, _, _):
+    with tables_of(root, query) as con:
         try:
             if not con.extract_statements(query.sql):
                 raise RecipeError("query: it is empty; for example: FROM lengths")

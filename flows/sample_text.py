@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flows.forecast_text import basis, encoding_notes
+from flows.forecast_text import basis, encoding_notes, notes_on_input
 from flows.tables import aligned, compact
 from flows.text import UNITS, filled, reused
 from pipelines import findings
@@ -18,7 +18,9 @@ Rows = Sequence[Mapping[str, Any]]
 def samples_forecast_text(forecast: SamplesForecast, recipe: SftRecipe) -> str:
     """What a build of the recipe will do."""
     lines = [f"{recipe.mix}: instruction samples in sequences of {recipe.pack.sequence_tokens:,}", ""]
-    lines += basis(forecast.sampled, "a sample of records: they were not read yet, or have changed since")
+    source = "a sample of records: they were not read yet, or have changed since"
+    lines += basis(forecast.sampled, source, forecast.read_bytes)
+    lines += notes_on_input(forecast.notes)
     cells = [
         [
             row["domain"],

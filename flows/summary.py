@@ -5,12 +5,14 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from flows import sample_text, text
+from flows.tables import printable
 from pipelines import chosen, findings
 from pipelines.catalog import by_length, rows_of
 from pipelines.versions import Version
@@ -21,8 +23,14 @@ def summary(version: Version, root: Path, seconds: float) -> str:
     with catalog(version) as con:
         (totals,) = rows_of(con, "FROM totals")
         parts_of = parts_of_samples if is_of_samples(con) else parts_of_mix
-        parts = [*parts_of(con, version, totals, seconds), next_steps(con, version, root)]
+        head, *rest = parts_of(con, version, totals, seconds)
+        parts = [head, notes(version.notes), *rest, next_steps(con, version, root)]
     return "\n" + "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def notes(sentences: Sequence[str]) -> list[str]:
+    """Notes on the input, one after the other."""
+    return [line for sentence in sentences for line in text.filled(printable(sentence))]
 
 
 def is_of_samples(con: duckdb.DuckDBPyConnection) -> bool:

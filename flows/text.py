@@ -35,9 +35,9 @@ def length_table(domains: Sequence[str], tokens: np.ndarray) -> list[str]:
     return aligned(head, [[name, *(compact(int(row[b])) for b in used), compact(int(row.sum()))] for name, row in rows])
 
 
-def supply(targets: Rows) -> list[str]:
+def supply(targets: Rows, *, is_estimate: bool = False) -> list[str]:
     """What the corpus cannot supply and what the plan leaves out; a table of the cells that fall short."""
-    budget, *left_out = [filled(sentence) for sentence in sentences(targets)] or [[]]
+    budget, *left_out = [filled(sentence) for sentence in sentences(targets, is_estimate=is_estimate)] or [[]]
     short = [[f"{v:,}" if isinstance(v, int) else v for v in row.values()] for row in short_cells(targets)]
     table = aligned(["domain", "kind", "target", "available", "shortfall"], short, n_text=2) if short else []
     return [*budget, *table, *(line for lines in left_out for line in lines)]
@@ -130,7 +130,9 @@ def difference(rows: Rows, before: str, after: str) -> str:
     columns = ("documents_in", "documents_out", "tokens_in", "tokens_out")
     cells = [[row["domain"], row["what"], *(f"{row[name]:,}" for name in columns)] for row in rows]
     head = ["domain", "", *(name.replace("_", " ") for name in columns)]
-    return "\n".join([f"From {before} to {after}", *aligned(head, cells, n_text=2)])
+    n = sum(row["renamed"] for row in rows if row["what"] == "corpus")
+    line = f"Renamed: {findings.counted(n, 'document')} of the corpus with the same text under another file name or id."
+    return "\n".join([f"From {before} to {after}", *aligned(head, cells, n_text=2), *(filled(line) if n else [])])
 
 
 def first_version() -> str:

@@ -39,7 +39,9 @@ A set of instruction samples, a recipe of sft_recipe.py, has other stages after 
     store/           shards, actions, scratch folders, the lock; files.py alone renames, syncs, maps and locks files
     catalog.py       DuckDB over the tables of a version
     versions.py      published versions
+    ingested.py      what the last ingest of a mix made, for queries after a failed build
     documents.py, keys.py, shares.py    shared by stages: small columns, keyed order, exact shares
+    peek.py          columns and footers of shards without reading all of their files
     conversations.py an instruction sample as the text of a document: canonical JSON
     own_tokenizer.py    the tokenizer of a scoring model
     rows.py          position ids, labels and masks of a training row, for trainers

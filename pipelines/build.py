@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipelines import build_sft, dedup, embed, encode, ingest, order, pack, plan, publish, score, screen
+from pipelines.ingest import account
 from pipelines.recipe import AnyRecipe, Recipe
 from pipelines.score.model import reader_of
 from pipelines.sft_recipe import SftRecipe
@@ -92,11 +93,11 @@ def graph(recipe: AnyRecipe, engine: Engine, base: Path | None, stage: Stage = p
     before = tables_of(base)
     if isinstance(recipe, SftRecipe):
         tables = build_sft.tables_of(recipe, engine, before, stage)
-        return stage(publish.run)(recipe, Manifest.of(base) if base else None, tables, engine.store)
+        return stage(publish.run)(recipe, Manifest.of(base) if base else None, tables, engine.store, engine.notes)
     tables = corpus(recipe, engine, before, stage)
     tables |= scores(recipe, tables, engine, before, stage)
     tables |= mix(recipe, tables, engine, before, stage)
-    return stage(publish.run)(recipe, Manifest.of(base) if base else None, tables, engine.store)
+    return stage(publish.run)(recipe, Manifest.of(base) if base else None, tables, engine.store, engine.notes)
 
 
 def corpus(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]], stage: Stage = plain) -> Tables:
@@ -106,6 +107,7 @@ def corpus(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]], stag
     """
     names = tuple(source.name for source in recipe.sources)
     documents, rejected = stage(ingest.run)(recipe.sources, engine)
+    account.check(recipe.mix, recipe.sources, documents, rejected, engine)
     signatures, duplicates, near = stage(dedup.run)(documents, recipe.dedup, names, base, engine)
     tokens = stage(encode.run)(documents, duplicates, recipe.encode, engine)
     return {

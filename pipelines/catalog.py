@@ -25,6 +25,7 @@ NOT_MATERIALISED = {
     "encoded",
     "packed",
 }  # many rows for each document, half of the catalog; scores has most of it
+OF_INGEST = {"encoded", "rejected", "rejections"}  # views that need no table but DOCUMENTS and REJECTED
 WITHOUT_TEXT = "SELECT COLUMNS(lambda name: name <> 'head')"  # the one column of views that holds text
 STORAGE = "v1.0.0"  # the oldest DuckDB that can open a catalog
 SETTINGS = {
@@ -72,6 +73,18 @@ def connect(
         yield con
     finally:
         con.close()
+
+
+@contextmanager
+def connect_ingested(store: Store, tables: Tables, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with DOCUMENTS and REJECTED alone, and the views `documents`, `rejected` and `rejections` of them."""
+    variables = {"sequence_tokens": 0, "dropped_reasons": []}
+    with connect(store, tables, [], spill, variables) as con:
+        for view in comments():
+            if view not in OF_INGEST:
+                con.execute(f"DROP VIEW {view}")
+        con.execute("CREATE VIEW documents AS SELECT * EXCLUDE (text) FROM tables.documents")
+        yield con
 
 
 def variables_of(recipe: Mapping[str, Any], marks: Mapping[str, int | None]) -> dict[str, object]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.ingested import INGESTED
 from pipelines.store import files, shards_in
 from schemas.errors import RecipeError, SchemaError
 from schemas.manifest import PAGES, Manifest
@@ -89,7 +90,7 @@ def check_shards(root: Path, mixes: dict[str, set[str]]) -> Iterator[Checked]:
 
 
 def check_actions(root: Path) -> Iterator[Checked]:
-    for path in sorted(root.glob("actions/**/*.json")):
+    for path in sorted([*root.glob("actions/**/*.json"), *root.glob(f"{INGESTED}/*.json")]):
         try:
             shards_in(path.read_bytes())
             yield Checked(path.stat().st_size, None)

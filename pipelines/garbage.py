@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipelines.ingested import INGESTED
 from pipelines.store import shards_in
 from pipelines.store.lock import locked
 from schemas.errors import RecipeError
@@ -22,6 +23,7 @@ def collect(root: Path, dry_run: bool) -> tuple[int, int]:
         listed = listed_hashes(root)
         unlisted = [path for path in sorted(root.glob("shards/*/*/*")) if path.stem not in listed]
         unlisted += [path for path in sorted(root.glob("actions/**/*.json")) if not leads_to(path, listed)]
+        unlisted += [path for path in sorted(root.glob(f"{INGESTED}/*.json")) if not leads_to(path, listed)]
         n_bytes = sum(path.stat().st_size for path in unlisted)
         if not dry_run:
             for path in reversed(unlisted):  # actions first: one that is there leads to shards that are

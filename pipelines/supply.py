@@ -15,20 +15,29 @@ SETTINGS = {  # of a recipe -> the prefix of the columns of TARGETS with what it
     "plan.select.drop": "dropped",
     "plan.select.top_share": "not_selected",
 }
+SHOWN_DOMAINS = 20  # in one sentence
 INTACT_REFUSED = {"repeats": 0.01, "list": 0.03, "stitched": 0.09}  # of 137, by default thresholds: benchmarks/cheap.py
 
 
-def sentences(targets: Sequence[Mapping[str, Any]]) -> list[str]:
+def sentences(targets: Sequence[Mapping[str, Any]], *, is_estimate: bool = False) -> list[str]:
     """One line on the budget, and one on each setting that leaves documents out.
 
-    targets: rows of TARGETS or of the view `targets`; none for a version that was made before there was such a table.
+    Args:
+        targets: rows of TARGETS or of the view `targets`; none for a version that was made before there was such a table.
+        is_estimate: from a sample, which determines nothing.
     """
     target, drawn = (total(targets, name) for name in ("target_tokens", "drawn_tokens"))
+    about = "about " if is_estimate else ""
     lines = []
     if target > drawn:
-        lines.append(f"Shortfall: {target - drawn:,} of {target:,} tokens cannot be supplied and are not substituted.")
-    elif targets:
+        missing = f"{about}{target - drawn:,} of {target:,} tokens cannot be supplied and are not substituted"
+        lines.append(f"Shortfall: {missing}.")
+    elif target:
         lines.append(f"The budget can be met: the corpus supplies all {target:,} tokens.")
+    elif targets:
+        lines.append("Nothing can be drawn: no domain with a share has a document.")
+    if lines and is_estimate:
+        lines[0] = f"By this sample, {lines[0][0].lower()}{lines[0][1:]}"
     for setting, name in SETTINGS.items():
         if documents := total(targets, f"{name}_documents"):
             counts = f"{counted(documents, 'document')}, {counted(total(targets, f'{name}_tokens'), 'token')}"
@@ -48,7 +57,9 @@ def selection(left_out: Sequence[Mapping[str, Any]]) -> list[str]:
     each = [
         f"{reason} {counted(documents[reason], 'document')} ({n:,} tokens)" for reason, n in by_reason.most_common()
     ]
-    parts = [f"{domain} {share:.1%}" for domain, share in by_domain.most_common()]
+    parts = [f"{domain} {share:.1%}" for domain, share in by_domain.most_common(SHOWN_DOMAINS)]
+    if len(by_domain) > SHOWN_DOMAINS:
+        parts.append(f"and {len(by_domain) - SHOWN_DOMAINS:,} other domains")
     lines = [
         f"Left out by reason: {', '.join(each)}.",
         f"Share of a domain's tokens that is left out: {', '.join(parts)}.",

@@ -51,6 +51,7 @@ class Manifest(BaseModel):
     marks: dict[str, int | None] = Field(
         default_factory=dict
     )  # eos_id and bos_id, ids in input_ids; not part of the name
+    notes: tuple[str, ...] = ()  # sentences on the input, as in the card; not part of the version's name
     built: dict[str, object]  # time, environment, duration; not part of the version's name
 
     @classmethod

@@ -58,6 +58,8 @@ class Forecast:
         missing: the tables that the plan selects by and that do not exist yet.
         scoring: None where the recipe has no model.
         n_drawn: different documents in the mix.
+        notes: sentences on the input, as a build has them, and on the sample.
+        read_bytes: of the raw records that were read; 0 where the figures are exact.
         embedding: None where the recipe's order needs no vectors.
     """
 
@@ -69,6 +71,8 @@ class Forecast:
     scoring: ScoringForecast | None
     n_drawn: int
     embedding: EmbeddingForecast | None = None
+    notes: tuple[str, ...] = ()
+    read_bytes: int = 0
 
 
 def forecast(recipe: Recipe, root: Path) -> Forecast:
@@ -82,10 +86,17 @@ def forecast(recipe: Recipe, root: Path) -> Forecast:
     """
     engine = Engine.looking(root)
     for base in possible_bases(root, recipe.mix):
+        engine.notes.clear()
         with suppress(NotMade):
-            return from_root(recipe, engine, tables_of(base))
-    estimate = from_samples(recipe, [sample(source, recipe.encode) for source in recipe.sources])
-    return with_embedding(estimate, recipe.order, engine, [])
+            return with_notes(from_root(recipe, engine, tables_of(base)), engine)
+    engine.notes.clear()
+    estimate = from_samples(recipe, [sample(source, recipe.encode, root) for source in recipe.sources])
+    return with_notes(with_embedding(estimate, recipe.order, engine, []), engine)
+
+
+def with_notes(forecast: Forecast, engine: Engine) -> Forecast:
+    """The forecast with the sentences that the engine's look-up noted, before its own."""
+    return replace(forecast, notes=tuple(dict.fromkeys([*engine.notes, *forecast.notes])))
 
 
 def with_embedding(forecast: Forecast, params: OrderParams, engine: Engine, documents: Sequence[Shard]) -> Forecast:
@@ -138,9 +149,11 @@ def from_samples(recipe: Recipe, samples: Sequence[Sample]) -> Forecast:
         before=cells,
         after=spread(cells, targets),
         targets=targets_table(targets, dict.fromkeys(LEFT_OUT, nothing)),
-        sampled={s.source: s.part for s in samples},
+        sampled={s.source: s.beginning.share for s in samples},
         missing=recipe.selects_by,
         scoring=scoring_of_samples(samples, recipe.score, recipe.encode) if recipe.score else None,
+        notes=tuple(note for s in samples for note in s.beginning.notes),
+        read_bytes=sum(s.beginning.n_bytes for s in samples),
         n_drawn=round(float((cells.documents.sum(axis=2) * np.nan_to_num(targets.rates).clip(0, 1)).sum())),
     )
 

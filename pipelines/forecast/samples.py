@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Lengths:
     Attributes:
         part: the share of the source that was read, 1 if it was read completely.
         is_kept: [n] bool, whether the raw parts are kept from earlier.
+        notes, read_bytes: of the source's beginning, see estimate.Beginning.
     """
 
     source: str
@@ -49,6 +50,8 @@ class Lengths:
     total: np.ndarray
     is_kept: np.ndarray
     part: float = 1.0
+    notes: tuple[str, ...] = ()
+    read_bytes: int = 0
 
     def model_tokens(self, params: InfluenceParams) -> np.ndarray:
         """[n] int64: what the models forward for each sample."""
@@ -63,6 +66,7 @@ class SamplesForecast:
         domains: a row for each domain: domain, samples, with_context, tokens, model_tokens.
         sampled: source -> the share of it that was read; empty where the figures are exact.
         n_kept: samples whose raw parts are kept from earlier; their model_tokens are not counted.
+        notes, read_bytes: as of a forecast of a mix.
         cpu_seconds: of the models, by a run on this machine; None without a model, and where nothing is left to measure.
     """
 
@@ -70,6 +74,8 @@ class SamplesForecast:
     sampled: dict[str, float]
     n_kept: int
     cpu_seconds: float | None
+    notes: tuple[str, ...] = ()
+    read_bytes: int = 0
 
     @property
     def n_samples(self) -> int:
@@ -95,9 +101,11 @@ def samples_forecast(recipe: SftRecipe, root: Path) -> SamplesForecast:
     """
     engine = Engine.looking(root)
     for base in possible_bases(root, recipe.mix):
+        engine.notes.clear()
         with suppress(NotMade):
-            return of_lengths(recipe, from_root(recipe, engine, tables_of(base)), is_exact=True)
-    return of_lengths(recipe, [sampled(source, recipe.encode) for source in recipe.sources], is_exact=False)
+            exact = of_lengths(recipe, from_root(recipe, engine, tables_of(base)), is_exact=True)
+            return replace(exact, notes=tuple(dict.fromkeys(engine.notes)))
+    return of_lengths(recipe, [sampled(source, recipe.encode, root) for source in recipe.sources], is_exact=False)
 
 
 def from_root(recipe: SftRecipe, engine: Engine, base: Mapping[str, list[Shard]]) -> list[Lengths]:
@@ -155,25 +163,34 @@ def measured_contents(recipe: SftRecipe, store: Store) -> set[str]:
     return hashes
 
 
-def sampled(source: Source, encode: EncodeParams) -> Lengths:
-    """As if the source were like its beginning. Lengths in tokens are estimated from those in bytes."""
+def sampled(source: Source, encode: EncodeParams, root: Path) -> Lengths:
+    """As if the source were like its beginning. Lengths in tokens are estimated from those in bytes.
+
+    root: of the build, which no source reads.
+    """
     parts: list[tuple[int, int, int, int]] = []
     texts: list[str] = []
+    n_chars = 0
 
     def measure(text: bytes) -> None:
+        nonlocal n_chars
         sample = json.loads(text)
         parts.append(part_bytes(sample))
-        if sum(map(len, texts)) < ENCODE_BYTES:
+        if n_chars < ENCODE_BYTES:
             texts.extend(message.get("content") or "" for message in sample["messages"])
+            n_chars += sum(len(message.get("content") or "") for message in sample["messages"])
 
-    part = read_beginning(source, measure)
+    beginning = read_beginning(source, measure, root)
     per_token = bytes_per_token([text for text in texts if text], encode)
     context, instruction, response, total = np.ceil(np.array(parts, np.float64).reshape(-1, 4).T / per_token).astype(
         np.int64
     )
     header = np.full(len(context), HEADER_TOKENS)
     is_kept = np.zeros(len(context), bool)
-    return Lengths(source.name, source.domain, header, context, instruction, response, total, is_kept, part)
+    return Lengths(
+        source.name, source.domain, header, context, instruction, response, total, is_kept, beginning.part,
+        beginning.notes, beginning.n_bytes,
+    )  # fmt: skip
 
 
 def part_bytes(sample: Mapping[str, Any]) -> tuple[int, int, int, int]:
@@ -209,6 +226,8 @@ def of_lengths(recipe: SftRecipe, lengths: Sequence[Lengths], *, is_exact: bool)
         domains=rows,
         sampled={} if is_exact else {each.source: each.part for each in lengths},
         n_kept=n_kept,
+        notes=tuple(note for each in lengths for note in each.notes),
+        read_bytes=sum(each.read_bytes for each in lengths),
         cpu_seconds=model_tokens * seconds_a_token(recipe.influence) if recipe.influence and model_tokens else None,
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipelines.catalog import check_laws, connect, materialise, variables_of, write_catalog
 from pipelines.encode import bos_id, eos_id
-from pipelines.publish.card import card
+from pipelines.publish.card import Edition, card
 from pipelines.publish.report import report
 from pipelines.publish.sft_card import sft_card
 from pipelines.publish.sft_report import sft_report
@@ -31,10 +31,12 @@ ROWS = ("SEQUENCES", "SFT_SEQUENCES")  # one of these has the training rows of a
 LIBRARIES = ("apache-beam", "duckdb", "longmix", "numba", "numpy", "pyarrow", "tokenizers")
 
 
-def run(recipe: AnyRecipe, base: Manifest | None, tables: Tables, store: Store) -> Version:
+def run(recipe: AnyRecipe, base: Manifest | None, tables: Tables, store: Store, notes: Sequence[str] = ()) -> Version:
     """Check the laws, then publish. Nothing is written where the version was published before, or equals its base.
 
-    tables: those of the version, and those of schemas.manifest.KEPT.
+    Args:
+        tables: those of the version, and those of schemas.manifest.KEPT.
+        notes: sentences on the input, for the card and the report. They do not change the version's name.
 
     Raises:
         LawError: the tables break a law; nothing is published.
@@ -57,7 +59,8 @@ def run(recipe: AnyRecipe, base: Manifest | None, tables: Tables, store: Store) 
     for name, shard in file_names(tables):
         files.link(store.path(shard), part / name)
     shutil.copyfile(recipe.encode.tokenizer.path, part / TOKENIZER)
-    write_pages(part, recipe, version, parent, tables, store)
+    edition = Edition(version, folder, tuple(dict.fromkeys(notes)))
+    write_pages(part, recipe, edition, parent, tables, store)
     manifest = Manifest(
         mix=recipe.mix,
         version=version,
@@ -68,6 +71,7 @@ def run(recipe: AnyRecipe, base: Manifest | None, tables: Tables, store: Store) 
         marks=marks_of(recipe),
         files={name: shard.content_hash for name, shard in file_names(tables)},
         pages={name: files.seal(part / name)["xxh3_128"] for name in PAGES},
+        notes=edition.notes,
         built={
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "python": platform.python_version(),
@@ -86,7 +90,9 @@ def marks_of(recipe: AnyRecipe) -> dict[str, int | None]:
     return {"eos_id": eos_id(recipe.encode), "bos_id": bos_id(recipe.encode)}
 
 
-def write_pages(part: Path, recipe: AnyRecipe, version: str, parent: str | None, tables: Tables, store: Store) -> None:
+def write_pages(
+    part: Path, recipe: AnyRecipe, edition: Edition, parent: str | None, tables: Tables, store: Store
+) -> None:
     """Check the laws; write the catalog, the card and the report.
 
     Raises:
@@ -106,17 +112,17 @@ def write_pages(part: Path, recipe: AnyRecipe, version: str, parent: str | None,
         check_laws(con)
         facts = {
             "mix": recipe.mix,
-            "version": version,
+            "version": edition.version,
             "base": parent or "",
             "recipe": identity,
         }
         write_catalog(con, part / "catalog.duckdb", facts)
         if isinstance(recipe, SftRecipe):
-            (part / "README.md").write_text(sft_card(con, recipe, version))
-            (part / "report.html").write_text(sft_report(con, recipe, version))
+            (part / "README.md").write_text(sft_card(con, recipe, edition))
+            (part / "report.html").write_text(sft_report(con, recipe, edition))
         else:
-            (part / "README.md").write_text(card(con, recipe, version))
-            (part / "report.html").write_text(report(con, recipe, version))
+            (part / "README.md").write_text(card(con, recipe, edition))
+            (part / "report.html").write_text(report(con, recipe, edition))
 
 
 def listed(shard: Shard, store: Store) -> ManifestShard:

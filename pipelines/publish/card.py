@@ -1,30 +1,51 @@
 """README.md of a published version: what is in it, in what shares, and how to read it. Hub front matter included."""
 
 import json
+from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 
 from pipelines import findings
 from pipelines.catalog import rows_of
 from pipelines.encode import EncodeParams, bos_id, eos_id
+from pipelines.publish import markdown
 from pipelines.publish.figures import SHARES, Answer, answer, lengths, of_rows
+from pipelines.publish.hub import front_matter
 from pipelines.recipe import Recipe
 from pipelines.supply import selection, sentences, short_cells
 
+LICENSES = "SELECT * REPLACE (coalesce(license, 'not stated') AS license) FROM licenses"
 READING = """\
 ```python
 from datasets import load_dataset
-rows = load_dataset("parquet", data_files="sequences-*.parquet", split="train")
+
+rows = load_dataset({folder}, split="train")
 ```
+
+The path is that of this version's folder when it was published; on the hub, give the name of its repository instead.
 
 `catalog.duckdb` holds the statistics; the DuckDB command line alone opens it: `duckdb catalog.duckdb "FROM lengths"`,
 `"FROM targets"`, `"SELECT verdict, count(*) FROM documents GROUP BY ALL"`, `"FROM segments WHERE sequence_id = 0"`."""
 
 
-def table(shown: Answer) -> str:
-    """A Markdown table."""
-    marks = ["---:" if is_figure else "---" for is_figure in shown.is_figure]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [shown.headings, marks, *shown.rows])
+@dataclass(frozen=True)
+class Edition:
+    """Which version a page is of.
+
+    Attributes:
+        folder: where the version is published.
+        notes: of the engine that built it: sentences on the input.
+    """
+
+    version: str
+    folder: Path
+    notes: tuple[str, ...]
+
+
+def table(shown: Answer, *, has_sum: bool = False) -> str:
+    """A Markdown table. has_sum: the last row is the sum of the others."""
+    return markdown.table(shown.headings, shown.rows, shown.is_figure, has_sum=has_sum)
 
 
 def supply(con: duckdb.DuckDBPyConnection) -> str:
@@ -32,15 +53,15 @@ def supply(con: duckdb.DuckDBPyConnection) -> str:
     targets = rows_of(con, "FROM targets")
     short = short_cells(targets)
     parts = [*sentences(targets), *([table(of_rows(short))] if short else [])]
-    return "\n\n".join([*parts, *selection(rows_of(con, "FROM left_out"))])
+    return "\n\n".join([*parts, *map(markdown.sentence, selection(rows_of(con, "FROM left_out")))])
 
 
 def marks(encode: EncodeParams) -> str:
     """How a document begins and ends in `input_ids`."""
-    end = f"`eos_token` = `{encode.eos_token}` (id {eos_id(encode)})"
+    end = f"`eos_token` = {markdown.code(encode.eos_token)} (id {eos_id(encode)})"
     if encode.bos_token is None:
         return f"The last token of a document is {end}; a segment has it if it reaches the end. There is no BOS."
-    start = f"`bos_token` = `{encode.bos_token}` (id {bos_id(encode)})"
+    start = f"`bos_token` = {markdown.code(encode.bos_token)} (id {bos_id(encode)})"
     return (
         f"The first token of a document is {start}, the last is {end}; a segment has the first if it begins at the start "
         "of the document, the last if it reaches the end. Both count as tokens."
@@ -50,7 +71,20 @@ def marks(encode: EncodeParams) -> str:
 def rejected(con: duckdb.DuckDBPyConnection) -> str:
     """What was rejected, and what the tokenizer refused or lost."""
     rejections, encoding = rows_of(con, "FROM rejections"), findings.encoding(rows_of(con, "FROM encoding"))
-    return "\n\n".join([f"Rejected: {findings.rejected(rejections)}." if rejections else "Rejected: none.", *encoding])
+    counts = f"Rejected: {findings.rejected(rejections)}." if rejections else "Rejected: none."
+    return "\n\n".join([counts, *map(markdown.sentence, encoding)])
+
+
+def notes(edition: Edition) -> str:
+    """The notes on the input, as a section; empty where there is none."""
+    if not edition.notes:
+        return ""
+    return "\n\n".join(["## Notes on the input", "\n".join(f"- {markdown.sentence(n)}" for n in edition.notes), ""])
+
+
+def licenses(con: duckdb.DuckDBPyConnection) -> list[str | None]:
+    """Of the documents in the mix, each once."""
+    return [row["license"] for row in rows_of(con, "SELECT license FROM licenses ORDER BY ALL")]
 
 
 def size(con: duckdb.DuckDBPyConnection) -> str:
@@ -66,31 +100,26 @@ def order(con: duckdb.DuckDBPyConnection, recipe: Recipe) -> str:
     if not recipe.order.makes_path:
         return "Documents share a sequence by chance: they are packed in an order of hashes."
     encoder = recipe.order.encoder if recipe.order.needs_vectors else None
-    vectors = f", from the vectors of `{encoder.folder.name}`" if encoder else ""
+    vectors = f", from the vectors of {markdown.code(encoder.folder.name)}" if encoder else ""
     by = f"A path through related documents by `{recipe.order.by}`{vectors}, packed by `{recipe.pack.packer}`."
     return "\n\n".join([by, *findings.path(rows_of(con, "FROM path_quality"))])
 
 
-def card(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
+def card(con: duckdb.DuckDBPyConnection, recipe: Recipe, edition: Edition) -> str:
     """The card's Markdown, from the views alone."""
-    licenses = answer(con, "SELECT * REPLACE (coalesce(license, 'not stated') AS license) FROM licenses")
-    return f"""---
-pretty_name: {recipe.mix}
-configs:
-  - config_name: default
-    data_files: sequences-*.parquet
-tags: [long-context, pretraining]
----
-# {recipe.mix}, version {version}
+    (totals,) = rows_of(con, "FROM totals")
+    tags, configs = ("long-context", "pretraining"), {"default": "sequences-*.parquet"}
+    return f"""{front_matter(recipe.mix, licenses(con), totals["sequences"], tags, configs)}
+# {recipe.mix}, version {edition.version}
 
 {size(con)}. A row of `sequences-*.parquet` holds `input_ids`, `cu_seqlens` (where each segment begins, for attention that
 stays inside a document) and `segments` (the document and the range of tokens of each segment).
 
 {marks(recipe.encode)}
 
-{READING}
+{READING.format(folder=json.dumps(str(edition.folder)))}
 
-## Budget
+{notes(edition)}## Budget
 
 {supply(con)}
 
@@ -100,11 +129,11 @@ stays inside a document) and `segments` (the document and the range of tokens of
 
 ## Tokens in the mix, by domain and length of the document
 
-{table(lengths(con, "drawn_tokens"))}
+{table(lengths(con, "drawn_tokens"), has_sum=True)}
 
 ## Tokens that dedup kept, by domain and length of the document
 
-{table(lengths(con, "tokens"))}
+{table(lengths(con, "tokens"), has_sum=True)}
 
 ## Shares
 
@@ -120,11 +149,9 @@ stays inside a document) and `segments` (the document and the range of tokens of
 
 As the sources state them. The table `documents` of the catalog has the license of each document.
 
-{table(licenses)}
+{table(answer(con, LICENSES))}
 
 ## Recipe
 
-```json
-{json.dumps(recipe.identity(), indent=1)}
-```
+{markdown.fence(json.dumps(recipe.identity(), indent=1), "json")}
 """

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipelines import findings
 from pipelines.catalog import by_length, rows_of
+from pipelines.publish.card import Edition
 from pipelines.publish.figures import SHARES, TARGETS, Answer, answer, lengths, of_rows
 from pipelines.recipe import Recipe
 from pipelines.supply import selection, sentences, short_cells
@@ -211,6 +212,11 @@ def path(con: duckdb.DuckDBPyConnection) -> str:
     return "".join(f"<p>{escape(line)}</p>" for line in findings.path(rows_of(con, "FROM path_quality")))
 
 
+def notes(edition: Edition) -> str:
+    """The notes on the input, a sentence each."""
+    return "".join(f"<p class=short>{escape(line)}</p>" for line in edition.notes)
+
+
 def supply(con: duckdb.DuckDBPyConnection) -> str:
     """The sentences of pipelines.supply, and the cells that fall short."""
     targets = rows_of(con, "FROM targets")
@@ -240,7 +246,7 @@ def page(mix: str, version: str, sequence_tokens: int, parts: Sequence[str]) -> 
 """
 
 
-def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
+def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, edition: Edition) -> str:
     """The report's HTML, from the views alone."""
     (totals,) = rows_of(con, "FROM totals")
     mix, kept = (table(lengths(con, column), has_sum=True) for column in ("drawn_tokens", "tokens"))
@@ -261,8 +267,8 @@ def report(con: duckdb.DuckDBPyConnection, recipe: Recipe, version: str) -> str:
         section("The largest document of each domain", "plan.max_document_share limits it.", of("FROM largest")),
         section("Documents that contain others", CONTAINERS, of("FROM containers LIMIT 10")),
     ]
-    opening = [cards(totals), supply(con), encoding(con), path(con)]
-    return page(recipe.mix, version, totals["sequence_tokens"], [*opening, *sections])
+    opening = [cards(totals), notes(edition), supply(con), encoding(con), path(con)]
+    return page(recipe.mix, edition.version, totals["sequence_tokens"], [*opening, *sections])
 
 
 def collected(con: duckdb.DuckDBPyConnection) -> list[str]:

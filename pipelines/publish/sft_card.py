@@ -8,8 +8,10 @@ import duckdb
 from pipelines import findings
 from pipelines.catalog import rows_of
 from pipelines.chosen import BY_DOMAIN, COMPARED, NOT_CHOSEN, QUOTAS, TOTALS, TRAINED, method
-from pipelines.publish.card import rejected, size, table
+from pipelines.publish import markdown
+from pipelines.publish.card import LICENSES, Edition, licenses, notes, rejected, size, table
 from pipelines.publish.figures import answer, lengths
+from pipelines.publish.hub import front_matter
 from pipelines.sft_recipe import SftRecipe
 from pipelines.store.files import HashedFile
 
@@ -18,8 +20,11 @@ Packed, with labels, for a loop of your own or a trainer that takes `input_ids` 
 
 ```python
 from datasets import load_dataset
-rows = load_dataset("parquet", data_files="sequences-*.parquet", split="train")
+
+rows = load_dataset({folder}, split="train")
 ```
+
+The path is that of this version's folder when it was published; on the hub, give the name of its repository instead.
 
 As messages, for a trainer that applies a chat template itself, such as TRL:
 
@@ -27,11 +32,11 @@ As messages, for a trainer that applies a chat template itself, such as TRL:
 from datasets import load_dataset
 from trl import SFTConfig, SFTTrainer
 
-samples = load_dataset("parquet", data_files="messages-*.parquet", split="train").select_columns("messages")
+samples = load_dataset({folder}, "messages", split="train").select_columns("messages")
 trainer = SFTTrainer(model, train_dataset=samples, args=SFTConfig(assistant_only_loss=True, max_length=None))
 ```
 
-`assistant_only_loss` needs a template with `{% generation %}`; the labels of the packed rows need none. For TRL with the
+`assistant_only_loss` needs a template with `{{% generation %}}`; the labels of the packed rows need none. For TRL with the
 packed rows: `rows.select_columns(["input_ids", "labels"])`.
 
 `catalog.duckdb` holds the statistics; the DuckDB command line alone opens it: `duckdb catalog.duckdb "FROM samples"`,
@@ -41,9 +46,9 @@ packed rows: `rows.select_columns(["input_ids", "labels"])`.
 def template_of(recipe: SftRecipe) -> str:
     template = recipe.samples.template
     return (
-        f"the file `{Path(template.path).name}` ({template.hash})"
+        f"the file {markdown.code(Path(template.path).name)} ({template.hash})"
         if isinstance(template, HashedFile)
-        else f"`{template}`"
+        else markdown.code(template)
     )
 
 
@@ -57,39 +62,32 @@ def contents(recipe: SftRecipe, totals: dict, trained: int) -> str:
     )
 
 
-HEAD = """---
-pretty_name: {mix}
-configs:
-  - config_name: default
-    data_files: sequences-*.parquet
-  - config_name: messages
-    data_files: messages-*.parquet
-tags: [long-context, instruction-tuning]
----
-# {mix}, version {version}"""
 ROWS = """\
 A row of `sequences-*.parquet` holds `input_ids`, `labels`, `cu_seqlens` (where each sample begins, for attention that stays
 inside a sample) and `segments` (the sample of each segment). A row of `messages-*.parquet` is a sample, not packed, with its
 rank and score."""
 
 
-def sft_card(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, version: str) -> str:
+def sft_card(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, edition: Edition) -> str:
     """The card's Markdown, from the views alone."""
     (totals,), (trained,) = rows_of(con, TOTALS), rows_of(con, TRAINED)
-    licenses = answer(con, "SELECT * REPLACE (coalesce(license, 'not stated') AS license) FROM licenses")
+    (rows,) = rows_of(con, "FROM totals")
+    tags = ("long-context", "instruction-tuning")
+    configs = {"default": "sequences-*.parquet", "messages": "messages-*.parquet"}
+    choice = findings.choice(rows_of(con, QUOTAS), rows_of(con, NOT_CHOSEN))
     parts = [
-        HEAD.format(mix=recipe.mix, version=version),
+        f"{front_matter(recipe.mix, licenses(con), rows['sequences'], tags, configs)}\n# {recipe.mix}, version {edition.version}",
         contents(recipe, totals, trained["trained_tokens"]),
         f"{size(con)}. {ROWS}",
-        READING,
-        "## Choice",
-        method(recipe),
-        *findings.choice(rows_of(con, QUOTAS), rows_of(con, NOT_CHOSEN)),
+        READING.format(folder=json.dumps(str(edition.folder))),
+        f"{notes(edition)}## Choice",
+        markdown.sentence(method(recipe)),
+        *map(markdown.sentence, choice),
         table(answer(con, BY_DOMAIN)),
         "Medians of the chosen samples and of those with a score that were left:",
         table(answer(con, COMPARED)),
         "## Tokens in the set, by domain and length of the sample",
-        table(lengths(con, "drawn_tokens")),
+        table(lengths(con, "drawn_tokens"), has_sum=True),
         "## Quotas",
         table(answer(con, QUOTAS)),
         "## Deduplication and rejected records",
@@ -97,8 +95,8 @@ def sft_card(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, version: str) ->
         rejected(con),
         "## Licenses of the samples in the set",
         "As the sources state them. The table `documents` of the catalog has the license of each sample.",
-        table(licenses),
+        table(answer(con, LICENSES)),
         "## Recipe",
-        f"```json\n{json.dumps(recipe.identity(), indent=1)}\n```",
+        markdown.fence(json.dumps(recipe.identity(), indent=1), "json"),
     ]
     return "\n\n".join(parts) + "\n"

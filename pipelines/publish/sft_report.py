@@ -6,8 +6,9 @@ import duckdb
 
 from pipelines import chosen, findings
 from pipelines.catalog import rows_of
+from pipelines.publish.card import Edition
 from pipelines.publish.figures import answer, lengths
-from pipelines.publish.report import bars, cards_of, collected, encoding, keys, packing, page, section, table
+from pipelines.publish.report import bars, cards_of, collected, encoding, keys, notes, packing, page, section, table
 from pipelines.sft_recipe import SftRecipe
 
 LENGTHS = (
@@ -45,7 +46,7 @@ LEFT = (
 )
 
 
-def sft_report(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, version: str) -> str:
+def sft_report(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, edition: Edition) -> str:
     """The report's HTML, from the views alone."""
     (totals,), (samples,), (trained,) = (
         rows_of(con, query) for query in ("FROM totals", chosen.TOTALS, chosen.TRAINED)
@@ -82,4 +83,5 @@ def sft_report(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, version: str) 
         packing(con),
         *collected(con),
     ]
-    return page(recipe.mix, version, totals["sequence_tokens"], [cards_of(figures), *opening, encoding(con), *sections])
+    parts = [cards_of(figures), notes(edition), *opening, encoding(con), *sections]
+    return page(recipe.mix, edition.version, totals["sequence_tokens"], parts)

@@ -4,6 +4,7 @@
     ROOT/actions/encode/a1/a1b2....json     what one action made; its name is a hash of everything it depends on
     ROOT/measured/                          values measured by models, by scorer, fingerprint and document
     ROOT/raw_hashes.sqlite                  hashes of raw files, with the state of the file that each was taken of
+    ROOT/ingested/MIX.json                  the shards of the mix's last ingest, for queries after a failed build
     ROOT/scratch/                           temporary files of a running stage; emptied when a build begins
     ROOT/datasets/MIX/VERSION/              what people and trainers open
     ROOT/progress.jsonl                     a line for each action committed in the current build

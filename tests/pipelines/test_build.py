@@ -143,6 +143,9 @@ def test_a_bos_begins_every_document_and_changes_no_score(built, tmp_path):
 @pytest.mark.parametrize("table", ["DOCUMENTS", "SIGNATURES", "DUPLICATES", "NEAR", "TOKENS", "SCORES_CHEAP", "DRAWS", "SEQUENCES"])  # fmt: skip
 def test_a_shard_whose_bytes_changed_is_found_by_verify_named_and_made_again(built, root, table):
     name = damage(shard_paths(root)[table])
+    if table == "DOCUMENTS":  # the account of the sources reads its footer, which is damaged
+        assert build(built[0], root).mended == (name,)
+        return
     assert build(built[0], root).mended == ()  # a shard that is only listed is compared by size
     version = build(built[0], root, verify=True)
     assert version.mended == (name,)

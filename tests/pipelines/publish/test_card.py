@@ -1,11 +1,21 @@
 """The card says what the corpus could not supply, and is Markdown with front matter for the hub."""
 
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
 from pipelines.order import OrderParams
-from pipelines.publish.card import card, marks, table
+from pipelines.publish.card import Edition, card, marks, table
 from pipelines.publish.figures import Answer
 from pipelines.recipe import load
 from tests.conftest import TINY
 from tests.schemas.test_laws import opened, put, refuse, sound, with_path
+
+EDITION = Edition("abc", Path("/root/datasets/tiny/abc"), ())
 
 
 def written(tmp_path, *changes):
@@ -13,7 +23,7 @@ def written(tmp_path, *changes):
     for change in changes:
         change(tables)
     with opened(tables, tmp_path) as con:
-        return card(con, load(TINY), "abc")
+        return card(con, load(TINY), EDITION)
 
 
 def test_a_table_aligns_figures_to_the_right():
@@ -23,7 +33,7 @@ def test_a_table_aligns_figures_to_the_right():
 
 def test_the_card_of_a_budget_that_is_met(tmp_path):
     text = written(tmp_path)
-    assert text.startswith("---\npretty_name: tiny\n")
+    assert text.startswith('---\npretty_name: "tiny"\n')
     assert "14 tokens in 3 sequences of at most 8 tokens (58.33% filled)" in text
     assert "The budget can be met: the corpus supplies all 14 tokens." in text
     assert "shortfall" not in text
@@ -87,9 +97,57 @@ def test_the_order_is_named_with_its_encoder_and_packer(tmp_path):
     assert f"## Order\n\n{by}\n\nPath: 2 documents, 1 restart. Mean cosine" in text
     recipe = load(TINY)
     with opened(sound(), tmp_path / "random") as con:
-        other = card(con, recipe.model_copy(update={"order": OrderParams()}), "abc")
-        paths = card(con, recipe.model_copy(update={"order": OrderParams(by="path")}), "abc")
+        other = card(con, recipe.model_copy(update={"order": OrderParams()}), EDITION)
+        paths = card(con, recipe.model_copy(update={"order": OrderParams(by="path")}), EDITION)
     assert (
         "## Order\n\nDocuments share a sequence by chance: they are packed in an order of hashes.\n\n## Tokens" in other
     )
     assert "by `path`, packed by `in_order`." in paths
+
+
+HOSTILE = "[a](http://b.c) <script>x</script> | # y\n```\n**z**"
+
+
+def test_what_data_says_is_no_markup(tmp_path):
+    def rename(tables):
+        for shard in tables["DOCUMENTS"]:
+            for row in shard:
+                row["license"] = HOSTILE
+        for name in ("DRAWS", "TARGETS"):
+            for shard in tables[name]:
+                for row in shard:
+                    row["domain"] = HOSTILE
+        for shard in tables["DOCUMENTS"]:
+            for row in shard:
+                row["domain"] = HOSTILE
+
+    tables = sound()
+    rename(tables)
+    notes = (f"source s: {HOSTILE} is no field",)
+    with opened(tables, tmp_path) as con:
+        text = card(con, load(TINY), Edition("abc", Path("/root"), notes))
+    body = text.split("## Recipe")[0].split("---\n", 2)[2]
+    outside = re.sub(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", "", re.sub(r"(?ms)^```.*?^```$", "", body))
+    assert "http" in body
+    assert not re.search(r"http|script|\*\*|\[a\]", outside)
+    assert "## Notes on the input\n\n- source s: " in body
+    assert "\nlicense: other\n" in text
+    tables_ = [line for line in body.splitlines() if line.startswith("|")]
+    assert {line.endswith("|") for line in tables_} == {True}
+
+
+def test_the_card_has_no_section_of_notes_where_there_is_none(tmp_path):
+    assert "Notes on the input" not in written(tmp_path)
+
+
+def test_load_dataset_as_the_card_writes_it_works_from_any_folder(tiny, tmp_path):
+    text = (tiny.folder / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert str(tiny.folder) in code
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", f"{code}\nprint(len(rows))"], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    n_rows = sum(pq.read_metadata(path).num_rows for path in tiny.folder.glob("sequences-*.parquet"))
+    assert run.stdout.split()[-1] == str(n_rows)

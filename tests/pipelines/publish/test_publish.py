@@ -30,7 +30,7 @@ def folder(root, tiny) -> Path:
 def published(root, tables=None):
     """Publish the tables of the version once more."""
     own = tables_of(root / "datasets" / "tiny" / "latest") if tables is None else tables
-    return publish.run(load(TINY), None, own, Store(root))
+    return publish.run(load(TINY), None, own, Store(root), ())
 
 
 def test_the_folder_holds_what_the_card_says(folder):

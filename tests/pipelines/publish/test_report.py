@@ -1,15 +1,20 @@
 """The report: what it says of a shortfall and of scores, exact figures, and nothing of what a recipe does not do."""
 
 import re
+from html import escape
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipelines.publish.card import Edition
 from pipelines.publish.figures import Answer
 from pipelines.publish.report import bar, report, table
 from pipelines.recipe import load
 from tests.conftest import TINY
 from tests.schemas.test_laws import opened, put, refuse, sound, with_path
+
+EDITION = Edition("abc", Path("/root/datasets/tiny/abc"), ())
 
 
 def written(tmp_path, *changes):
@@ -17,7 +22,7 @@ def written(tmp_path, *changes):
     for change in changes:
         change(tables)
     with opened(tables, tmp_path) as con:
-        return report(con, load(TINY), "abc")
+        return report(con, load(TINY), EDITION)
 
 
 def cells(html, title):
@@ -156,3 +161,18 @@ def test_several_groups_are_held_against_the_mix(tmp_path):
     first = tables["DRAWS"][0]
     html = written(tmp_path, lambda t: t["DRAWS"].__setitem__(slice(None), [first[:2], first[2:]]))
     assert cells(html, "Groups") == [["0", "12", "0.000"], ["1", "2", "0.000"]]
+
+
+def test_what_data_says_is_no_html(tmp_path):
+    hostile = "<script>x</script>\"'&"
+    tables = sound()
+    for name in ("DOCUMENTS", "DRAWS", "TARGETS"):
+        for row in (row for shard in tables[name] for row in shard):
+            row["domain"] = hostile
+    for row in (row for shard in tables["DOCUMENTS"] for row in shard):
+        row["license"] = hostile
+    with opened(tables, tmp_path) as con:
+        html = report(con, load(TINY), Edition("abc", Path("/root"), (f"source s: {hostile}",)))
+    assert "<script" not in html
+    assert html.count(escape(hostile)) > 5
+    assert f"<p class=short>source s: {escape(hostile)}</p>" in html

@@ -2,9 +2,13 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 from pipelines.chosen import method
+from pipelines.publish.card import Edition
 from pipelines.publish.sft_report import sft_report
+
+EDITION = Edition("abc", Path("/root/datasets/tiny/abc"), ())
 
 
 class Balanced(HTMLParser):
@@ -34,7 +38,7 @@ def read(html):
 
 
 def test_the_report_is_balanced_html_with_a_table_for_each_question(sft_con, sft_recipe):
-    html = sft_report(sft_con, sft_recipe, "abc")
+    html = sft_report(sft_con, sft_recipe, EDITION)
     texts = read(re.sub(r"<p class=short>", "<p>", html))
     for title in (
         "Samples by domain", "Chosen samples against those left", "Chosen against left, by domain", "Quotas",
