@@ -10,6 +10,8 @@ from typing import Any, get_args
 from annotated_types import BaseMetadata
 from pydantic import BaseModel, ValidationError
 
+from schemas.errors import StageError
+
 SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKMBG])")
 UNITS = {"k": 1024, "K": 1024, "M": 10**6, "B": 10**9, "G": 10**9}  # 128K is 131,072 tokens everywhere in longmix
 
@@ -73,6 +75,12 @@ def complaints(error: ValidationError, kind: type[BaseModel], raw: Mapping[str, 
             message = MESSAGES.get(fault["type"], lambda _, fault=fault: fault["msg"])(fault.get("ctx", {}))
             clauses.append(f"{where}: {message}, not {shown(fault['input'])}")
     return list(dict.fromkeys(clauses))
+
+
+def is_worth_a_retry(error: ValidationError) -> bool:
+    """Whether no fault is the recipe's: all are of a hub that can't be reached."""
+    causes = [getattr(fault.get("ctx", {}).get("error"), "__cause__", None) for fault in error.errors()]
+    return all(isinstance(cause, StageError) for cause in causes)
 
 
 def bound(value: float) -> str:

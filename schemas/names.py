@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, BeforeValidator, ValidationInfo
 from pydantic_core import PydanticKnownError
 
-from schemas.errors import RecipeError
+from schemas.errors import RecipeError, StageError
 
 
 def from_name(resolve: Callable[[Path, str], Any]) -> BeforeValidator:
@@ -32,7 +32,7 @@ def from_name(resolve: Callable[[Path, str], Any]) -> BeforeValidator:
             raise ValueError(f"{value!r} is not a path; write one relative to the recipe's folder")
         try:
             return resolve(folder, value)
-        except RecipeError as error:
+        except (RecipeError, StageError) as error:
             raise ValueError(str(error)) from error
         except OSError as error:
             raise ValueError(f"{value}: can't be read ({error.strerror}); mend the path or its permissions") from error
