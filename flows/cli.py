@@ -11,6 +11,8 @@ import typer
 
 from flows import gathering
 from flows.exits import EXIT_STATUS, INTERRUPTED, REFUSED, Command, status_of
+from flows.init_recipe import init_recipe
+from flows.list_versions import list_versions
 from flows.options import (
     BuildRoot,
     Format,
@@ -24,6 +26,7 @@ from flows.options import (
     VersionName,
     complete_version,
 )
+from flows.remove_version import remove_version
 from flows.terminal import accept_all_characters, complain, echo, echo_data
 from schemas.errors import LongmixError
 
@@ -225,6 +228,9 @@ def check(root: BuildRoot = Path("data/mixes"), quiet: Quiet = False) -> None:
         raise typer.Exit(REFUSED)
 
 
+command("init")(init_recipe)
+command("list")(list_versions)
+command("remove")(remove_version)
 for fetch in (gathering.corpus, gathering.demonstration, gathering.model):
     command()(fetch)
 

@@ -35,10 +35,10 @@ class Weights(BaseModel):
         if name.startswith((".", "/", "~")) or name.endswith(".gguf") or name.count("/") != 1:
             raise RecipeError(f"{local}: no such folder or file; `longmix model` fetches the default models")
 
-        def download(**options: bool) -> Path:
+        def download(*, local_files_only: bool) -> Path:
             from huggingface_hub import snapshot_download  # slow to import, and rarely needed
 
-            return Path(snapshot_download(name, allow_patterns=list(PATTERNS), **options))
+            return Path(snapshot_download(name, allow_patterns=list(PATTERNS), local_files_only=local_files_only))
 
         return cls.of(downloaded(Wanted("model", name, "name a local folder"), download))
 

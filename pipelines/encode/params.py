@@ -26,10 +26,10 @@ def tokenizer_named(folder: Path, name: str) -> HashedFile:
     if name.startswith((".", "/", "~")) or name.endswith(".json") or name.count("/") != 1:
         raise RecipeError(f"no such file: {local}; name a tokenizer.json or a hub id")
 
-    def download(**options: bool) -> Path:
+    def download(*, local_files_only: bool) -> Path:
         from huggingface_hub import hf_hub_download  # slow to import, and rarely needed
 
-        return Path(hf_hub_download(name, "tokenizer.json", **options))
+        return Path(hf_hub_download(name, "tokenizer.json", local_files_only=local_files_only))
 
     return HashedFile.of(downloaded(Wanted("tokenizer", name, "name a local tokenizer.json"), download))
 
