@@ -42,12 +42,16 @@ def remove_version(root: BuildRoot, version: Removed, mix: Mix = None, yes: Yes 
     echo(f"removed {folder}; {left}")
 
 
+def is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
 def confirm(question: str) -> None:
     """
     Raises:
         RecipeError: the answer is not yes, or nobody can answer.
     """
-    if not sys.stdin.isatty():
+    if not is_terminal():
         raise RecipeError("remove: asks on a terminal; answer with --yes")
     if not typer.confirm(printable(question)):
         raise RecipeError("remove: nothing was removed")

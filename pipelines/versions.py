@@ -136,7 +136,7 @@ def find_version(root: Path, mix: str | None = None, version: str = "latest") ->
     if not mixes:
         raise RecipeError(f"{root}: holds no dataset; build one first, or name the --root of a build")
     if mix is not None and mix not in mixes:
-        raise RecipeError(f"{root}: no such mix: {mix}; the root holds {', '.join(mixes)}")
+        raise RecipeError(f"{root}: {mix}: no such mix; the root holds {', '.join(mixes)}")
     if version == "latest":
         if mix is None and len(mixes) > 1:
             raise RecipeError(f"{root}: holds {', '.join(mixes)}; choose with --mix")
@@ -161,7 +161,7 @@ def by_prefix(root: Path, folders: Sequence[Path], version: str) -> Path:
     names = ", ".join(f"{folder.parent.name} {folder.name}" for folder in matching or folders)
     if matching:
         raise RecipeError(f"{root}: {version!r} begins several versions: {names}; write more of the name or set --mix")
-    raise RecipeError(f"{root}: no such version: {version}; the root holds {names}")
+    raise RecipeError(f"{root}: {version}: no such version; the root holds {names}")
 
 
 def published(root: Path) -> list[Path]:
