@@ -16,7 +16,7 @@ from pipelines.names import MIX_NAME, check_names
 from pipelines.order import OrderParams
 from pipelines.pack import PackParams, pad_ids
 from pipelines.plan import PlanParams
-from pipelines.recipe_faults import complaints, is_worth_a_retry, meant, with_sizes
+from pipelines.recipe_faults import complaints, is_worth_a_retry, meant, toml_fault, with_sizes
 from pipelines.score import ScoreParams
 from pipelines.screen import ScreenParams
 from pipelines.sft_recipe import SftRecipe
@@ -113,11 +113,12 @@ def load(path: Path | str) -> AnyRecipe:
     """
     path = Path(path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        raw = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: can't be read ({error}); name a recipe such as mixes/tiny.toml") from error
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path}: not TOML: {error}") from error
+        raise RecipeError(f"{path}: not TOML: {toml_fault(error, text)}") from error
     except RecursionError as error:
         raise RecipeError(
             f"{path}: nested too deeply; a recipe has sections of keys, and no section inside three others"
