@@ -179,13 +179,20 @@ def diff(
         str | None, typer.Argument(help="A version; by default the newest.", autocompletion=complete_version)
     ] = None,
     mix: Mix = None,
+    limit: Annotated[int, typer.Option(min=0, help="Documents to name of each change; 0: none.")] = 10,
 ) -> None:
     """Compare two versions of a mix: what came in and went out. By domain, and the first documents by name."""
+    from flows.diff_text import documents_text
     from flows.text import difference
-    from pipelines.diff import changes, two_versions
+    from pipelines.diff import changes, documents_changed, two_versions
 
     older, newer = two_versions(root, before, after, mix)
     echo(difference(changes(older, newer), older.name, newer.name))
+    if limit:
+        documents = documents_changed(older, newer, limit)
+        n_by_change = {"in": documents.n_in, "out": documents.n_out, "renamed": documents.n_renamed}
+        if lines := documents_text(documents.rows, n_by_change):
+            echo(lines)
 
 
 @command()

@@ -1,5 +1,6 @@
 """Arguments and options that several commands share."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,19 +10,26 @@ import typer
 MOST_COMPLETIONS = 1_000
 
 
-def published(root: Path | None, pattern: str) -> list[Path]:
+def root_of(ctx: Any) -> Path:
+    """The root that a command line names. While an option lacks its value, its words alone have it."""
+    words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or "").split()
+    named = next((Path(word) for word in words if Path(word, "datasets").is_dir()), Path("data/mixes"))
+    return Path(ctx.params.get("root") or named)
+
+
+def published(root: Path, pattern: str) -> list[Path]:
     """Folders of versions under ROOT/datasets, for the completion of a shell. No file is read."""
-    folders = (root or Path("data/mixes")).glob(f"datasets/{pattern}/manifest.json")
+    folders = root.glob(f"datasets/{pattern}/manifest.json")
     return [path.parent for path in folders if not path.parent.name.startswith(".")][:MOST_COMPLETIONS]
 
 
 def complete_mix(ctx: Any, incomplete: str) -> list[str]:
-    names = {folder.parent.name for folder in published(ctx.params.get("root"), "*/latest")}
+    names = {folder.parent.name for folder in published(root_of(ctx), "*/latest")}
     return sorted(name for name in names if name.startswith(incomplete))
 
 
 def complete_version(ctx: Any, incomplete: str) -> list[str]:
-    names = {folder.name for folder in published(ctx.params.get("root"), f"{ctx.params.get('mix') or '*'}/*")}
+    names = {folder.name for folder in published(root_of(ctx), f"{ctx.params.get('mix') or '*'}/*")}
     return sorted(name for name in names if name.startswith(incomplete))
 
 

@@ -99,12 +99,9 @@ def of_one_branch(faults: Sequence[Any], kind: type[BaseModel]) -> list[Any]:
         is_list = isinstance(fault["input"], list)
         if fault["type"] == "tuple_type" and others:
             continue  # no list, and another fault says what is wrong with the text
-        if (
-            fault["type"] == "string_type"
-            and is_list
-            and any(len(k) > len(keys) and k[: len(keys)] == keys for k in keys_of)
-        ):
-            continue  # a list, and other faults say what is wrong with its members
+        members = [place for place in keys_of if len(place) > len(keys) and place[: len(keys)] == keys]
+        if fault["type"] == "string_type" and is_list and (others or members):
+            continue  # a list, and other faults say what is wrong with it or its members
         if fault["type"] == "string_type" and any(other["type"] == "tuple_type" for other in others):
             kept.append({**fault, "type": "text_or_list"})
             continue

@@ -56,7 +56,7 @@ FAULTS = {
     "a missing key": ("budget_tokens = 400_000", "", "plan.budget_tokens: missing"),
     "a wrong type": ("budget_tokens = 400_000", 'budget_tokens = "many"', 'plan.budget_tokens: must be a whole number, or a size such as "128K" or "20M", not "many"'),
     "a number out of range": ("threshold = 0.7", "threshold = 1.7", "dedup.threshold:"),
-    "a mix that is no folder name": ('mix = "tiny"', 'mix = "../tiny"', "mix: must match ^[a-z0-9]"),
+    "a mix that is no folder name": ('mix = "tiny"', 'mix = "../tiny"', "mix: must be at most 64 lower-case letters"),
     "not TOML": ("[pack]", "[pack", "not TOML"),
     "no tokenizer": ("tokenizer.json", "tokeniser.json", "encode.tokenizer: no such file"),
     "an unknown packer": ('packer = "in_order"', 'packer = "inorder"', "pack.packer"),
@@ -374,7 +374,7 @@ def test_every_section_is_misspelt_above(tmp_path):
 
 
 def test_a_fault_in_one_of_the_other_scorers_is_named_as_the_recipe_writes_it(tmp_path):
-    with pytest.raises(RecipeError, match=r"r.toml: score.also.1.sample_size: missing$"):
+    with pytest.raises(RecipeError, match=r"r.toml: score.also.1.sample_size: missing; add it$"):
         load(written(tmp_path, ALL.replace("sample_size = 500", "")))
 
 
