@@ -261,4 +261,8 @@ def from_worker(stage: str, error: BaseException, root: Path) -> errors.LongmixE
 
 
 def plain(message: str) -> str:
-    return message.partition(" [while running")[0].strip()
+    """A message without what Beam adds to it; of a KeyError, which is quoted, the first quote goes with the last."""
+    text, added, _ = message.partition(" [while running")
+    if added and text[:1] in ("'", '"') and text[-1:] != text[:1]:
+        text = text[1:]
+    return text.strip()

@@ -294,6 +294,7 @@ def test_a_shard_that_is_damaged_when_a_worker_reads_it_names_itself(tmp_path):
         (RuntimeError("RuntimeError: RuntimeError: schemas.errors.DamagedError: TOKENS/ab: gone"), DamagedError, "TOKENS/ab: gone"),
         (RuntimeError("Traceback\nOSError: [Errno 28] No space left on device [while running 'Make']\nduring\nValueError: other"), StageError, "pack: OSError: [Errno 28] No space left on device; free space on the disk and run the same command, which resumes"),
         (RuntimeError("Traceback\nOSError: first\nschemas.errors.RecipeError: the cause"), RecipeError, "the cause"),
+        (RuntimeError("Traceback\nKeyError: 'a name [while running Make]'"), StageError, "pack: KeyError: a name"),
         (ValueError("no name of an error in it"), StageError, "pack: ValueError: no name of an error in it"),
         (RuntimeError("ExceptionGroup: LongmixErrors: nothing of ours"), StageError, "pack: RuntimeError: ExceptionGroup: LongmixErrors: nothing of ours"),
     ],
