@@ -135,10 +135,12 @@ def opener() -> str:
 
 def difference(rows: Rows, before: str, after: str) -> str:
     """Rows of pipelines.diff."""
-    columns = ("documents_in", "documents_out", "renamed", "tokens_in", "tokens_out")
+    columns = ("documents_in", "documents_out", "tokens_in", "tokens_out")
     cells = [[row["domain"], row["what"], *(f"{row[name]:,}" for name in columns)] for row in rows]
     head = ["domain", "", *(name.replace("_", " ") for name in columns)]
-    return "\n".join([f"From {before} to {after}", *aligned(head, cells, n_text=2)])
+    n = sum(row["renamed"] for row in rows if row["what"] == "corpus")
+    line = f"Renamed: {findings.counted(n, 'document')} of the corpus with the same text under another file name or id."
+    return "\n".join([f"From {before} to {after}", *aligned(head, cells, n_text=2), *(filled(line) if n else [])])
 
 
 def first_version() -> str:

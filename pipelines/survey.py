@@ -3,10 +3,12 @@
 A source is a subfolder, or the files of the folder itself that have one name but for numbers: part-000.jsonl, part-001.jsonl.
 """
 
+import bz2
 import csv
 import gzip
 import io
 import json
+import lzma
 import os
 import re
 from collections import Counter
@@ -30,7 +32,14 @@ MOST_FILES = 200_000  # names that are looked at
 SAMPLE_BYTES = 1_000_000  # of a file, decompressed
 SAMPLE_RECORDS = 200
 SUFFIXES = {**{suffix: kind for kind, reader in READERS.items() for suffix in reader.suffixes}, ".txt": "text"}
-EXPANSION = {"gz": 3.0, "zst": 3.5, "zstd": 3.5, "parquet": 2.0}  # text bytes of a file's byte, about
+EXPANSION = {
+    "xz": 4.0,
+    "bz2": 4.0,
+    "gz": 3.0,
+    "zst": 3.5,
+    "zstd": 3.5,
+    "parquet": 2.0,
+}  # text bytes of a file's byte, about
 NUMBERS = re.compile(r"([-_.]\d+|\d{2,})(-of-\d+)?$")
 
 TEXTS = ("text", "content", "body", "document", "raw_content", "passage", "article", "markdown", "code", "page_content")
@@ -183,7 +192,7 @@ def look_into(each: Survey) -> None:
     first = next((path for path, n in zip(each.files, sizes, strict=True) if n), each.files[0])
     try:
         records = list(islice(records_of(first, each.kind), SAMPLE_RECORDS))
-    except (OSError, EOFError, ValueError, pa.ArrowException, zstandard.ZstdError):
+    except (OSError, EOFError, ValueError, StopIteration, pa.ArrowException, lzma.LZMAError, zstandard.ZstdError):
         records = []  # a damaged file: the build says what is wrong with it
     each.n_sampled = len(records)
     lengths: dict[str, list[int]] = {}
@@ -209,6 +218,9 @@ def records_of(path: Path, kind: str) -> Iterator[Mapping[str, Any]]:
                 yield from batch.to_pylist()
                 return
         return
+    if kind == "hf":
+        yield from arrow_records(path)
+        return
     with open(path, "rb") as stream:
         start = beginning(stream, path.suffix.lower())
     text = start.decode("utf-8-sig", "replace")
@@ -227,10 +239,25 @@ def records_of(path: Path, kind: str) -> Iterator[Mapping[str, Any]]:
             yield record
 
 
+def arrow_records(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The rows of the first batch of an Arrow file or stream."""
+    with pa.memory_map(str(path)) as source:
+        try:
+            batch = pa.ipc.open_file(source).get_batch(0)
+        except pa.ArrowInvalid:
+            source.seek(0)
+            batch = pa.ipc.open_stream(source).read_next_batch()
+        yield from batch.slice(0, SAMPLE_RECORDS).to_pylist()
+
+
 def beginning(stream: Any, suffix: str) -> bytes:
     """The first bytes of a file, decompressed."""
     if suffix == ".gz":
         return gzip.open(stream).read(SAMPLE_BYTES)
+    if suffix == ".xz":
+        return lzma.open(stream).read(SAMPLE_BYTES)
+    if suffix == ".bz2":
+        return bz2.open(stream).read(SAMPLE_BYTES)
     if suffix in (".zst", ".zstd"):
         return zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True).read(SAMPLE_BYTES)
     return stream.read(SAMPLE_BYTES)

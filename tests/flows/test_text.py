@@ -39,7 +39,7 @@ SCORED = {
     "median": 0.2, "high": 1.5, "error": 0.01, "near": 0.9,
 }  # fmt: skip
 DIFFERENCE = {
-    "domain": LONG_NAME, "what": "corpus", "documents_in": 1_234_567, "documents_out": 1_234_567, "tokens_in": BILLIONS,
+    "domain": LONG_NAME, "what": "corpus", "documents_in": 1_234_567, "renamed": 2, "documents_out": 1_234_567, "tokens_in": BILLIONS,
     "tokens_out": BILLIONS,
 }  # fmt: skip
 REJECTION = {"stage": "ingest", "reason": "not_json", "source": "a", "records": BILLIONS}
@@ -133,6 +133,8 @@ def test_a_difference_has_a_row_for_each_domain():
     lines = text.difference([DIFFERENCE | {"domain": "a", "documents_in": 12}], "v1", "v2").splitlines()
     assert lines[0] == "From v1 to v2"
     assert lines[2].split() == ["a", "corpus", "12", "1,234,567", f"{BILLIONS:,}", f"{BILLIONS:,}"]
+    assert " ".join(lines[3:]).startswith("Renamed: 2 documents of the corpus")
+    assert len(text.difference([DIFFERENCE | {"renamed": 0}], "v1", "v2").splitlines()) == 3
 
 
 def test_a_score_without_an_error_is_shown():

@@ -2,12 +2,14 @@
 
 import gzip
 import json
+import lzma
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from pipelines import survey as survey_module
 from pipelines.survey import MOST_FILES, survey, unique
 from schemas.errors import RecipeError
 
@@ -122,6 +124,23 @@ def test_a_folder_without_files_of_a_format(tmp_path, make, message):
         (tmp_path / "x" / "a.pdf").write_text("x")
     with pytest.raises(RecipeError, match=message):
         survey(tmp_path / "x")
+
+
+def test_rows_of_csv_and_arrow(tmp_path):
+    for name, raw in (
+        ("a.csv", b'title,body\nt,"long text, with a comma"\n'),
+        ("a.tsv", b"title\tbody\nt\tlong text\n"),
+    ):
+        (tmp_path / name).write_bytes(raw)
+        (row,) = survey_module.records_of(tmp_path / name, "csv")
+        assert (row["title"], row["body"][:9]) == ("t", "long text")
+    (tmp_path / "a.csv.xz").write_bytes(lzma.compress(b"body\nx\n"))
+    assert list(survey_module.records_of(tmp_path / "a.csv.xz", "csv")) == [{"body": "x"}]
+    table = pa.table({"text": ["a", "b"]})
+    for name, writer in (("f.arrow", pa.ipc.new_file), ("s.arrow", pa.ipc.new_stream)):
+        with pa.OSFile(str(tmp_path / name), "wb") as sink, writer(sink, table.schema) as out:
+            out.write_table(table)
+        assert list(survey_module.records_of(tmp_path / name, "hf")) == [{"text": "a"}, {"text": "b"}]
 
 
 def test_names_of_sources():
