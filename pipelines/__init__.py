@@ -46,7 +46,8 @@ A set of instruction samples, a recipe of sft_recipe.py, has other stages after 
     rows.py          position ids, labels and masks of a training row, for trainers
     supply.py, findings.py    sentences on shortfalls, rejected records, the encoding and the path
     chosen.py        figures of a set of samples: queries of the views
-    check.py, garbage.py, diff.py                  commands on a built root: longmix check, gc, diff
+    check.py, garbage.py, diff.py, overview.py     commands on a built root: longmix check, gc, diff, list
+    survey.py        what a folder of files holds, for longmix init
     gather/          step zero: packages -> raw files of the default corpus, and the default models; demonstration.py builds
                      instruction samples from the corpus
 

@@ -24,16 +24,6 @@ def test_the_help_of_a_query_lists_the_views_within_80_columns():
     assert [line for line in result.output.splitlines() if len(line.rstrip()) > WIDTH] == []
 
 
-@pytest.mark.parametrize(("words", "name"), [([], "scoring"), (["--encoder"], "encoder")])
-def test_one_command_fetches_either_model(words, name, monkeypatch, tmp_path):
-    def fetch(each):
-        return lambda out, cache, report: report(f"{each} {out} {cache}")
-
-    monkeypatch.setattr("pipelines.gather.model.MODELS", {each: fetch(each) for each in ("scoring", "encoder")})
-    result = invoked("model", str(tmp_path / "models"), "--cache", str(tmp_path / "cache"), *words)
-    assert result.output == f"{name} {tmp_path / 'models'} {tmp_path / 'cache'}\n"
-
-
 def test_diff_compares_two_versions(tiny):
     root, name = tiny.folder.parents[2], tiny.version
     result = invoked("diff", str(root), name, name)

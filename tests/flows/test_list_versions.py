@@ -9,7 +9,6 @@ import pytest
 from flows.list_versions import size, table
 from flows.tables import WIDTH
 from pipelines.overview import overview
-from schemas.errors import RecipeError
 from tests.flows.test_cli import invoked
 from tests.pipelines.test_versions import version_in
 
@@ -42,19 +41,6 @@ def test_the_table_fits_80_columns(tiny, root):
     assert lines[2].split()[:4] == ["tiny", tiny.version, "*", "26"]
     rows = [{**row, "mix": "m" * 64, "base": "b" * 12, "tokens": 10**12, "latest": True} for row in overview(root)]
     assert max(map(len, table(rows).splitlines())) <= WIDTH
-
-
-def test_an_older_version_and_a_damaged_manifest(root):
-    version_in(root, "other", "c" * 12)
-    (root / "datasets" / "other" / ("a" * 12) / "manifest.json").write_text("{")
-    rows = {row["version"]: row for row in overview(root)}
-    assert (rows["a" * 12]["latest"], rows["c" * 12]["latest"]) == (False, True)
-    assert rows["a" * 12]["sequences"] is None
-
-
-def test_a_root_without_a_version(tmp_path):
-    with pytest.raises(RecipeError, match=r"holds no dataset; build one first"):
-        overview(tmp_path)
 
 
 def test_sizes():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from flows import remove_version
 from pipelines.store.lock import locked
 from pipelines.versions import latest
 from schemas.errors import BusyError, RecipeError
@@ -39,8 +40,8 @@ def test_without_a_terminal_nothing_is_removed(root):
 @pytest.mark.parametrize(("answer", "n"), [(True, 2), (False, 3)])
 def test_a_terminal_is_asked(root, monkeypatch, answer, n):
     questions = []
-    monkeypatch.setattr("flows.remove_version.is_terminal", lambda: True)
-    monkeypatch.setattr("flows.remove_version.typer.confirm", lambda text: questions.append(text) or answer)
+    monkeypatch.setattr(remove_version, "is_terminal", lambda: True)
+    monkeypatch.setattr(remove_version.typer, "confirm", lambda text: questions.append(text) or answer)
     result = invoked("remove", str(root), "bb")
     assert questions == [f"remove m {'b' * 12} (0.1 kB), the newest?"]
     assert len(names(root)) == n
