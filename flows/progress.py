@@ -23,6 +23,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from flows.terminal import printable
 from pipelines.check import Checked
 
 POLL_SECONDS = 0.2
@@ -163,11 +164,11 @@ def following(root: Path) -> Iterator[None]:
         return
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description:10}"),
+        TextColumn("{task.description:10}", markup=False),  # a name in [brackets] is no markup
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[summary]}"),
+        TextColumn("{task.fields[summary]}", markup=False),
     )
     with Progress(*columns, console=console) as bars:
         tasks = {}
@@ -175,7 +176,7 @@ def following(root: Path) -> Iterator[None]:
         def show(_: list[StageProgress]) -> None:
             for name, stage in follower.stages.items():
                 if name not in tasks:
-                    tasks[name] = bars.add_task(name, total=None, summary="")
+                    tasks[name] = bars.add_task(printable(name), total=None, summary="")
                 total = max(stage.shards, stage.made, 1)
                 done = total if stage.ended else stage.made
                 bars.update(tasks[name], total=total, completed=done, summary=stage.summary())
@@ -212,11 +213,11 @@ def lines(follower: Follower) -> Callable[[list[StageProgress]], None]:
 
 
 @contextmanager
-def counting() -> Iterator[Callable[[Checked], Checked]]:
+def counting(*, is_shown: bool = True) -> Iterator[Callable[[Checked], Checked]]:
     """A function that counts the files and bytes of a check on standard error, if that is a terminal."""
     console = Console(stderr=True)
     columns = SpinnerColumn(), TextColumn("{task.fields[n_files]:,} files"), DownloadColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not (is_shown and console.is_terminal)) as bar:
         task, n_files = bar.add_task("", total=None, n_files=0), 0
 
         def count(result: Checked) -> Checked:

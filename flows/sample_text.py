@@ -5,7 +5,7 @@ from typing import Any
 
 from flows.forecast_text import basis, encoding_notes, notes_on_input
 from flows.tables import aligned, compact
-from flows.text import UNITS, filled, reused
+from flows.text import UNITS, filled, opener, reused
 from pipelines import findings
 from pipelines.chosen import method
 from pipelines.forecast import SamplesForecast
@@ -110,5 +110,5 @@ def next_steps(command: str, root: str, report: str) -> list[str]:
         f"  {command} show {root} 0",
         f'  {command} query {root} "FROM samples ORDER BY place"',
         f'  {command} query {root} "FROM choices"',
-        f"  open {report}",
+        f"  {opener()} {report}",
     ]

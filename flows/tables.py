@@ -1,17 +1,19 @@
-"""Tables of plain text: within 80 columns for people, or as wide as they are for the answer to a query."""
+"""Tables of plain text: within 80 columns, or as wide as the terminal for the answer to a query."""
 
 import io
-import re
 from collections.abc import Sequence
 
 from rich import box
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.terminal import printable, terminal_width
+
 WIDTH = 80
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-SHORTEST = 8  # characters of a first column that is cut to fit
+SHORTEST = 8  # columns of a cell that is cut to fit
+GAP = 3  # columns between the cells of an answer
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], n_text: int = 1, indent: int = 2) -> list[str]:
@@ -19,20 +21,23 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], n_text: int = 1,
 
     Two spaces between columns, else one; where that is too wide the first column is cut.
     """
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    table = [[printable(text) for text in row] for row in (head, *rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
     gap = 2 if indent + sum(widths) + 2 * (len(widths) - 1) <= WIDTH else 1
     over = indent + sum(widths) + gap * (len(widths) - 1) - WIDTH
     widths[0] = min(widths[0], max(SHORTEST, widths[0] - over))
     lines = []
-    for row in (head, *rows):
+    for row in table:
         cells = [cut(row[0], widths[0]), *row[1:]]
-        sides = [f"{c:<{w}}" if i < n_text else f"{c:>{w}}" for i, (c, w) in enumerate(zip(cells, widths, strict=True))]
+        padding = [" " * (width - cell_len(text)) for text, width in zip(cells, widths, strict=True)]
+        sides = [c + p if i < n_text else p + c for i, (c, p) in enumerate(zip(cells, padding, strict=True))]
         lines.append((" " * indent + (" " * gap).join(sides)).rstrip())
     return lines
 
 
 def cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+    """A text within a number of terminal columns, of which a wide character takes two."""
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
 def compact(n: int) -> str:
@@ -47,22 +52,73 @@ def compact(n: int) -> str:
     return f"{n:.3g}"
 
 
-def printed(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table as wide as its cells are, figures to the right."""
+def printed(columns: Sequence[str], rows: Sequence[Sequence[object]], width: int | None = None) -> str:
+    """A table of an answer, figures to the right, within the terminal: long cells are cut, columns in the middle left out.
+
+    width: in columns; None: of the terminal, and without a limit where output goes into a pipe or file.
+    """
+    width = width or terminal_width()
+    cells = [[printable(cell(value)) for value in row] for row in rows]
+    are_figures = [bool(rows) and all(is_number(row[place]) for row in rows) for place in range(len(columns))]
+    names = [printable(name) for name in columns]
+    places, widths = fitted(names, cells, are_figures, width)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for place, name in enumerate(columns):
-        is_figure = bool(rows) and all(is_number(row[place]) for row in rows)
-        table.add_column(Text(printable(name)), justify="right" if is_figure else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(printable(cell(value))) for value in row))
+    for place, most in zip(places, widths, strict=True):
+        name = "…" if place is None else names[place]
+        is_figure = place is not None and are_figures[place]
+        table.add_column(Text(cut(name, most)), justify="right" if is_figure else "left", no_wrap=True)
+    for row in cells:
+        texts = ["…" if place is None else row[place] for place in places]
+        table.add_row(*(Text(cut(text, most)) for text, most in zip(texts, widths, strict=True)))
     out = io.StringIO()
-    Console(file=out, width=2_000 if rows else WIDTH, highlight=False).print(table)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    Console(file=out, width=sum(widths) + GAP * len(widths) + WIDTH, highlight=False).print(table)
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    return "\n".join([*lines, *left_out(places, widths, names, cells)])
 
 
-def printable(text: str) -> str:
-    """A text without control characters, which a terminal would obey: each is shown as Python writes it."""
-    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+Places = list[int | None]  # of the columns shown; None in place of those left out
+
+
+def fitted(
+    names: Sequence[str], cells: Sequence[Sequence[str]], are_figures: Sequence[bool], width: int | None
+) -> tuple[Places, list[int]]:
+    """Which columns are shown, and in how many columns of the terminal each. Figures and names of columns are not cut."""
+    table = [names, *cells]
+    natural = [max(cell_len(row[place]) for row in table) for place in range(len(names))]
+    least = [
+        most if is_figure else min(most, max(SHORTEST, cell_len(name)))
+        for most, is_figure, name in zip(natural, are_figures, names, strict=True)
+    ]
+    places: Places = list(range(len(names)))
+    middle = len(names) // 2
+    first, last = middle, middle
+    while width and len(places) > 2 and taken(least, places) > width and (first > 1 or last < len(names)):
+        first, last = (first - 1, last) if first > len(names) - last or last == len(names) else (first, last + 1)
+        places = [*range(max(1, first)), None, *range(last, len(names))]
+    widths = [1 if place is None else natural[place] for place in places]
+    floors = [1 if place is None else least[place] for place in places]
+    while width and sum(widths) + GAP * (len(widths) - 1) > width:
+        widest = max(range(len(widths)), key=lambda i: (widths[i] > floors[i], widths[i]))
+        if widths[widest] <= min(floors[widest], SHORTEST):
+            break
+        if widths[widest] <= floors[widest]:
+            floors[widest] = SHORTEST  # one or two columns alone are too wide
+        widths[widest] -= 1
+    return places, widths
+
+
+def taken(least: Sequence[int], places: Places) -> int:
+    return sum(1 if place is None else least[place] for place in places) + GAP * (len(places) - 1)
+
+
+def left_out(places: Places, widths: Sequence[int], names: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    """A note on the columns that are not shown and the cells that are cut."""
+    shown = [place for place in places if place is not None]
+    notes = [f"{len(names)} columns, {len(shown)} shown"] if len(shown) < len(names) else []
+    most = {place: width for place, width in zip(places, widths, strict=True) if place is not None}
+    if any(cell_len(row[place]) > most[place] for row in cells for place in shown):
+        notes.append("long cells are cut")
+    return [f"({'; '.join(notes)}; --format csv or json prints all)"] if notes else []
 
 
 def is_number(value: object) -> bool:

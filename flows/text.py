@@ -1,5 +1,7 @@
 """The wording of the command line and the flows: summaries, differences, the help of a query. Imports nothing slow."""
 
+import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
@@ -17,6 +19,7 @@ from schemas.lengths import BUCKETS
 
 Rows = Sequence[Mapping[str, Any]]
 
+BROWSER = "python3 -m webbrowser"  # on every system
 UNITS = "k = 1,000 tokens; in lengths K = 1,024"
 
 
@@ -118,8 +121,13 @@ def next_steps(command: str, root: str, report: str) -> list[str]:
         "Next, for example:",
         f"  {command} show {root} 0",
         f'  {command} query {root} "FROM totals"',
-        f"  open {report}",
+        f"  {opener()} {report}",
     ]
+
+
+def opener() -> str:
+    """The command that opens a file in a browser, by the system."""
+    return {"darwin": "open", "win32": "start"}.get(sys.platform, "xdg-open" if shutil.which("xdg-open") else BROWSER)
 
 
 # -- two versions

@@ -35,6 +35,7 @@ A set of instruction samples, a recipe of sft_recipe.py, has other stages after 
     actions.py       the most frequent action: one shard, made by a function of columns of others
     reuse.py         rows of unchanged documents, copied from the shards of an earlier version
     batches.py       consecutive texts of about the same number of bytes
+    failures.py      unexpected errors: a line with a remedy, and a file with the traceback
     memory.py        freed memory goes back to the system
     store/           shards, actions, scratch folders, the lock; files.py alone renames, syncs, maps and locks files
     catalog.py       DuckDB over the tables of a version
@@ -47,7 +48,8 @@ A set of instruction samples, a recipe of sft_recipe.py, has other stages after 
     rows.py          position ids, labels and masks of a training row, for trainers
     supply.py, findings.py    sentences on shortfalls, rejected records, the encoding and the path
     chosen.py        figures of a set of samples: queries of the views
-    check.py, garbage.py, diff.py                  commands on a built root: longmix check, gc, diff
+    check.py, garbage.py, diff.py, overview.py     commands on a built root: longmix check, gc, diff, list
+    survey.py        what a folder of files holds, for longmix init
     gather/          step zero: packages -> raw files of the default corpus, and the default models; demonstration.py builds
                      instruction samples from the corpus
 
@@ -59,7 +61,7 @@ A set of instruction samples, a recipe of sft_recipe.py, has other stages after 
     a packer         a file in pack/packers/ and its name in PACKERS
     a figure         a view in schemas/views.sql; the report (publish/report.py) and the card (publish/card.py) show views
     a recipe key     a field of the stage's Params class
-    a command        flows/cli.py; its wording in flows/*text.py
+    a command        flows/cli.py, or a file in flows/ that cli.py registers; its wording in flows/*text.py
 
 Columns of all tables: schemas/tables.py. Laws: schemas/laws.sql. Pages: docs/. Tests mirror these folders in tests/.
 """

@@ -16,12 +16,12 @@ from pipelines.names import MIX_NAME, check_names
 from pipelines.order import OrderParams
 from pipelines.pack import PackParams, pad_ids
 from pipelines.plan import PlanParams
-from pipelines.recipe_faults import complaints, meant, with_sizes
+from pipelines.recipe_faults import complaints, is_worth_a_retry, meant, toml_fault, with_sizes
 from pipelines.score import ScoreParams
 from pipelines.screen import ScreenParams
 from pipelines.sft_recipe import SftRecipe
 from pipelines.stage import Runner
-from schemas.errors import RecipeError
+from schemas.errors import RecipeError, StageError
 from scorers import table_of
 
 
@@ -109,14 +109,16 @@ def load(path: Path | str) -> AnyRecipe:
 
     Raises:
         RecipeError: it can't be read, is not TOML, or asks for what can't be; the message names the key.
+        StageError: it names something on the hub, which can't be reached.
     """
     path = Path(path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        raw = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: can't be read ({error}); name a recipe such as mixes/tiny.toml") from error
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path}: not TOML: {error}") from error
+        raise RecipeError(f"{path}: not TOML: {toml_fault(error, text)}") from error
     except RecursionError as error:
         raise RecipeError(
             f"{path}: nested too deeply; a recipe has sections of keys, and no section inside three others"
@@ -128,5 +130,6 @@ def load(path: Path | str) -> AnyRecipe:
         bos_id(recipe.encode)
         pad_ids(recipe.pack, recipe.encode)
     except ValidationError as error:
-        raise RecipeError(f"{path}: {'; '.join(complaints(error, kind, raw))}") from error
+        message = f"{path}: {'; '.join(complaints(error, kind, raw))}"
+        raise (StageError if is_worth_a_retry(error) else RecipeError)(message) from error
     return recipe

@@ -10,8 +10,20 @@ from typing import Any, get_args
 from annotated_types import BaseMetadata
 from pydantic import BaseModel, ValidationError
 
+from pipelines.ingest.source import HUB_ID, SOURCE_NAME
+from pipelines.names import MIX_NAME
+from schemas.errors import StageError
+
 SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKMBG])")
 UNITS = {"k": 1024, "K": 1024, "M": 10**6, "B": 10**9, "G": 10**9}  # 128K is 131,072 tokens everywhere in longmix
+
+PATTERNS = {
+    MIX_NAME: "must be at most 64 lower-case letters, digits, '.', '_' and '-', a letter or digit first",
+    SOURCE_NAME: "must be at most 64 letters, digits, '.', '_' and '-', a letter or digit first",
+    HUB_ID: "must be an id of the hub, as OWNER/NAME",
+}
+
+LINE = re.compile(r"\(at line (\d+), column \d+\)")
 
 Context = Mapping[str, Any]  # of an error: the bounds that were passed
 MESSAGES: dict[str, Callable[[Context], str]] = {  # type of pydantic's error -> what the value must be
@@ -22,8 +34,9 @@ MESSAGES: dict[str, Callable[[Context], str]] = {  # type of pydantic's error ->
     "float_parsing": lambda _: "must be a number",
     "finite_number": lambda _: "must be a finite number",
     "string_type": lambda _: "must be a text in quotes",
+    "text_or_list": lambda _: "must be a text in quotes, or a list of them",
     "string_too_short": lambda _: "must not be empty",
-    "string_pattern_mismatch": lambda c: f"must match {c['pattern']}",
+    "string_pattern_mismatch": lambda c: PATTERNS.get(c["pattern"], f"must match {c['pattern']}"),
     "bool_type": lambda _: "must be true or false",
     "bool_parsing": lambda _: "must be true or false",
     "tuple_type": lambda _: "must be a list in [brackets]",
@@ -49,7 +62,7 @@ def complaints(error: ValidationError, kind: type[BaseModel], raw: Mapping[str, 
         kind: of the recipe.
         raw: the recipe as it was read.
     """
-    faults = error.errors()
+    faults = of_one_branch(error.errors(), kind)
     places = [fault["loc"] for fault in faults]
     clauses = []
     for fault in faults:
@@ -64,15 +77,59 @@ def complaints(error: ValidationError, kind: type[BaseModel], raw: Mapping[str, 
             choices = sorted({key for model in models for key in model.model_fields})
             clauses.append(f"{where}: no such key{meant(keys[-1], choices)}")
         elif fault["type"] == "missing":
-            clauses.append(f"{where}: missing")
+            clauses.append(f"{where}: missing; {to_add(fault['loc'], kind, where)}")
         elif fault["type"] == "value_error":
             clauses.append(f"{where}: {fault['ctx']['error']}".removeprefix(": "))
         elif fault["type"] == "tuple_type" and keys == ["sources"]:
             clauses.append("sources: each source is a section of its own; begin it with [[sources]], in two brackets")
+        elif fault["type"] == "model_type" and keys[:1] == ["sources"]:
+            clauses.append(f"{where}: must be a section of keys and values; begin it with [[sources]], in two brackets")
         else:
             message = MESSAGES.get(fault["type"], lambda _, fault=fault: fault["msg"])(fault.get("ctx", {}))
             clauses.append(f"{where}: {message}, not {shown(fault['input'])}")
     return list(dict.fromkeys(clauses))
+
+
+def of_one_branch(faults: Sequence[Any], kind: type[BaseModel]) -> list[Any]:
+    """Faults without those of the other member of a union: a text, or a list of texts."""
+    keys_of = [tuple(walked(fault["loc"], kind)[0]) for fault in faults]
+    kept = []
+    for fault, keys in zip(faults, keys_of, strict=True):
+        others = [other for other, place in zip(faults, keys_of, strict=True) if other is not fault and place == keys]
+        is_list = isinstance(fault["input"], list)
+        if fault["type"] == "tuple_type" and others:
+            continue  # no list, and another fault says what is wrong with the text
+        members = [place for place in keys_of if len(place) > len(keys) and place[: len(keys)] == keys]
+        if fault["type"] == "string_type" and is_list and (others or members):
+            continue  # a list, and other faults say what is wrong with it or its members
+        if fault["type"] == "string_type" and any(other["type"] == "tuple_type" for other in others):
+            kept.append({**fault, "type": "text_or_list"})
+            continue
+        kept.append(fault)
+    return kept
+
+
+def toml_fault(error: ValueError, text: str) -> str:
+    """A parser's message with the line that it is about, and what people most often forget there."""
+    finding = str(error)
+    if not (place := LINE.search(finding)):
+        return f"{finding}; complete the file"
+    line = text.splitlines()[int(place[1]) - 1].strip() if int(place[1]) <= len(text.splitlines()) else ""
+    remedy = {
+        "Invalid value": "write texts in quotes, true and false in lower case, and lists in [brackets]",
+        "Cannot overwrite a value": "the key or section is there twice; keep one",
+        "Cannot declare": "the section is there twice; keep one, or write [[sources]] for each source",
+        "Unescaped '\\'": "write paths with /, or the text in single quotes",
+        "Illegal character": "write the text in quotes on one line",
+    }
+    hint = next((words for start, words in remedy.items() if finding.startswith(start)), "correct this line")
+    return f"{finding}: {shown(line)}; {hint}"
+
+
+def is_worth_a_retry(error: ValidationError) -> bool:
+    """Whether no fault is the recipe's: all are of a hub that can't be reached."""
+    causes = [getattr(fault.get("ctx", {}).get("error"), "__cause__", None) for fault in error.errors()]
+    return all(isinstance(cause, StageError) for cause in causes)
 
 
 def bound(value: float) -> str:
@@ -89,14 +146,31 @@ def meant(name: str, choices: Sequence[str]) -> str:
     return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(sorted(choices))}"
 
 
+def to_add(place: tuple[int | str, ...], kind: type[BaseModel], where: str) -> str:
+    """What to write for a missing key or section."""
+    inner: list[type[BaseModel]] = [kind]
+    for part in place:
+        inner = models_of(inner, part) if isinstance(part, str) else inner
+    if not inner:
+        return "add it"
+    needed = [key for key, field in inner[0].model_fields.items() if field.is_required()]
+    head = f"[[{where}]]" if where == "sources" else f"[{where}]"
+    return f"add the section {head}" + (f" with {', '.join(needed)}" if needed else "")
+
+
 def named(keys: Sequence[str], raw: Mapping[str, Any]) -> list[str]:
-    """Keys with a source's name in the place of its number: ["sources", "0", "path"] -> ["sources", "web", "path"]."""
+    """Keys with a source's name in the place of its number: ["sources", "0", "path"] -> ["sources", "web", "path"].
+
+    A source without a name is named by its path or hub, or counted from 1.
+    """
     sources = raw.get("sources")
-    if len(keys) > 1 and keys[0] == "sources" and keys[1].isdecimal() and isinstance(sources, list):
-        source = sources[int(keys[1])] if int(keys[1]) < len(sources) else None
-        if isinstance(source, dict) and isinstance(name := source.get("name"), str) and name:
-            return [keys[0], name, *keys[2:]]
-    return list(keys)
+    if len(keys) < 2 or keys[0] != "sources" or not keys[1].isdecimal():
+        return list(keys)
+    place = int(keys[1])
+    source = sources[place] if isinstance(sources, list) and place < len(sources) else None
+    labels = [source.get(key) for key in ("name", "path", "hub")] if isinstance(source, dict) else []
+    label = next((label for label in labels if isinstance(label, str) and label), f"number {place + 1}")
+    return [keys[0], label if label == (labels or [None])[0] else f"({label})", *keys[2:]]
 
 
 def walked(place: tuple[int | str, ...], kind: type[BaseModel]) -> tuple[list[str], list[type[BaseModel]]]:
@@ -121,7 +195,10 @@ def walked(place: tuple[int | str, ...], kind: type[BaseModel]) -> tuple[list[st
 
 def is_member(part: str) -> bool:
     """Whether a part of a place is pydantic's name of a member of a union of plain types, and no key."""
-    return part in ("int", "float", "str", "bool", "constrained-int", "constrained-float") or "[" in part
+    return (
+        part in ("int", "float", "str", "bool", "constrained-int", "constrained-float", "constrained-str")
+        or "[" in part
+    )
 
 
 def models_of(models: Sequence[type[BaseModel]], key: str) -> list[type[BaseModel]]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from pipelines.actions import Action, Read, Reused, ShardStage, earlier_reads
+from pipelines.failures import pointer, remedy_of, write_traceback
 from pipelines.memory import release
 from pipelines.store import Shard, Store
 from pipelines.store.files import Scratch
@@ -210,18 +211,18 @@ class Engine:
 
         Raises:
             NotMade: this engine only looks.
-            LongmixError: the error of a worker, or a StageError with the last line of its traceback.
+            LongmixError: the error of a worker, or a StageError that names the file of its traceback.
         """
         self.must_make(stage)
         import apache_beam as beam
 
-        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # the error below carries a worker's traceback
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # the log below has a worker's traceback
         p = beam.Pipeline(options=self.runner.pipeline_options())
         yield p
         try:
             p.run().wait_until_finish()
         except Exception as error:
-            raise from_worker(stage, error) from error
+            raise from_worker(stage, error, self.store.root) from error
         finally:
             release()
 
@@ -241,8 +242,11 @@ def over_each(function: Callable[..., object], *arguments: object) -> Spread:
 RAISED = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception|Exit|Interrupt|NotMade))(?:: (.*))?$", re.MULTILINE)
 
 
-def from_worker(stage: str, error: BaseException) -> errors.LongmixError:
-    """A worker's error, which a runner hands on as a text, as an error again."""
+def from_worker(stage: str, error: BaseException, root: Path) -> errors.LongmixError:
+    """A worker's error, which a runner hands on as a text, as an error again; one of longmix's own keeps its message.
+
+    The traceback of another is written to a file under the root, which the message names.
+    """
     text = f"{type(error).__name__}: {error}"
     raised = RAISED.findall(re.sub(r"^(?:RuntimeError: )+", "", text, flags=re.MULTILINE))
     for name, message in raised:
@@ -250,8 +254,15 @@ def from_worker(stage: str, error: BaseException) -> errors.LongmixError:
         if isinstance(kind, type) and issubclass(kind, errors.LongmixError):
             return kind(plain(message))
     name, message = raised[0] if raised else (type(error).__name__, str(error))
-    return errors.StageError(f"{stage}: {name}: {plain(message)}")
+    message = " ".join(plain(message).split())
+    remedy = remedy_of(name, message) or "run the build again, and report the error if it comes back"
+    log = pointer(write_traceback(root, stage, error))
+    return errors.StageError(f"{': '.join(filter(None, [stage, name, message]))}; {remedy} ({log})")
 
 
 def plain(message: str) -> str:
-    return message.partition(" [while running")[0].strip()
+    """A message without what Beam adds to it; of a KeyError, which is quoted, the first quote goes with the last."""
+    text, added, _ = message.partition(" [while running")
+    if added and text[:1] in ("'", '"') and text[-1:] != text[:1]:
+        text = text[1:]
+    return text.strip()

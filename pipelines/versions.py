@@ -1,7 +1,7 @@
 """Published versions of a mix: the folders ROOT/datasets/MIX/VERSION, and the tables that their manifests list."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -135,16 +135,81 @@ def latest(root: Path, mix: str) -> Path | None:
 def find_version(root: Path, mix: str | None = None, version: str = "latest") -> Path:
     """The folder of a published version: of the only mix under the root, or of the one named.
 
+    version: its name, or a beginning of it that no other version has.
+
     Raises:
-        RecipeError: there is no such version, or several mixes to choose from.
+        RecipeError: there is no such version, or several to choose from.
     """
     if (root / "manifest.json").is_file():
         return root  # a version's own folder
-    mixes = sorted(path.parent.parent.name for path in root.glob("datasets/*/latest/manifest.json"))
-    if mix is None and len(mixes) != 1:
-        finding = f"holds {', '.join(mixes)}; choose with --mix" if mixes else "holds no dataset; build one first"
-        raise RecipeError(f"{root}: {finding}")
-    folder = root / "datasets" / (mix or mixes[0]) / version
-    if not (folder / "manifest.json").is_file():
-        raise RecipeError(f"{folder}: no such version; the root holds {', '.join(mixes) or 'no dataset'}")
-    return folder.resolve()
+    folders = published(root)
+    mixes = sorted({folder.parent.name for folder in folders})
+    if not mixes:
+        raise RecipeError(f"{root}: holds no dataset; build one first, or name the --root of a build")
+    if mix is not None and mix not in mixes:
+        raise RecipeError(f"{root}: {mix}: no such mix; the root holds {', '.join(mixes)}")
+    if version == "latest":
+        if mix is None and len(mixes) > 1:
+            raise RecipeError(f"{root}: holds {', '.join(mixes)}; choose with --mix")
+        newest = latest(root, mix or mixes[0])
+        if newest is None:
+            raise RecipeError(f"{root}: {mix or mixes[0]} has no newest version; name one, or build the mix again")
+        return newest
+    of_mix = [folder for folder in folders if mix in (None, folder.parent.name)]
+    return by_prefix(root, of_mix, version)
+
+
+def by_prefix(root: Path, folders: Sequence[Path], version: str) -> Path:
+    """The only folder whose name is, or begins with, a version.
+
+    Raises:
+        RecipeError: there is none, or there are several.
+    """
+    exact = [folder for folder in folders if folder.name == version]
+    matching = exact or [folder for folder in folders if version and folder.name.startswith(version)]
+    if len(matching) == 1:
+        return matching[0]
+    names = ", ".join(f"{folder.parent.name} {folder.name}" for folder in matching or folders)
+    if matching:
+        raise RecipeError(f"{root}: {version!r} begins several versions: {names}; write more of the name or set --mix")
+    raise RecipeError(f"{root}: {version}: no such version; the root holds {names}")
+
+
+def published(root: Path) -> list[Path]:
+    """The folders of all versions under a root, by mix and name."""
+    paths = root.absolute().glob("datasets/*/*/manifest.json")
+    folders = [path.parent for path in paths if not path.parent.name.startswith(".")]
+    return sorted(folder for folder in folders if not folder.is_symlink())
+
+
+def remove(folder: Path) -> Path | None:
+    """Remove a published version; `latest` then leads to the newest that remains. Only for the holder of the root's lock.
+
+    Its shards stay until garbage is collected. A kill leaves a version complete, or a folder that the next build removes.
+
+    Returns:
+        The newest version that remains, or None.
+    """
+    mix = folder.parent
+    was_latest = latest(mix.parents[1], mix.name) == folder
+    others = [other for other in published(mix.parents[1]) if other.parent == mix and other != folder]
+    newest = max(others, key=built_at, default=None) if was_latest else latest(mix.parents[1], mix.name)
+    if newest and was_latest:
+        point_latest(newest)
+    elif was_latest:
+        (mix / "latest").unlink()
+    part = mix / f".{folder.name}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    files.rename_folder(folder, part)
+    shutil.rmtree(part)
+    if not others:
+        mix.rmdir()
+    return newest
+
+
+def built_at(folder: Path) -> str:
+    """When a version was built, as ISO 8601; the empty text where its manifest cannot be read."""
+    try:
+        return str(Manifest.of(folder).built.get("at", ""))
+    except SchemaError:
+        return ""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.errors import RecipeError
+from schemas.hub_errors import Wanted, downloaded
 from schemas.names import from_name, path_named
 from scorers.model_files import PATTERNS, model_files
 
@@ -26,20 +27,20 @@ class Weights(BaseModel):
 
         Raises:
             RecipeError: there is none, or it has no weights in the safetensors format.
+            StageError: the hub can't be reached.
         """
         local = path_named(folder, name)
         if local.exists():
             return cls.of(local)
         if name.startswith((".", "/", "~")) or name.endswith(".gguf") or name.count("/") != 1:
             raise RecipeError(f"{local}: no such folder or file; `longmix model` fetches the default models")
-        from huggingface_hub import snapshot_download  # slow to import, and rarely needed
 
-        try:
-            path = Path(snapshot_download(name, allow_patterns=list(PATTERNS)))
-        except Exception as error:  # its client's too: httpx has errors of its own
-            line = " ".join(str(error).split())
-            raise RecipeError(f"{name} can't be had from the hub ({line}); name a local folder") from error
-        return cls.of(path)
+        def download(*, local_files_only: bool) -> Path:
+            from huggingface_hub import snapshot_download  # slow to import, and rarely needed
+
+            return Path(snapshot_download(name, allow_patterns=list(PATTERNS), local_files_only=local_files_only))
+
+        return cls.of(downloaded(Wanted("model", name, "name a local folder"), download))
 
     @classmethod
     def of(cls, path: Path) -> Self:

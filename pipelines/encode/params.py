@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError
+from schemas.hub_errors import Wanted, downloaded
 from schemas.names import from_name, path_named
 
 
@@ -16,6 +17,7 @@ def tokenizer_named(folder: Path, name: str) -> HashedFile:
 
     Raises:
         RecipeError: there is none, or it can't be read.
+        StageError: the hub can't be reached.
     """
     local = path_named(folder, name)
     for path in (local, local / "tokenizer.json"):
@@ -23,14 +25,13 @@ def tokenizer_named(folder: Path, name: str) -> HashedFile:
             return HashedFile.of(path)
     if name.startswith((".", "/", "~")) or name.endswith(".json") or name.count("/") != 1:
         raise RecipeError(f"no such file: {local}; name a tokenizer.json or a hub id")
-    from huggingface_hub import hf_hub_download  # slow to import, and rarely needed
 
-    try:
-        path = Path(hf_hub_download(name, "tokenizer.json"))
-    except Exception as error:  # its client's too: httpx has errors of its own
-        line = " ".join(str(error).split())
-        raise RecipeError(f"{name} can't be had from the hub ({line}); name a local file") from error
-    return HashedFile.of(path)
+    def download(*, local_files_only: bool) -> Path:
+        from huggingface_hub import hf_hub_download  # slow to import, and rarely needed
+
+        return Path(hf_hub_download(name, "tokenizer.json", local_files_only=local_files_only))
+
+    return HashedFile.of(downloaded(Wanted("tokenizer", name, "name a local tokenizer.json"), download))
 
 
 TokenizerFile = Annotated[HashedFile, from_name(tokenizer_named)]

@@ -71,7 +71,11 @@ def id_of(params: EncodeParams, key: str, token: str) -> int:
     """
     token_id = load(params.tokenizer).token_to_id(token)
     if token_id is None:
-        raise RecipeError(f"{params.tokenizer.path}: {key} {token!r} is not in its vocabulary")
+        added = load(params.tokenizer).get_added_tokens_decoder().values()
+        special = ", ".join([str(each.content) for each in added if each.special][:10]) or "none"
+        raise RecipeError(
+            f"{params.tokenizer.path}: {key} {token!r} is not in its vocabulary; name one of its tokens; special: {special}"
+        )
     return token_id
 
 

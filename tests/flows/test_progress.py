@@ -156,3 +156,12 @@ def test_a_terminal_gets_bars(tmp_path, monkeypatch, capsys):
     assert "1/2" in said
     assert "2/2" in said
     assert "3 documents" in said
+
+
+def test_a_label_in_brackets_is_no_markup_on_a_terminal(tmp_path, monkeypatch, capsys):
+    console = progress.Console
+    monkeypatch.setattr(progress, "Console", lambda **_: console(stderr=True, force_terminal=True, width=100))
+    with following(tmp_path):
+        now = time.time()
+        tell(tmp_path, event("chat [/INST]\x1b", "begun", now, shards=1), event("chat [/INST]\x1b", "ended", now))
+    assert "chat [/INST]\\x1b" in capsys.readouterr().err

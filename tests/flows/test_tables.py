@@ -3,7 +3,15 @@
 import random
 from fractions import Fraction
 
+import pytest
+from rich.cells import cell_len
+
 from flows.tables import WIDTH, aligned, compact, cut, printed
+
+
+@pytest.fixture(autouse=True)
+def piped(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
 
 
 def test_compact_figures_keep_three_digits():
@@ -48,7 +56,7 @@ def test_cut():
     assert (cut("abcd", 4), cut("abcde", 4)) == ("abcd", "abc…")
 
 
-def test_answers_to_queries_are_printed_as_wide_as_they_are():
+def test_an_answer_into_a_pipe_is_as_wide_as_it_is():
     text = printed(["name", "n", "share"], [("x" * 300, 1_000, 0.123456789), (None, None, None)])
     assert "x" * 300 in text
     assert "1,000" in text
@@ -67,3 +75,44 @@ def test_a_cell_is_printed_as_it_is():
 
 def test_a_boolean_is_no_number():
     assert printed(["is"], [(True,), (False,), (None,)]).split() == ["is", "─────", "true", "false"]
+
+
+def widest(text):
+    return max(map(cell_len, text.splitlines()))
+
+
+def test_an_answer_fits_the_terminal(monkeypatch):
+    """Long cells are cut first; then columns in the middle are left out; figures and the outer columns stay."""
+    row = ("x" * 300, 123_456_789, "y" * 30, 0.5)
+    for columns in (60, 80, 200):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        text = printed(["name", "n", "other", "share"], [row])
+        assert widest(text) <= columns
+        assert "123,456,789" in text
+        assert text.endswith("(long cells are cut; --format csv or json prints all)")
+    assert widest(text) == 200  # all of the width is used
+    assert "y" * 30 in text
+    assert "cut" not in printed(["name"], [("x" * 200,)])
+
+
+def test_columns_in_the_middle_are_left_out_where_cut_cells_are_not_enough():
+    names = [f"column_{i:02d}" for i in range(20)]
+    text = printed(names, [range(20)], width=80)
+    head = text.splitlines()[0].split()
+    assert widest(text) <= 80
+    assert head == [*names[:3], "…", *names[-3:]]
+    assert text.splitlines()[2].split() == ["0", "1", "2", "…", "17", "18", "19"]
+    assert text.endswith("(20 columns, 6 shown; --format csv or json prints all)")
+    assert printed(names, [range(20)], width=20 * 12 - 3).splitlines()[0].split() == names
+    assert "19 shown" not in printed(names, [range(20)], width=20 * 12 - 3)
+    assert len(printed(names, [range(20)], width=20 * 12 - 4).splitlines()[0].split()) == 20  # one is "…"
+
+
+def test_two_columns_are_cut_however_narrow_the_terminal_is():
+    assert widest(printed(["a" * 60, "b" * 60], [("c" * 60, "d" * 60)], width=40).splitlines()[0]) <= 40
+
+
+def test_a_wide_character_takes_two_columns():
+    assert [cell_len(line) for line in aligned(["d", "n"], [["中文", "1"], ["ab", "22"]])] == [10, 10, 10]
+    assert cut("中文中", 5) == "中文…"
+    assert aligned(["d", "n"], [["a\x1b[2Jb", "1"]])[1] == r"  a\x1b[2Jb  1"

@@ -1,12 +1,13 @@
 """Faults of a recipe are told by its keys and in its words; sizes are understood wherever a number is expected."""
 
+import tomllib
 from typing import Annotated, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from pipelines.recipe import Recipe, load
-from pipelines.recipe_faults import MESSAGES, complaints, with_sizes
+from pipelines.recipe_faults import MESSAGES, complaints, toml_fault, with_sizes
 from pipelines.sft_recipe import SftRecipe
 from schemas.errors import RecipeError
 from tests.pipelines.test_recipe import ROOT, TINY, written
@@ -32,6 +33,7 @@ class Model(BaseModel):
     shares: dict[str, float] = Field(default_factory=dict)
     options: dict[str, str | int | bool] = Field(default_factory=dict)
     is_on: bool = True
+    either_text: str | Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)] = "x"
 
 
 def told(raw):
@@ -51,13 +53,17 @@ def told(raw):
         ({"inner": {"m": 1}}, ["inner.m: no such key; known: kind, n"]),
         ({"sources": [{"name": "web", "share": 2}]}, ["sources.web.share: must be at most 1, not 2"]),
         ({"sources": [{"name": "WEB"}]}, ['sources.WEB.name: must match ^[a-z]+$, not "WEB"']),
-        ({"sources": [{"share": 1}]}, ["sources.0.name: missing"]),
+        ({"sources": [{"share": 1}]}, ["sources.(number 1).name: missing; add it"]),
         ({"sources": []}, ["sources: must not be empty, not []"]),
         ({"sources": 3}, ["sources: each source is a section of its own; begin it with [[sources]], in two brackets"]),
         ({"sources": {"name": "web"}}, ["sources: each source is a section of its own; begin it with [[sources]], in two brackets"]),
         ({"shares": {"book": "x"}}, ['shares.book: must be a number, not "x"']),
         ({"is_on": "maybe"}, ['is_on: must be true or false, not "maybe"']),
         ({"either": -1}, ["either: must be more than 0, not -1"]),
+        ({"either_text": 3}, ["either_text: must be a text in quotes, or a list of them, not 3"]),
+        ({"either_text": ["a", 3]}, ["either_text.1: must be a text in quotes, not 3"]),
+        ({"either_text": []}, ["either_text: must not be empty, not []"]),
+        ({"sources": [{"path": "data/a.jsonl"}]}, ["sources.(data/a.jsonl).name: missing; add it", "sources.(data/a.jsonl).path: no such key; known: name, share"]),
     ],
 )  # fmt: skip
 def test_a_fault_has_a_key_and_plain_words(raw, clauses):
@@ -118,3 +124,36 @@ def test_every_message_can_be_made():
     context = dict.fromkeys(("gt", "ge", "lt", "le"), 1) | {"pattern": "p", "expected": "e", "expected_tags": "t"}
     assert all(message(context) for message in MESSAGES.values())
     assert (ROOT / "mixes").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("removed", "clause"),
+    [
+        ("encode", "encode: missing; add the section [encode] with tokenizer, eos_token"),
+        ("sources", "sources: missing; add the section [[sources]] with name, domain"),
+        ("plan", "plan: missing; add the section [plan] with budget_tokens"),
+    ],
+)
+def test_a_missing_section_is_named_with_its_keys(removed, clause):
+    raw = {key: {} for key in ("encode", "sources", "plan", "pack") if key != removed} | {"mix": "m"}
+    with pytest.raises(ValidationError) as error:
+        Recipe.model_validate(raw)
+    assert any(line.startswith(clause) for line in complaints(error.value, Recipe, raw))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("domain = d", 'Invalid value (at line 2, column 10): "domain = d"; write texts in quotes'),
+        ("mix = 2", 'Cannot overwrite a value (at line 2, column 8): "mix = 2"; the key or section is there twice'),
+        ('path = "C:\\data"', "write paths with /, or the text in single quotes"),
+        ("[plan", '"[plan"; correct this line'),
+        ('a = "x', "write the text in quotes on one line"),
+        ("a = [", "; "),
+    ],
+)
+def test_a_fault_of_toml_names_its_line_and_a_remedy(line, words):
+    text = f"mix = 1\n{line}\n"
+    with pytest.raises(tomllib.TOMLDecodeError) as error:
+        tomllib.loads(text)
+    assert words in toml_fault(error.value, text)

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -257,14 +258,20 @@ def test_workers_in_another_process_make_the_same(tmp_path, cluster):
     [
         ("recipe", RecipeError, "mixes/x.toml: plan.budget: 3; choose: more"),
         ("schema", SchemaError, "DUPLICATES: columns missing: ['verdict', 'kept_id', 'similarity']; not declared: []; of the wrong type: []"),
-        ("disk", StageError, "dedup: OSError: [Errno 28] No space left on device"),
+        ("disk", StageError, "dedup: OSError: [Errno 28] No space left on device; free space on the disk and run the same command, which resumes"),
     ],
 )  # fmt: skip
 def test_a_workers_error_keeps_its_type(tmp_path, workers, fault, kind, message):
     engine = Engine(Store(tmp_path), Runner(workers=workers))
     with pytest.raises(kind) as error:
         run(token_shards(engine.store), engine, fault=fault)
-    assert str(error.value) == message
+    finding, _, log = str(error.value).partition(" (the traceback is in ")
+    assert finding == message
+    assert bool(log) == (kind is StageError)
+    if log:
+        path = Path(log.removesuffix(")"))
+        assert path.parent == tmp_path / "logs"
+        assert "in verdicts" in path.read_text()
     assert type(error.value) is kind
     assert events(engine.store, "ended") == []
 
@@ -281,17 +288,21 @@ def test_a_shard_that_is_damaged_when_a_worker_reads_it_names_itself(tmp_path):
 @pytest.mark.parametrize(
     ("error", "kind", "message"),
     [
-        (KeyboardInterrupt(), StageError, "pack: KeyboardInterrupt: "),
+        (KeyboardInterrupt(), StageError, "pack: KeyboardInterrupt"),
         (RecipeError("a: b; c [while running 'Make-ptransform-7']"), RecipeError, "a: b; c"),
         (RuntimeError("Traceback (most recent call last):\n  File \"x\"\nschemas.errors.SchemaError: DRAWS: no [while running 'Write']\n\nmore"), SchemaError, "DRAWS: no"),
         (RuntimeError("RuntimeError: RuntimeError: schemas.errors.DamagedError: TOKENS/ab: gone"), DamagedError, "TOKENS/ab: gone"),
-        (RuntimeError("Traceback\nOSError: [Errno 28] No space left on device [while running 'Make']\nduring\nValueError: other"), StageError, "pack: OSError: [Errno 28] No space left on device"),
+        (RuntimeError("Traceback\nOSError: [Errno 28] No space left on device [while running 'Make']\nduring\nValueError: other"), StageError, "pack: OSError: [Errno 28] No space left on device; free space on the disk and run the same command, which resumes"),
         (RuntimeError("Traceback\nOSError: first\nschemas.errors.RecipeError: the cause"), RecipeError, "the cause"),
+        (RuntimeError("Traceback\nKeyError: 'a name [while running Make]'"), StageError, "pack: KeyError: a name"),
         (ValueError("no name of an error in it"), StageError, "pack: ValueError: no name of an error in it"),
         (RuntimeError("ExceptionGroup: LongmixErrors: nothing of ours"), StageError, "pack: RuntimeError: ExceptionGroup: LongmixErrors: nothing of ours"),
     ],
 )  # fmt: skip
-def test_an_error_that_a_runner_handed_on_as_text(error, kind, message):
-    converted = from_worker("pack", error)
+def test_an_error_that_a_runner_handed_on_as_text(tmp_path, error, kind, message):
+    converted = from_worker("pack", error, tmp_path)
     assert type(converted) is kind
-    assert str(converted) == message
+    finding, _, log = str(converted).partition(" (the traceback is in ")
+    again = "; run the build again, and report the error if it comes back"
+    assert finding == (message if ";" in message or kind is not StageError else message + again)
+    assert (tmp_path / "logs").exists() == bool(log) == (kind is StageError)

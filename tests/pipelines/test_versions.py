@@ -13,6 +13,9 @@ from pipelines.versions import (
     latest,
     point_latest,
     possible_bases,
+    published,
+    remove,
+    remove_parts,
     shards_of,
     tables_of,
 )
@@ -51,11 +54,13 @@ def test_a_version_is_found_by_its_root_its_mix_or_its_own_folder(tiny, root):
 
 
 def test_what_is_not_there_is_named(root, tmp_path):
-    with pytest.raises(RecipeError, match=rf"^{tmp_path}: holds no dataset; build one first$"):
+    with pytest.raises(
+        RecipeError, match=rf"^{tmp_path}: holds no dataset; build one first, or name the --root of a build$"
+    ):
         find_version(tmp_path)
-    with pytest.raises(RecipeError, match=r"datasets/tiny/0{12}: no such version; the root holds tiny$"):
+    with pytest.raises(RecipeError, match=r"root: 0{12}: no such version; the root holds tiny [0-9a-f]{12}$"):
         find_version(root, "tiny", "0" * 12)
-    with pytest.raises(RecipeError, match=r"datasets/none/latest: no such version"):
+    with pytest.raises(RecipeError, match=r"root: none: no such mix; the root holds tiny$"):
         find_version(root, "none")
 
 
@@ -153,3 +158,50 @@ def test_a_version_prints_as_its_folder(tiny):
     assert str(version) == str(tiny.folder)
     assert version.mended == ()
     assert version.reused == {}
+
+
+def test_a_version_is_found_by_the_beginning_of_its_name(root):
+    for mix, version in (("other", "abc1" + "0" * 8), ("other", "abd2" + "0" * 8), ("third", "abc3" + "0" * 8)):
+        version_in(root, mix, version)
+    assert find_version(root, "other", "abc").name == "abc1" + "0" * 8
+    assert find_version(root, None, "abd").name == "abd2" + "0" * 8  # no --mix needed
+    with pytest.raises(RecipeError, match=r"'abc' begins several versions: other abc10{8}, third abc30{8}; write more"):
+        find_version(root, None, "abc")
+    with pytest.raises(RecipeError, match=r"'ab' begins several versions: other abc10{8}, other abd20{8}; write more"):
+        find_version(root, "other", "ab")
+    for version in ("", "bd", ".", "*"):
+        with pytest.raises(RecipeError, match=r": no such version; the root holds other abc10{8}, other abd20{8}$"):
+            find_version(root, "other", version)
+    version_in(root, "other", "abc")
+    assert find_version(root, "other", "abc").name == "abc"  # its own name goes before a beginning
+
+
+def built(root, version, at):
+    folder = version_in(root, "other", version)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "built": {"at": at}}))
+    return folder
+
+
+def test_latest_leads_to_the_newest_that_remains(root):
+    first, third, second = (built(root, v * 12, f"2026-01-0{day}") for v, day in (("b", 1), ("a", 3), ("c", 2)))
+    point_latest(third)
+    assert remove(third) == second
+    assert latest(root, "other") == second
+    assert not third.exists()
+    assert remove(first) == second  # an older one leaves `latest` as it is
+    assert latest(root, "other") == second
+    assert remove(second) is None
+    assert not (root / "datasets" / "other").exists()
+    assert [folder.parent.name for folder in published(root)] == ["tiny"]
+
+
+def test_a_removal_that_is_killed_leaves_no_half_of_a_version(root, monkeypatch):
+    folder = built(root, "a" * 12, "2026-01-01")
+    built(root, "b" * 12, "2026-01-02")
+    monkeypatch.setattr("pipelines.versions.shutil.rmtree", lambda *_, **__: None)
+    remove(folder)
+    assert [folder.name for folder in published(root) if folder.parent.name == "other"] == ["b" * 12]
+    monkeypatch.undo()
+    remove_parts(root)
+    assert sorted(path.name for path in (root / "datasets" / "other").iterdir()) == ["b" * 12, "latest"]

@@ -102,3 +102,34 @@ def test_paths_are_relative_to_the_folder_and_the_home_folder_is_known(folder, m
     assert path_named(folder, "/x/y") == Path("/x/y")
     assert path_named(folder, "~/x") == Path("/home/someone/x")
     assert path_named(folder, "x/~") == folder / "x" / "~"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("s3://bucket/a.jsonl", "a URL; longmix reads local files; download it or mount it"),
+        ("https://host.example.org/a", "a URL; longmix reads local files"),
+        ("https://huggingface.co/datasets/a/b", 'a URL; name a dataset of the hub by hub = "OWNER/NAME"'),
+        ("hf://datasets/a/b", 'a URL; name a dataset of the hub by hub = "OWNER/NAME"'),
+        ("file:///data/a", "a URL; write the path without file://"),
+        ("d/{a,b}/{c,d}.x", 'write a list, as path = ["d/a/c.x", "d/a/d.x", "d/b/c.x", "d/b/d.x"]'),
+        ("$DATA/a", "variables are not expanded"),
+        ("${DATA}/a", "variables are not expanded"),
+    ],
+)
+def test_what_no_path_of_a_recipe_has_is_named(tmp_path, name, message):
+    with pytest.raises(RecipeError) as error:
+        path_named(tmp_path, name)
+    assert str(error.value).startswith(f"{name}: ")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["a{b}", "a,b", "cost$", "a:b", "C:/data", "x{,"])
+def test_odd_names_are_paths(tmp_path, name):
+    assert path_named(tmp_path, name) == tmp_path / name
+
+
+def test_a_file_that_is_there_may_have_any_name(tmp_path):
+    for name in ("{a,b}.jsonl", "$x"):
+        (tmp_path / name).write_text("")
+        assert path_named(tmp_path, name) == tmp_path / name

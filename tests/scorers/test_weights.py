@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.errors import RecipeError
+from schemas.errors import RecipeError, StageError
 from scorers.lm import load
 from scorers.weights import Weights, anchor_of, converted_folder, tokenizer_of
 from tests.scorers.small_models import CONFIGS, params_of, torch
@@ -66,14 +66,16 @@ def test_a_hub_that_can_not_be_reached_is_said(tmp_path, folders, monkeypatch):
 
     asked = []
 
-    def download(name, allow_patterns):
+    def download(name, allow_patterns, local_files_only):
+        assert not local_files_only
         asked.append((name, tuple(allow_patterns)))
         if len(asked) == 1:
             raise LocalEntryNotFoundError("no network")
         return str(folders("llama"))
 
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: None)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    with pytest.raises(RecipeError, match=r"org/model can't be had from the hub .*name a local folder"):
+    with pytest.raises(StageError, match=r"org/model: the hub can't be reached \(no network\); .*name a local folder"):
         Weights.named(tmp_path, "org/model")
     assert Weights.named(tmp_path, "org/model").hash == Weights.of(folders("llama")).hash
     assert all(name == "org/model" and not any("bin" in p or p == "*" for p in patterns) for name, patterns in asked)

@@ -3,17 +3,16 @@
 No code of the dataset runs, and the client's telemetry is off.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
-import pyarrow as pa
 
 from pipelines.ingest.readers import rows
 from pipelines.ingest.readers.record import Fields, File, Parsed, Record, Unusable, hash_of
 from pipelines.ingest.readers.values import missing_text, prefixes
-from schemas.errors import RecipeError, StageError
+from schemas.errors import LongmixError, RecipeError
+from schemas.hub_errors import TIMEOUT_SECONDS, Wanted, configure_client, errors_of, hub_error
 
 BATCH_ROWS = 64
 
@@ -58,10 +57,11 @@ class Hub:
                 first += table.num_rows
         except Unusable as error:
             raise RecipeError(f"{part.hub}: {error.detail}; {fields.remedy}") from None
-        except (OSError, pa.ArrowException) as error:
-            raise StageError(
-                f"{part.hub}: reading {file.name} failed after row {first:,} ({first_line(error)}); run the build again"
-            ) from error
+        except LongmixError:
+            raise
+        except Exception as error:
+            cause = hub_error(wanted(part.hub), error)
+            raise type(cause)(f"{cause}; reading {file.name} failed after row {first:,}") from error
 
     def parser(self, fields: Fields) -> Callable[[bytes], Parsed]:
         return rows.parser(fields)
@@ -76,20 +76,10 @@ def parts(hub: str, config: str | None, split: str, revision: str | None) -> lis
     """
     configure_client()
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
-    try:
-        commit = HfApi().dataset_info(hub, revision=revision).sha or ""
+    with errors_of(wanted(hub)):
+        commit = HfApi().dataset_info(hub, revision=revision, timeout=TIMEOUT_SECONDS).sha or ""
         n_parts = max(1, open_split(Part(hub, config, split, commit, 0, 1)).num_shards)
-    except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError, ValueError) as error:
-        raise RecipeError(
-            f"{hub}: not found on the hub ({first_line(error)}); correct hub, config, split or revision"
-        ) from error
-    except (HfHubHTTPError, OSError, RuntimeError) as error:
-        raise StageError(
-            f"{hub}: the hub can't be reached ({first_line(error)}); "
-            "run the build again, or save the dataset and set path to its folder"
-        ) from error
     split_parts = [Part(hub, config, split, commit, part, n_parts) for part in range(n_parts)]
     name = f"{config}/{split}" if config else split
     return [
@@ -114,11 +104,5 @@ def open_split(part: Part) -> Any:
     return load_dataset(part.hub, part.config, split=part.split, revision=part.commit, streaming=True)
 
 
-def configure_client() -> None:
-    """Set the environment of the hub's client, which reads it once, at import."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
-
-
-def first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+def wanted(hub: str) -> Wanted:
+    return Wanted("dataset", hub, "save the dataset to a folder and set path in place of hub")
