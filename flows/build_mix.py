@@ -4,6 +4,7 @@ import contextvars
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 
 from flows import text
+from flows.outcome import RecipePath, RootPath, concluded, run_name
 from flows.progress import Follower, StageProgress, polling
 from flows.summary import catalog, is_of_samples
 from pipelines import chosen, findings
@@ -43,6 +45,7 @@ def retried(run: Callable) -> Callable:
     name = run.__module__.rpartition(".")[2]
     as_task = task(
         name=name,
+        task_run_name=name,
         retries=2,
         retry_delay_seconds=10,
         retry_condition_fn=is_transient,
@@ -52,16 +55,20 @@ def retried(run: Callable) -> Callable:
     return as_task(run)
 
 
-@flow(name="build-mix", persist_result=False)
-def build_mix(mix: str, root: str) -> str:
-    """Build a mix. `mix` is a recipe's path and `root` the store's; both absolute, filled in at the deployment."""
+@flow(name="build-mix", flow_run_name=run_name("build"), persist_result=False)
+def build_mix(mix: RecipePath, root: RootPath) -> str:
+    """Build a mix: make what is missing, publish a version."""
+    return concluded(partial(built, mix, root))
+
+
+def built(mix: str, root: str) -> Version:
     recipe = load(mix)
     for note in notes(recipe.encode):
         get_run_logger().info("%s", note)
     with reported(Path(root)):
         version = build(recipe, Path(root), stage=retried)
     announce(version)
-    return str(version)
+    return version
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The Prefect flow of a scheduled refresh: compute what is new or changed, drop what is gone, keep the rest."""
 
+from functools import partial
 from pathlib import Path
 
 from prefect import flow, get_run_logger
@@ -7,19 +8,24 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows import text
 from flows.build_mix import announce, reported, retried
+from flows.outcome import RecipePath, RootPath, concluded, run_name
 from pipelines.build import build
 from pipelines.diff import changes
 from pipelines.recipe import load
-from pipelines.versions import latest
+from pipelines.versions import Version, latest
 
 
-@flow(name="refresh-mix", persist_result=False)
-def refresh_mix(mix: str, root: str) -> str:
+@flow(name="refresh-mix", flow_run_name=run_name("refresh"), persist_result=False)
+def refresh_mix(mix: RecipePath, root: RootPath) -> str:
     """Build a mix on its newest version as base, and report the difference.
 
     Documents that the base kept stay kept, and its draws stay unless the budget forces them out. Where nothing changed
     no version is written.
     """
+    return concluded(partial(refreshed, mix, root))
+
+
+def refreshed(mix: str, root: str) -> Version:
     recipe, log = load(mix), get_run_logger()
     base = latest(Path(root), recipe.mix)
     with reported(Path(root)):
@@ -37,4 +43,4 @@ def refresh_mix(mix: str, root: str) -> str:
         create_table_artifact(rows, key="changes-by-domain", description=f"From {base.name} to {version.version}")
         create_markdown_artifact(f"```\n{difference}\n```", key="changes")
         announce(version)
-    return str(version)
+    return version

@@ -18,7 +18,11 @@ HOME = Path(os.environ.get("LONGMIX_HOME", Path.cwd())).absolute()
 HOST, PORT = "127.0.0.1", int(os.environ.get("LONGMIX_PORT", "4200"))
 START_SECONDS = 300  # the first start creates the database, which takes minutes on a busy machine
 STOP_SECONDS = 30
+ORPHAN_SECONDS = 5  # a run's process notices within one or two that its worker was killed
+STEADY_SECONDS = 60  # a worker that ends earlier counts as one that can't run
+MAX_RESTARTS = 3  # one after the other, of workers that can't run
 POOL = "longmix"
+WORKER = "LONGMIX_WORKER_OF"  # a variable with the process number of this program
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NO_TELEMETRY = {
@@ -62,13 +66,21 @@ def post(path: str, body: dict) -> list | dict:
         return json.load(response)
 
 
-def mark_crashed() -> None:
-    """Mark the runs that ended with an earlier server as crashed. Otherwise they would occupy the only run slot."""
-    unfinished = {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}
-    crashed = {"type": "CRASHED", "message": "The server was stopped. Run the deployment again to resume."}
-    for run in post("flow_runs/filter", {"flow_runs": unfinished, "work_pools": {"name": {"any_": [POOL]}}}):
-        post(f"flow_runs/{run['id']}/set_state", {"state": crashed, "force": True})
-        print(f"longmix: run {run['name']} ended with the last server and is marked as crashed", flush=True)
+def runs_in(states: list[str]) -> list[dict]:
+    """The runs of the work pool in one of the states."""
+    body = {"flow_runs": {"state": {"type": {"any_": states}}}, "work_pools": {"name": {"any_": [POOL]}}}
+    return [run for run in post("flow_runs/filter", body) if isinstance(run, dict)]
+
+
+def mark_crashed(cause: str) -> None:
+    """Mark the unfinished runs as crashed. Otherwise they would occupy the only run slot.
+
+    cause: what ended their processes, such as "the server was stopped".
+    """
+    message = f"longmix: {cause}; run the deployment again, which resumes where this run stopped"
+    for run in runs_in(["RUNNING", "PENDING", "CANCELLING"]):
+        post(f"flow_runs/{run['id']}/set_state", {"state": {"type": "CRASHED", "message": message}, "force": True})
+        print(f"longmix: run {run['name']} is marked as crashed: {cause}", flush=True)
 
 
 def in_use() -> bool:
@@ -76,11 +88,33 @@ def in_use() -> bool:
         return probe.connect_ex((HOST, PORT)) == 0
 
 
-def prefect(*arguments: str) -> subprocess.Popen:
+def prefect(*arguments: str, **variables: str) -> subprocess.Popen:
     # In a new session, Ctrl-C reaches only this process, which then stops the other two in order.
     return subprocess.Popen(  # noqa: S603 constant arguments
-        [sys.executable, "-m", "prefect", *arguments], env=environment(), cwd=HOME, start_new_session=True
-    )
+        [sys.executable, "-m", "prefect", *arguments],
+        env=environment() | variables, cwd=HOME, start_new_session=True,
+    )  # fmt: skip
+
+
+def worker() -> subprocess.Popen:
+    """Start a worker. It and the processes of its runs bear the variable WORKER, which also finds them as orphans."""
+    return prefect("worker", "start", "--pool", POOL, "--type", "process", **{WORKER: str(os.getpid())})
+
+
+def end_orphans() -> None:
+    """End the processes of runs whose worker was killed, as far as they do not stop by themselves."""
+    orphans = [process for process in psutil.process_iter() if is_orphan(process)]
+    _, alive = psutil.wait_procs(orphans, ORPHAN_SECONDS)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, STOP_SECONDS)
+
+
+def is_orphan(process: psutil.Process) -> bool:
+    with suppress(psutil.Error, OSError):
+        return process.environ().get(WORKER) == str(os.getpid())
+    return False
 
 
 def stop(processes: list[subprocess.Popen]) -> None:
@@ -106,6 +140,27 @@ def stop(processes: list[subprocess.Popen]) -> None:
         process.wait()
 
 
+def supervise(processes: list[subprocess.Popen]) -> None:
+    """Start another worker in place of one that ends. Returns when the server ends, or workers end again and again.
+
+    processes: the server and the worker; a new worker replaces the old one.
+    """
+    began, n_failures = time.monotonic(), 0
+    while processes[0].poll() is None:
+        status = processes[1].poll()
+        if status is not None:
+            n_failures = n_failures + 1 if time.monotonic() - began < STEADY_SECONDS else 0
+            if n_failures > MAX_RESTARTS:
+                print(f"longmix: {n_failures} workers ended at once; see their last lines above", file=sys.stderr)
+                return
+            print(f"longmix: the worker ended with status {status}; another one starts", flush=True)
+            end_orphans()
+            mark_crashed("the worker was killed")
+            processes[1], began = worker(), time.monotonic()
+        time.sleep(1)
+    print("longmix: Prefect's server ended unexpectedly; see its last lines above", file=sys.stderr)
+
+
 def main() -> int:
     if in_use():
         user = "a Prefect server" if healthy() else "another program"
@@ -128,12 +183,10 @@ def main() -> int:
                 print("longmix: Prefect's server did not start; see its last lines above", file=sys.stderr)
                 return 1
             time.sleep(0.5)
-        mark_crashed()
-        processes.append(prefect("worker", "start", "--pool", POOL, "--type", "process"))
+        mark_crashed("the server was stopped")
+        processes.append(worker())
         print(f"longmix: http://{HOST}:{PORT} is up; next, in another terminal: make deploy", flush=True)
-        while all(process.poll() is None for process in processes):
-            time.sleep(1)
-        print("longmix: a Prefect process ended unexpectedly; see its last lines above", file=sys.stderr)
+        supervise(processes)
     except KeyboardInterrupt:
         return 0
     else:
