@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
 from prefect.states import AwaitingRetry, Failed, State
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from flows.orphan import guarded
 from pipelines.versions import Version
@@ -25,18 +25,8 @@ RETRY = timedelta(minutes=5)  # between two tries of a run whose root is busy
 PATIENCE = timedelta(hours=24)  # from the first try to the last; the longest builds take hours
 
 
-def absolute(path: str) -> str:
-    """
-    Raises:
-        ValueError: not an absolute path. A worker's folder is not the folder of the person who starts a run.
-    """
-    if not Path(path).is_absolute():
-        raise ValueError(f"{path}: not an absolute path; name it from / on")
-    return path
-
-
-RecipePath = Annotated[str, Field(description="The recipe, such as /home/me/mixes/128k.toml; an absolute path.")]
-RootPath = Annotated[str, Field(description="The folder of the tables and datasets; an absolute path.")]
+RecipePath = Annotated[str, Field(description="The recipe, such as mixes/128k.toml in the folder of the project.")]
+RootPath = Annotated[str, Field(description="The folder of the tables and datasets, such as data/mixes.")]
 
 
 def run_name(verb: str) -> Callable[[], str]:
@@ -94,8 +84,10 @@ def failed(error: Exception) -> State:
 
 def waiting(run_id: UUID, error: BusyError) -> Abort:
     """Schedule the run again. Returns the exception by which its process ends without a further state."""
-    message = f"longmix: {one_line(error)}; tried again every {RETRY.seconds // 60} minutes for {PATIENCE.days * 24} hours"
-    state = AwaitingRetry(scheduled_time=datetime.now(UTC) + RETRY, message=message)
+    message = (
+        f"longmix: {one_line(error)}; tried again every {RETRY.seconds // 60} minutes for {PATIENCE.days * 24} hours"
+    )
+    state: State = AwaitingRetry(scheduled_time=datetime.now(UTC) + RETRY, message=message)
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(run_id, state)
     get_run_logger().warning("%s", message)

@@ -4,10 +4,11 @@ from functools import partial
 from pathlib import Path
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact
 
 from flows import text
-from flows.build_mix import announce, reported, retried
+from flows.artifacts import announce, publish_lines, publish_table
+from flows.build_mix import reported, retried
 from flows.outcome import RecipePath, RootPath, concluded, run_name
 from pipelines.build import build
 from pipelines.diff import changes
@@ -35,12 +36,14 @@ def refreshed(mix: str, root: str) -> Version:
         announce(version)
     elif not version.is_new:
         log.info("%s", text.unchanged(base.name))
+        for note in version.notes:
+            log.info("%s", note)
         create_markdown_artifact(text.unchanged(f"`{base.name}`"), key="changes")
     else:
         rows = changes(base, version.folder)
         difference = text.difference(rows, base.name, version.version)
         log.info("%s", difference)
-        create_table_artifact(rows, key="changes-by-domain", description=f"From {base.name} to {version.version}")
-        create_markdown_artifact(f"```\n{difference}\n```", key="changes")
+        publish_table("changes-by-domain", rows, f"From {base.name} to {version.version}", by="what")
+        publish_lines("changes", difference)
         announce(version)
     return version

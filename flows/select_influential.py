@@ -5,7 +5,8 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger
 
-from flows.build_mix import announce, reported, retried
+from flows.artifacts import announce
+from flows.build_mix import reported, retried
 from flows.outcome import RecipePath, RootPath, concluded, run_name
 from pipelines.build import build
 from pipelines.encode import notes

@@ -11,6 +11,7 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import psutil
 
@@ -22,6 +23,7 @@ ORPHAN_SECONDS = 5  # a run's process notices within one or two that its worker 
 STEADY_SECONDS = 60  # a worker that ends earlier counts as one that can't run
 MAX_RESTARTS = 3  # one after the other, of workers that can't run
 POOL = "longmix"
+RUNNING = HOME / ".prefect" / "server.json"  # the process of `make server`, while it runs
 WORKER = "LONGMIX_WORKER_OF"  # a variable with the process number of this program
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -36,6 +38,8 @@ SETTINGS = {
     "PREFECT_API_URL": f"http://{HOST}:{PORT}/api",
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # while a build uses the disk, SQLite can wait longer than 10 s
     "PREFECT_WORKER_QUERY_SECONDS": "3",  # a requested run starts soon
+    "PREFECT_SERVER_LOGS_STREAM_PUBLISHING_ENABLED": "true",  # `prefect deployment run --watch` shows the log
+    "PREFECT_SERVER_LOGS_STREAM_OUT_ENABLED": "true",
     "LONGMIX_HOME": str(HOME),
 }
 
@@ -58,18 +62,25 @@ def healthy() -> bool:
         return False
 
 
-def post(path: str, body: dict) -> list | dict:
+def post(path: str, body: dict) -> Any:
     """The server's response to a POST request."""
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"http://{HOST}:{PORT}/api/{path}", json.dumps(body).encode(), headers)
-    with DIRECT.open(request, timeout=60) as response:
-        return json.load(response)
+    return json.loads(request("POST", path, json.dumps(body).encode()))
+
+
+def delete(path: str) -> None:
+    request("DELETE", path, None)
+
+
+def request(method: str, path: str, body: bytes | None) -> bytes:
+    url, headers = f"http://{HOST}:{PORT}/api/{path}", {"Content-Type": "application/json"}
+    with DIRECT.open(urllib.request.Request(url, body, headers, method=method), timeout=60) as response:
+        return bytes(response.read())
 
 
 def runs_in(states: list[str]) -> list[dict]:
     """The runs of the work pool in one of the states."""
     body = {"flow_runs": {"state": {"type": {"any_": states}}}, "work_pools": {"name": {"any_": [POOL]}}}
-    return [run for run in post("flow_runs/filter", body) if isinstance(run, dict)]
+    return list(post("flow_runs/filter", body))
 
 
 def mark_crashed(cause: str) -> None:
@@ -115,6 +126,22 @@ def is_orphan(process: psutil.Process) -> bool:
     with suppress(psutil.Error, OSError):
         return process.environ().get(WORKER) == str(os.getpid())
     return False
+
+
+def write_running() -> None:
+    RUNNING.parent.mkdir(parents=True, exist_ok=True)
+    own = psutil.Process()
+    RUNNING.write_text(json.dumps({"pid": own.pid, "created": own.create_time()}))
+
+
+def running() -> psutil.Process | None:
+    """The process of `make server` in this folder; None where there is none."""
+    with suppress(OSError, ValueError, KeyError, psutil.Error):
+        record = json.loads(RUNNING.read_text())
+        process = psutil.Process(record["pid"])
+        if process.create_time() == record["created"]:  # else another program has the number now
+            return process
+    return None
 
 
 def stop(processes: list[subprocess.Popen]) -> None:
@@ -175,6 +202,7 @@ def main() -> int:
     for sign in STOPS:
         signal.signal(sign, interrupt)
     processes: list[subprocess.Popen] = []
+    write_running()
     try:
         processes.append(prefect("server", "start", "--host", HOST, "--port", str(PORT)))
         until = time.monotonic() + START_SECONDS
@@ -185,7 +213,8 @@ def main() -> int:
             time.sleep(0.5)
         mark_crashed("the server was stopped")
         processes.append(worker())
-        print(f"longmix: http://{HOST}:{PORT} is up; next, in another terminal: make deploy", flush=True)
+        print(f"longmix: server and worker run, http://{HOST}:{PORT}; Ctrl-C stops both", flush=True)
+        print("next, in another terminal: make deploy", flush=True)
         supervise(processes)
     except KeyboardInterrupt:
         return 0
@@ -193,6 +222,7 @@ def main() -> int:
         return 1
     finally:
         stop(processes)
+        RUNNING.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
