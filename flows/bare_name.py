@@ -16,8 +16,6 @@ from urllib.parse import urlsplit
 
 from prefect.plugins import register_hook
 
-from flows import watch
-
 TAKES_A_VALUE = {
     "--flow-run-name", "--job-variable", "--param", "--params", "--profile", "--start-at", "--start-in", "--tag",
     "--watch-interval", "--watch-timeout", "-jv", "-p",
@@ -143,5 +141,7 @@ async def setup_environment(*, ctx: Any) -> None:  # noqa: ARG001 the hook's own
     """Prefect calls this at import, before it parses the command line."""
     if is_prefect(sys.argv, sys.orig_argv):
         if "--watch" in sys.argv:
+            from flows import watch
+
             watch.install()
         await complete(sys.argv)

@@ -100,7 +100,7 @@ def deploy() -> int:
 
 
 def undeploy() -> int:
-    """Remove the profile, and from the server the runs that wait, the deployments with their schedules and the pool; stop it.
+    """Remove the profile, and from the server the deployments with their schedules and the work pool; stop server and worker.
 
     What is gone already is no error. The history of runs and the datasets stay.
     """
@@ -108,34 +108,39 @@ def undeploy() -> int:
     if not healthy():
         print(f"longmix: no server answers at {HOST}:{PORT}: there is nothing else to remove or stop", file=sys.stderr)
         return 0
-    cancelled = {"type": "CANCELLED", "message": "longmix: the deployment was removed by `make undeploy`"}
-    for run in server.runs_in(UNFINISHED):
-        server.post(f"flow_runs/{run['id']}/set_state", {"state": cancelled, "force": True})
-    in_pool = {"work_pools": {"name": {"any_": [POOL]}}}
-    deployments = {each["id"]: each["name"] for each in server.post("deployments/filter", in_pool)}
-    for deployment in deployments:
-        server.delete(f"deployments/{deployment}")
-    pools = [pool["name"] for pool in server.post("work_pools/filter", in_pool)]
-    for pool in pools:
-        server.delete(f"work_pools/{pool}")
-    parts = [*(["the work pool " + POOL] if pools else []), *sorted(deployments.values())]
-    print(f"longmix: removed {', '.join(parts) or 'no deployment: the server has none of longmix'}")
-    stop_server()
+    process = server.running()
+    if process is None:
+        print(
+            f"longmix: {remove()}; the server at {HOST}:{PORT} is none of `make server` in this folder and still runs"
+        )
+        return 0
+    process.suspend()  # else it would start another worker
+    try:
+        server.end_workers(process.pid, 0)
+        removed = remove()
+    finally:
+        process.terminate()
+        process.resume()
+    process.wait(STOP_SECONDS)
+    print(f"longmix: {removed}; stopped the server and the worker")
     return 0
 
 
-def stop_server() -> None:
-    process = server.running()
-    if process is None:
-        print(f"longmix: the server at {HOST}:{PORT} was not started by `make server` in this folder: it still runs")
-        return
-    process.terminate()
-    process.wait(STOP_SECONDS)
-    print("longmix: stopped the server and the worker")
+def remove() -> str:
+    """Cancel the unfinished runs, delete deployments and work pool. Returns what was removed, in words."""
+    cancelled = {"type": "CANCELLED", "message": "longmix: `make undeploy` removed the deployment"}
+    for run in server.runs_in(UNFINISHED):
+        server.post(f"flow_runs/{run['id']}/set_state", {"state": cancelled, "force": True})
+    in_pool = {"work_pools": {"name": {"any_": [POOL]}}}
+    deployments = server.post("deployments/filter", in_pool)
+    for deployment in deployments:
+        server.delete(f"deployments/{deployment['id']}")
+    pools = server.post("work_pools/filter", in_pool)
+    for pool in pools:
+        server.delete(f"work_pools/{pool['name']}")
+    parts = [f"the work pool {POOL}"] * bool(pools) + sorted(deployment["name"] for deployment in deployments)
+    return f"removed {', '.join(parts)}" if parts else "the server has no deployment of longmix"
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["undo"]:
-        sys.exit(undeploy())
-    else:
-        sys.exit(deploy())
+    sys.exit(undeploy() if sys.argv[1:] == ["undo"] else deploy())

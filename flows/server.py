@@ -112,19 +112,23 @@ def worker() -> subprocess.Popen:
     return prefect("worker", "start", "--pool", POOL, "--type", "process", **{WORKER: str(os.getpid())})
 
 
-def end_orphans() -> None:
-    """End the processes of runs whose worker was killed, as far as they do not stop by themselves."""
-    orphans = [process for process in psutil.process_iter() if is_orphan(process)]
-    _, alive = psutil.wait_procs(orphans, ORPHAN_SECONDS)
+def end_workers(server: int, patience_seconds: float) -> None:
+    """End the worker of a server and the processes of its runs, also those whose worker was killed.
+
+    server: the process number of `make server`.
+    patience_seconds: how long they may take to end by themselves.
+    """
+    processes = [process for process in psutil.process_iter() if works_for(process, server)]
+    _, alive = psutil.wait_procs(processes, patience_seconds)
     for process in alive:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(alive, STOP_SECONDS)
 
 
-def is_orphan(process: psutil.Process) -> bool:
+def works_for(process: psutil.Process, server: int) -> bool:
     with suppress(psutil.Error, OSError):
-        return process.environ().get(WORKER) == str(os.getpid())
+        return process.environ().get(WORKER) == str(server)
     return False
 
 
@@ -181,7 +185,7 @@ def supervise(processes: list[subprocess.Popen]) -> None:
                 print(f"longmix: {n_failures} workers ended at once; see their last lines above", file=sys.stderr)
                 return
             print(f"longmix: the worker ended with status {status}; another one starts", flush=True)
-            end_orphans()
+            end_workers(os.getpid(), ORPHAN_SECONDS)
             mark_crashed("the worker was killed")
             processes[1], began = worker(), time.monotonic()
         time.sleep(1)
