@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
+import numpy as np
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
@@ -46,11 +47,11 @@ def announce(version: Version) -> None:
 def tokens_by_length(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """A row for each domain: its drawn tokens by length bucket, without the buckets that no domain has, and their sum."""
     domains, tokens = by_length(con, "drawn_tokens")
-    used = [bucket for bucket, is_used in zip(BUCKETS, tokens.any(axis=0), strict=True) if is_used]
-    figures = tokens[:, tokens.any(axis=0)].tolist()
+    used = np.flatnonzero(tokens.any(axis=0)).tolist()
+    names = [BUCKETS[bucket] for bucket in used]
     return [
-        {"domain": domain, **dict(zip(used, row, strict=True)), "all": sum(row)}
-        for domain, row in zip(domains, figures, strict=True)
+        {"domain": domain, **dict(zip(names, row, strict=True)), "all": sum(row)}
+        for domain, row in zip(domains, tokens[:, used].tolist(), strict=True)
     ]
 
 

@@ -123,7 +123,16 @@ def end_workers(server: int, patience_seconds: float) -> None:
     for process in alive:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(alive, STOP_SECONDS)
+    until = time.monotonic() + STOP_SECONDS
+    while any(map(is_alive, alive)) and time.monotonic() < until:
+        time.sleep(0.1)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process runs; False for one whose parent has still to read its status."""
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def works_for(process: psutil.Process, server: int) -> bool:

@@ -25,6 +25,7 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows import deploy
 from flows import server as server_module
 from flows.build_mix import reported, retried
 from flows.server import mark_crashed, post
@@ -356,6 +357,20 @@ def test_a_run_that_ended_with_its_server_frees_its_place():
     assert run_with(run["id"])["state_name"] == "Crashed"
     assert runs("RUNNING", "PENDING") == []
     assert taken() == 0
+
+
+@pytest.mark.usefixtures("server")
+def test_what_undeploy_removes_is_gone_and_a_second_time_is_no_error():
+    """The last test that needs the deployments."""
+    (deployment,) = post("deployments/filter", {"deployments": {"name": {"any_": ["refresh-128k-mix"]}}})
+    waiting = post(f"deployments/{deployment['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})
+    names = "build-128k-mix, refresh-128k-mix, select-influential"
+    assert deploy.remove() == f"removed the work pool longmix, {names}"
+    assert post("deployments/filter", {}) == post("v2/concurrency_limits/filter", {}) == []
+    assert [pool["name"] for pool in post("work_pools/filter", {})] == []
+    assert runs("SCHEDULED", "PENDING", "RUNNING") == []
+    assert run_with(waiting["id"])["state"]["message"] == "longmix: `make undeploy` removed the deployment"
+    assert deploy.remove() == "the server has no deployment of longmix"
 
 
 def test_without_a_server_a_run_is_one_line_and_undeploy_takes_the_profile_back(tmp_path):

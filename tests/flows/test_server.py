@@ -203,7 +203,8 @@ def test_only_the_processes_of_its_own_workers_are_ended():
     try:
         assert [process.stdout.readline() for process in family] == ["up\n"] * 2
         server.end_workers(1234567, 0.1)
-        assert [psutil.pid_exists(process.pid) for process in family] == [False, True]
+        assert [server.is_alive(psutil.Process(process.pid)) for process in family] == [False, True]
+        assert family[0].wait() == -signal.SIGKILL
     finally:
         for process in family:
             process.kill()
