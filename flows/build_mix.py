@@ -13,7 +13,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.artifacts import announce
-from flows.outcome import RecipePath, RootPath, concluded, run_name
+from flows.outcome import concluded, run_name
 from flows.progress import Follower, StageProgress, polling
 from pipelines.build import build
 from pipelines.encode import notes
@@ -45,8 +45,13 @@ def retried(run: Callable) -> Callable:
 
 
 @flow(name="build-mix", flow_run_name=run_name("build"), persist_result=False)
-def build_mix(mix: RecipePath, root: RootPath) -> str:
-    """Build a mix: make what is missing, publish a version."""
+def build_mix(mix: str, root: str) -> str:
+    """Build a mix: make what is missing, publish a version.
+
+    Args:
+        mix: The recipe, such as mixes/128k.toml in the folder of the project.
+        root: The folder of the tables and datasets, such as data/mixes.
+    """
     return concluded(partial(built, mix, root))
 
 

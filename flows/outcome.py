@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import prefect.runtime
@@ -15,7 +15,6 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
 from prefect.states import AwaitingRetry, Failed, State
-from pydantic import Field
 
 from flows.orphan import guarded
 from pipelines.versions import Version
@@ -23,10 +22,6 @@ from schemas.errors import BusyError, LongmixError
 
 RETRY = timedelta(minutes=5)  # between two tries of a run whose root is busy
 PATIENCE = timedelta(hours=24)  # from the first try to the last; the longest builds take hours
-
-
-RecipePath = Annotated[str, Field(description="The recipe, such as mixes/128k.toml in the folder of the project.")]
-RootPath = Annotated[str, Field(description="The folder of the tables and datasets, such as data/mixes.")]
 
 
 def run_name(verb: str) -> Callable[[], str]:

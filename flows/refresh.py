@@ -9,7 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from flows import text
 from flows.artifacts import announce, publish_lines, publish_table
 from flows.build_mix import reported, retried
-from flows.outcome import RecipePath, RootPath, concluded, run_name
+from flows.outcome import concluded, run_name
 from pipelines.build import build
 from pipelines.diff import changes
 from pipelines.recipe import load
@@ -17,11 +17,15 @@ from pipelines.versions import Version, latest
 
 
 @flow(name="refresh-mix", flow_run_name=run_name("refresh"), persist_result=False)
-def refresh_mix(mix: RecipePath, root: RootPath) -> str:
+def refresh_mix(mix: str, root: str) -> str:
     """Build a mix on its newest version as base, and report the difference.
 
     Documents that the base kept stay kept, and its draws stay unless the budget forces them out. Where nothing changed
     no version is written.
+
+    Args:
+        mix: The recipe, such as mixes/128k.toml in the folder of the project.
+        root: The folder of the tables and datasets, such as data/mixes.
     """
     return concluded(partial(refreshed, mix, root))
 

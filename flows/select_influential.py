@@ -7,7 +7,7 @@ from prefect import flow, get_run_logger
 
 from flows.artifacts import announce
 from flows.build_mix import reported, retried
-from flows.outcome import RecipePath, RootPath, concluded, run_name
+from flows.outcome import concluded, run_name
 from pipelines.build import build
 from pipelines.encode import notes
 from pipelines.recipe import load
@@ -17,10 +17,14 @@ from schemas.errors import RecipeError
 
 
 @flow(name="select-influential", flow_run_name=run_name("selection"), persist_result=False)
-def select_influential(mix: RecipePath, root: RootPath) -> str:
+def select_influential(mix: str, root: str) -> str:
     """Build a set of instruction samples: make what is missing, publish a version.
 
     A refresh of it is that of every mix, see refresh.py.
+
+    Args:
+        mix: The recipe, such as mixes/128k.toml in the folder of the project.
+        root: The folder of the tables and datasets, such as data/mixes.
     """
     return concluded(partial(selected, mix, root))
 
