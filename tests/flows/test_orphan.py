@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from uuid import uuid4
 
 import psutil
@@ -41,14 +42,17 @@ def test_a_process_ends_with_its_children_when_its_worker_or_its_run_does(tmp_pa
     run_id, file = uuid4(), tmp_path / "marked"
     env = os.environ | {"PREFECT__FLOW_RUN_ID": str(run_id)}
     command = [sys.executable, "-c", WORKER, RUN, str(run_id), case, str(file)]
-    worker = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+    worker, family = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True), []
     try:
-        family = [psutil.Process(int(worker.stdout.readline())) for _ in range(2)]
+        family += [psutil.Process(int(worker.stdout.readline())) for _ in range(2)]
         if case == "killed":
             worker.send_signal(signal.SIGKILL)
-        _, alive = psutil.wait_procs(family, 10, callback=None)
+        _, alive = psutil.wait_procs(family, 10)
         assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
     finally:
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         worker.kill()
         worker.wait()
         worker.stdout.close()
