@@ -265,7 +265,7 @@ def test_a_killed_worker_takes_nothing_with_it(running):
     run = run_with(identifier)
     assert run["state_name"] == "Crashed"
     assert run["state"]["message"].startswith("longmix: the worker was killed; run the deployment again")
-    assert not psutil.pid_exists(process.pid)
+    assert not server_module.is_alive(process)
     assert server_module.healthy()
     with locked(running.project / "data" / "mixes", "a test", "--root"):
         pass  # the root is free
