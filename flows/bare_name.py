@@ -140,4 +140,8 @@ def stop(message: str) -> None:
 async def setup_environment(*, ctx: Any) -> None:  # noqa: ARG001 the hook's own signature
     """Prefect calls this at import, before it parses the command line."""
     if is_prefect(sys.argv, sys.orig_argv):
+        if "--watch" in sys.argv:
+            from flows import watch
+
+            watch.install()
         await complete(sys.argv)

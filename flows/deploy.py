@@ -13,10 +13,13 @@ from pathlib import Path
 import prefect.settings
 from prefect.settings import PREFECT_PROFILES_PATH, Profile, ProfilesCollection, load_profiles, save_profiles
 
+from flows import server
 from flows.server import HOME, HOST, NO_TELEMETRY, POOL, PORT, SETTINGS, environment, healthy
 
 NAME = "longmix"
 DEPLOYMENTS = ("build-128k-mix", "refresh-128k-mix", "select-influential")  # those of prefect.yaml
+UNFINISHED = ["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"]
+STOP_SECONDS = 90
 STOCK = "ephemeral"  # Prefect's default profile
 PREFECT_COMMANDS = (
     ["work-pool", "create", POOL, "--type", "process", "--overwrite"],
@@ -85,15 +88,59 @@ def deploy() -> int:
             print(completed.stdout + completed.stderr, file=sys.stderr)
             return completed.returncode
     select()
-    print(f"longmix: deployed {', '.join(DEPLOYMENTS)}; selected profile {NAME}; undo with `make undeploy`")
+    print(f"longmix: server http://{HOST}:{PORT}, work pool {POOL}, Prefect profile {NAME} (selected)")
+    print("  build-128k-mix      builds mixes/128k.toml")
+    print("  refresh-128k-mix    reads its sources again, Sundays at 03:00 UTC")
+    print("  select-influential  builds mixes/sft-64k.toml")
+    print("longmix: `make undeploy` removes all of it and stops server and worker")
     for name in sorted({"PREFECT_API_URL", "PREFECT_PROFILE"} & os.environ.keys()):
         print(f"longmix: {name} is set in this shell and overrides the profile; unset it", file=sys.stderr)
     print("next, in any folder: prefect deployment run build-128k-mix --watch")
     return 0
 
 
+def undeploy() -> int:
+    """Remove the profile, and from the server the deployments with their schedules and the work pool; stop server and worker.
+
+    What is gone already is no error. The history of runs and the datasets stay.
+    """
+    deselect()
+    if not healthy():
+        print(f"longmix: no server answers at {HOST}:{PORT}: there is nothing else to remove or stop", file=sys.stderr)
+        return 0
+    process = server.running()
+    if process is None:
+        print(
+            f"longmix: {remove()}; the server at {HOST}:{PORT} is none of `make server` in this folder and still runs"
+        )
+        return 0
+    process.suspend()  # else it would start another worker
+    try:
+        server.end_workers(process.pid, 0)
+        removed = remove()
+    finally:
+        process.terminate()
+        process.resume()
+    process.wait(STOP_SECONDS)
+    print(f"longmix: {removed}; stopped the server and the worker")
+    return 0
+
+
+def remove() -> str:
+    """Cancel the unfinished runs, delete deployments and work pool. Returns what was removed, in words."""
+    cancelled = {"type": "CANCELLED", "message": "longmix: `make undeploy` removed the deployment"}
+    for run in server.runs_in(UNFINISHED):
+        server.post(f"flow_runs/{run['id']}/set_state", {"state": cancelled, "force": True})
+    in_pool = {"work_pools": {"name": {"any_": [POOL]}}}
+    deployments = server.post("deployments/filter", in_pool)
+    for deployment in deployments:
+        server.delete(f"deployments/{deployment['id']}")
+    pools = server.post("work_pools/filter", in_pool)
+    for pool in pools:
+        server.delete(f"work_pools/{pool['name']}")
+    parts = [f"the work pool {POOL}"] * bool(pools) + sorted(deployment["name"] for deployment in deployments)
+    return f"removed {', '.join(parts)}" if parts else "the server has no deployment of longmix"
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] == ["undo"]:
-        deselect()
-    else:
-        sys.exit(deploy())
+    sys.exit(undeploy() if sys.argv[1:] == ["undo"] else deploy())

@@ -1,23 +1,35 @@
 """The Prefect flow of a set of instruction samples: the stages of build_mix.py, and what was chosen as artifacts."""
 
+from functools import partial
 from pathlib import Path
 
 from prefect import flow, get_run_logger
 
-from flows.build_mix import announce, reported, retried
+from flows.artifacts import announce
+from flows.build_mix import reported, retried
+from flows.outcome import concluded, run_name
 from pipelines.build import build
 from pipelines.encode import notes
 from pipelines.recipe import load
 from pipelines.sft_recipe import SftRecipe
+from pipelines.versions import Version
 from schemas.errors import RecipeError
 
 
-@flow(name="select-influential", persist_result=False)
+@flow(name="select-influential", flow_run_name=run_name("selection"), persist_result=False)
 def select_influential(mix: str, root: str) -> str:
-    """Build a set of samples. `mix` is a recipe's path and `root` the store's; both absolute, filled in at the deployment.
+    """Build a set of instruction samples: make what is missing, publish a version.
 
     A refresh of it is that of every mix, see refresh.py.
+
+    Args:
+        mix: The recipe, such as mixes/128k.toml in the folder of the project.
+        root: The folder of the tables and datasets, such as data/mixes.
     """
+    return concluded(partial(selected, mix, root))
+
+
+def selected(mix: str, root: str) -> Version:
     recipe = load(mix)
     if not isinstance(recipe, SftRecipe):
         raise RecipeError(f"{mix}: a recipe of documents, not of samples: it has no [samples]; run build-mix on it")
@@ -26,4 +38,4 @@ def select_influential(mix: str, root: str) -> str:
     with reported(Path(root)):
         version = build(recipe, Path(root), stage=retried)
     announce(version)
-    return str(version)
+    return version

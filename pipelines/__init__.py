@@ -46,6 +46,7 @@ A set of instruction samples, a recipe of sft_recipe.py, has other stages after 
     conversations.py an instruction sample as the text of a document: canonical JSON
     own_tokenizer.py    the tokenizer of a scoring model
     rows.py          position ids, labels and masks of a training row, for trainers
+    markdown.py      values of users' data in the card and in Prefect's artifacts
     supply.py, findings.py    sentences on shortfalls, rejected records, the encoding and the path
     chosen.py        figures of a set of samples: queries of the views
     check.py, garbage.py, diff.py, overview.py     commands on a built root: longmix check, gc, diff, list

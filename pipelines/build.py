@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipelines import build_sft, dedup, embed, encode, ingest, order, pack, plan, publish, score, screen
-from pipelines.ingest import account
 from pipelines.recipe import AnyRecipe, Recipe
 from pipelines.score.model import reader_of
 from pipelines.sft_recipe import SftRecipe
@@ -107,7 +106,7 @@ def corpus(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]], stag
     """
     names = tuple(source.name for source in recipe.sources)
     documents, rejected = stage(ingest.run)(recipe.sources, engine)
-    account.check(recipe.mix, recipe.sources, documents, rejected, engine)
+    ingest.check_account(recipe.mix, recipe.sources, documents, rejected, engine)
     signatures, duplicates, near = stage(dedup.run)(documents, recipe.dedup, names, base, engine)
     tokens = stage(encode.run)(documents, duplicates, recipe.encode, engine)
     return {

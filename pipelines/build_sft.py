@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 
 from pipelines import choose, dedup, encode, influence, ingest, pack
-from pipelines.ingest import account
 from pipelines.sft_recipe import SftRecipe
 from pipelines.stage import Engine
 from pipelines.store import Shard
@@ -28,7 +27,7 @@ def corpus(recipe: SftRecipe, engine: Engine, base: Mapping[str, list[Shard]], s
     names = tuple(source.name for source in recipe.sources)
     sources = ingest.sample_sources(recipe.sources, recipe.samples, recipe.encode)
     documents, rejected = stage(ingest.run)(sources, engine)
-    account.check(recipe.mix, sources, documents, rejected, engine)
+    ingest.check_account(recipe.mix, sources, documents, rejected, engine)
     signatures, duplicates, near = stage(dedup.run)(documents, recipe.dedup, names, base, engine)
     samples = stage(encode.run_samples)(documents, duplicates, recipe.samples, recipe.encode, engine)
     return {

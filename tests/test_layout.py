@@ -101,8 +101,7 @@ STAGE_FOLDERS = {path.parent.name for path in (ROOT / "pipelines").glob("*/__ini
 INSIDE = {  # modules that import the inside of another stage's folder: this list only shrinks
     "flows/gathering.py": {"pipelines.gather.model"},
     "flows/forecast_text.py": {"pipelines.score.budget"},
-    "pipelines/build.py": {"pipelines.ingest.account", "pipelines.score.model"},
-    "pipelines/build_sft.py": {"pipelines.ingest.account"},
+    "pipelines/build.py": {"pipelines.score.model"},
     "pipelines/calibrate.py": {"pipelines.score.measure", "pipelines.score.model"},
     "pipelines/forecast/__init__.py": {"pipelines.plan.cells", "pipelines.plan.upsample"},
     "pipelines/forecast/estimate.py": {

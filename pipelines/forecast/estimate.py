@@ -19,9 +19,8 @@ from pipelines.ingest import Source
 from pipelines.ingest.account import Account, advice
 from pipelines.ingest.listing import find_files
 from pipelines.ingest.named_fields import COLUMNS, absent, records_fields
-from pipelines.ingest.readers import part_before, records_of
+from pipelines.ingest.readers import part_before, records_of, system_errors
 from pipelines.ingest.readers.record import File, Parsed, Record, Unusable
-from pipelines.ingest.readers.system import system_errors
 from pipelines.plan.cells import Cells, cells_of
 from schemas.errors import RecipeError
 

@@ -23,6 +23,7 @@ import msgspec
 import xxhash
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
+from pipelines.ingest.account import check as check_account  # noqa: F401 for the graphs
 from pipelines.ingest.cutting import cut
 from pipelines.ingest.listing import check_schemas, listed
 from pipelines.ingest.parsing import parse_pieces, rejected_pieces, size_of

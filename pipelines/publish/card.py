@@ -6,10 +6,9 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines import findings
+from pipelines import findings, markdown
 from pipelines.catalog import rows_of
 from pipelines.encode import EncodeParams, bos_id, eos_id
-from pipelines.publish import markdown
 from pipelines.publish.figures import SHARES, Answer, answer, lengths, of_rows
 from pipelines.publish.hub import front_matter
 from pipelines.recipe import Recipe

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines import findings
+from pipelines import findings, markdown
 from pipelines.catalog import rows_of
 from pipelines.chosen import BY_DOMAIN, COMPARED, NOT_CHOSEN, QUOTAS, TOTALS, TRAINED, method
-from pipelines.publish import markdown
 from pipelines.publish.card import LICENSES, Edition, licenses, notes, rejected, size, table
 from pipelines.publish.figures import answer, lengths
 from pipelines.publish.hub import front_matter

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import tomllib
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -116,6 +117,64 @@ def test_a_command_that_fails_is_shown_and_no_profile_is_selected(profiles, comm
     assert not profiles.exists()
 
 
+@pytest.fixture
+def holding(monkeypatch, profiles):  # noqa: ARG001 the profile is removed too
+    """A server with a run, deployments and a pool; returns the calls that it gets. `process` is that of `make server`."""
+    calls = []
+    content = {"flow_runs/filter": [{"id": "r1", "name": "n"}], "work_pools/filter": [{"name": "longmix"}]}
+    content["deployments/filter"] = [{"id": "d2", "name": "refresh"}, {"id": "d1", "name": "build"}]
+
+    class Process:
+        pid = 12
+
+        def __getattr__(self, name):
+            return lambda *_: calls.append(name)
+
+    def post(path, body):
+        calls.append(path)
+        if path.endswith("set_state"):
+            assert (body["state"]["type"], body["force"]) == ("CANCELLED", True)
+            return None
+        assert body["work_pools"] == {"name": {"any_": ["longmix"]}}
+        return content[path]
+
+    monkeypatch.setattr(deploy, "healthy", lambda: True)
+    monkeypatch.setattr(server, "running", Process)
+    monkeypatch.setattr(server, "end_workers", lambda pid, _: calls.append(f"end workers of {pid}"))
+    monkeypatch.setattr(server, "post", post)
+    monkeypatch.setattr(server, "delete", calls.append)
+    return SimpleNamespace(calls=calls, content=content)
+
+
+def test_undeploy_stops_the_worker_removes_all_and_stops_the_server(holding, capsys):
+    assert deploy.undeploy() == 0
+    filters = {"flow_runs/filter", "deployments/filter", "work_pools/filter"}
+    done = ["flow_runs/r1/set_state", "deployments/d2", "deployments/d1", "work_pools/longmix"]
+    calls = [call for call in holding.calls if call not in filters]
+    assert calls == ["suspend", "end workers of 12", *done, "terminate", "resume", "wait"]
+    removed = "removed the work pool longmix, build, refresh"
+    assert capsys.readouterr().out.endswith(f"longmix: {removed}; stopped the server and the worker\n")
+
+
+def test_undeploy_removes_what_is_there_and_leaves_another_server_alone(holding, monkeypatch, capsys):
+    for rows in holding.content.values():
+        rows.clear()
+    monkeypatch.setattr(server, "running", lambda: None)
+    assert deploy.undeploy() == 0
+    assert [call for call in holding.calls if not call.endswith("/filter")] == []
+    assert "longmix: the server has no deployment of longmix; the server at 127.0.0.1:" in capsys.readouterr().out
+
+
+def test_a_fault_of_the_server_leaves_nothing_suspended(holding, monkeypatch):
+    def delete(_):
+        raise OSError("away")
+
+    monkeypatch.setattr(server, "delete", delete)
+    with pytest.raises(OSError, match="away"):
+        deploy.undeploy()
+    assert holding.calls[-2:] == ["terminate", "resume"]
+
+
 def test_what_is_deployed():
     found = yaml.safe_load((PROJECT / "prefect.yaml").read_text())
     build, refresh, choose = found["deployments"]
@@ -126,6 +185,8 @@ def test_what_is_deployed():
     assert choose["parameters"]["root"] != build["parameters"]["root"]  # a root with two mixes needs --mix
     for deployment in (build, refresh, choose):
         assert deployment["work_pool"]["name"] == server.POOL
+        assert deployment["tags"] == ["longmix"]
+        assert "Waits while another process uses the root." in " ".join(deployment["description"].split())
         assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
         assert all(path.startswith("{{ $LONGMIX_HOME }}/") for path in deployment["parameters"].values())
         mix = deployment["parameters"]["mix"].removeprefix("{{ $LONGMIX_HOME }}/")

@@ -12,8 +12,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 import psutil
@@ -23,9 +25,11 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows import deploy
 from flows import server as server_module
 from flows.build_mix import reported, retried
 from flows.server import mark_crashed, post
+from pipelines.store.lock import locked
 from schemas.errors import RecipeError, SchemaError, StageError
 from tests import micro
 from tests.conftest import TINY
@@ -161,9 +165,9 @@ def test_deployments_bear_absolute_paths(running):
 @pytest.mark.usefixtures("server")
 def test_the_literal_command_builds_the_mix(running, built):
     assert "finished successfully" in built.stdout
-    assert {run["name"]: run["state_name"] for run in runs("COMPLETED", "FAILED", "CRASHED")}[
-        run_of(built)
-    ] == "Completed"
+    run = run_of(built)
+    assert run["state_name"] == "Completed"
+    assert re.fullmatch(r"128k build 20\d\d-\d\d-\d\d", run["name"])
     latest = running.project / "data" / "mixes" / "datasets" / "128k" / "latest"
     assert (latest / "manifest.json").is_file()
     found = artifacts()
@@ -171,19 +175,32 @@ def test_the_literal_command_builds_the_mix(running, built):
         assert found[f"progress-{stage}"]["data"] == 100.0, stage
         assert re.match(r"[\d,]+ documents", found[f"progress-{stage}"]["description"]), stage
     table = json.loads(found["tokens-by-domain-and-length"]["data"])
-    assert [row.pop("domain") for row in table] == ["book", "web", "wiki"]
-    assert sum(sum(row.values()) for row in table) == 30_000
+    assert [row["domain"] for row in table] == ["book", "web", "wiki", "all"]
+    assert table[-1]["all"] == "30,000"
     assert str(latest.resolve()) in found["mix"]["data"]
-    (run,) = [run for run in runs("COMPLETED") if run["name"] == run_of(built)]
     tasks = post("task_runs/filter", {"sort": "EXPECTED_START_TIME_ASC", "flow_runs": {"id": {"any_": [run["id"]]}}})
-    names = [task["name"].partition("-")[0] for task in tasks]
+    names = [task["name"] for task in tasks]
     assert names == ["ingest", "dedup", "encode", "screen", "plan", "pack", "publish"]
     assert running.log.read_text().count("documents") >= 5
 
 
-def run_of(done: subprocess.CompletedProcess) -> str:
-    """The name of the flow run that `prefect deployment run` created."""
-    return re.search(r"Created flow run '([\w-]+)'", done.stdout).group(1)
+def run_of(done: subprocess.CompletedProcess) -> dict:
+    """The flow run that `prefect deployment run` created."""
+    return run_with(re.search(r"UUID: ([0-9a-f-]{36})", done.stdout).group(1))
+
+
+def run_with(identifier: str) -> dict:
+    (run,) = post("flow_runs/filter", {"flow_runs": {"id": {"any_": [identifier]}}})
+    return run
+
+
+def wait_for(is_so: Callable[[], Any], what: str) -> Any:
+    """What a function returns as soon as it is true."""
+    until = time.monotonic() + START_SECONDS
+    while not (value := is_so()):
+        assert time.monotonic() < until, what
+        time.sleep(0.1)
+    return value
 
 
 @pytest.mark.usefixtures("server", "built")
@@ -197,6 +214,64 @@ def test_a_refresh_with_nothing_new_writes_no_version(running):
     assert sorted(path.name for path in folder.iterdir()) == before
     latest = (folder / "latest").resolve().name
     assert artifacts()["changes"]["data"] == f"Nothing changed since `{latest}`: no version was written."
+
+
+@pytest.mark.usefixtures("server", "built")
+def test_a_refresh_of_a_busy_root_waits_and_then_runs(running):
+    root = running.project / "data" / "mixes"
+    with locked(root, "a build of 'other'", "--root"):
+        done = ran(running, [PREFECT, "deployment", "run", "refresh-128k-mix"], running.folder)
+        identifier = run_of(done)["id"]
+        wait_for(lambda: run_with(identifier)["state_name"] in ("AwaitingRetry", "Failed", "Crashed"), done.stdout)
+        run = run_with(identifier)
+        assert run["state_name"] == "AwaitingRetry"
+        assert f"longmix: {root}: a build of 'other' holds it since" in run["state"]["message"]
+    scheduled = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "now"}  # instead of in 5 minutes
+    post(f"flow_runs/{identifier}/set_state", {"state": scheduled, "force": True})
+    wait_for(lambda: run_with(identifier)["state_type"] in ("COMPLETED", "FAILED", "CRASHED"), "the second try")
+    run = run_with(identifier)
+    assert (run["state_name"], run["run_count"]) == ("Completed", 2), run["state"]["message"]
+
+
+@pytest.mark.usefixtures("server", "built")
+def test_a_refused_recipe_is_not_tried_again_and_watching_ends_with_its_line(running):
+    recipe = running.project / "mixes" / "wrong.toml"
+    recipe.write_text("[[sources]\n")
+    command = [PREFECT, "deployment", "run", "build-128k-mix", "--watch", "-p", f"mix={recipe}"]
+    done = ran(running, command, running.folder)
+    run = run_of(done)
+    assert (done.returncode, run["state_name"], run["run_count"]) == (1, "Failed", 1)
+    assert run["name"].startswith("wrong build ")
+    assert run["state"]["message"].startswith(f"longmix: {recipe}: ")
+    assert done.stderr.splitlines()[-1] == f"longmix: failed: {run['state']['message'].removeprefix('longmix: ')}"
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def worker_of(running) -> psutil.Process:
+    return next(each for each in psutil.Process(running.process.pid).children() if "worker" in each.cmdline())
+
+
+@pytest.mark.usefixtures("server", "built")
+def test_a_killed_worker_takes_nothing_with_it(running):
+    """Its run's process is stopped by SIGSTOP, so that it cannot end by itself as it otherwise does."""
+    worker = worker_of(running)
+    done = ran(running, [PREFECT, "deployment", "run", "build-128k-mix"], running.folder)
+    identifier = run_of(done)["id"]
+    (process,) = wait_for(worker.children, "no process of the run")
+    wait_for(lambda: run_with(identifier)["state_name"] == "Running", "not begun")
+    process.suspend()
+    worker.kill()
+    wait_for(lambda: run_with(identifier)["state_type"] in ("COMPLETED", "CRASHED"), "the run has no end")
+    run = run_with(identifier)
+    assert run["state_name"] == "Crashed"
+    assert run["state"]["message"].startswith("longmix: the worker was killed; run the deployment again")
+    assert not server_module.is_alive(process)
+    assert server_module.healthy()
+    with locked(running.project / "data" / "mixes", "a test", "--root"):
+        pass  # the root is free
+    wait_for(lambda: running.log.read_text().count("started!") == 2, "no other worker")
+    assert worker_of(running).pid != worker.pid
+    assert run_with(identifier)["state_name"] == "Crashed"
 
 
 def test_nobody_outside_this_machine_reaches_the_server(running):
@@ -278,10 +353,24 @@ def test_a_run_that_ended_with_its_server_frees_its_place():
     for kind in ("PENDING", "RUNNING"):
         post(f"flow_runs/{run['id']}/set_state", {"state": {"type": kind}, "force": False})
     assert taken() == 1
-    mark_crashed()
-    assert [each["name"] for each in runs("CRASHED")] == [run["name"]]
+    mark_crashed("the server was stopped")
+    assert run_with(run["id"])["state_name"] == "Crashed"
     assert runs("RUNNING", "PENDING") == []
     assert taken() == 0
+
+
+@pytest.mark.usefixtures("server")
+def test_what_undeploy_removes_is_gone_and_a_second_time_is_no_error():
+    """The last test that needs the deployments."""
+    (deployment,) = post("deployments/filter", {"deployments": {"name": {"any_": ["refresh-128k-mix"]}}})
+    waiting = post(f"deployments/{deployment['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})
+    names = "build-128k-mix, refresh-128k-mix, select-influential"
+    assert deploy.remove() == f"removed the work pool longmix, {names}"
+    assert post("deployments/filter", {}) == post("v2/concurrency_limits/filter", {}) == []
+    assert [pool["name"] for pool in post("work_pools/filter", {})] == []
+    assert runs("SCHEDULED", "PENDING", "RUNNING") == []
+    assert run_with(waiting["id"])["state"]["message"] == "longmix: `make undeploy` removed the deployment"
+    assert deploy.remove() == "the server has no deployment of longmix"
 
 
 def test_without_a_server_a_run_is_one_line_and_undeploy_takes_the_profile_back(tmp_path):
@@ -295,6 +384,8 @@ def test_without_a_server_a_run_is_one_line_and_undeploy_takes_the_profile_back(
     assert re.fullmatch(r"longmix: build-128k-mix: no Prefect server answers \(.*\); start one .*\n", done.stderr)
     done = ran(shell, [sys.executable, "-m", "flows.deploy", "undo"], project)
     assert done.stdout == "longmix: removed the profile longmix; the selected profile is work\n"
+    assert done.stderr.endswith(": there is nothing else to remove or stop\n")
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
     assert 'active = "work"' in profiles.read_text()
 
 

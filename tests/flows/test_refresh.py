@@ -19,7 +19,7 @@ def run(monkeypatch, caplog):
 
     def flow(base, is_new):
         artifacts, bases, announced = {}, [], []
-        version = Version(Path("/root/datasets/m/v2"), "m", "v2", is_new=is_new)
+        version = Version(Path("/root/datasets/m/v2"), "m", "v2", is_new=is_new, notes=("a note",))
 
         def build(*_, base, **__):
             bases.append(base)
@@ -28,10 +28,14 @@ def run(monkeypatch, caplog):
         def create(body, key, **_):
             artifacts[key] = body
 
+        def publish(key, lines):
+            artifacts[key] = lines
+
         fakes = {
             "load": lambda _: SimpleNamespace(mix="m"), "latest": lambda *_: base, "build": build,
             "reported": lambda _: nullcontext(), "announce": announced.append, "changes": lambda *_: [ROW],
-            "create_markdown_artifact": create, "create_table_artifact": create,
+            "create_markdown_artifact": create, "publish_lines": publish,
+            "publish_table": lambda key, rows, _, by: create((rows, by), key),
             "get_run_logger": lambda: logging.getLogger("test"),
         }  # fmt: skip
         for name, fake in fakes.items():
@@ -52,13 +56,14 @@ def test_the_first_version(run):
 
 def test_nothing_changed(run):
     done = run(Path("/root/datasets/m/v1"), is_new=False)
+    assert done.log[1:] == ["a note"]
     assert done.artifacts == {"changes": "Nothing changed since `v1`: no version was written."}
     assert done.announced == []
 
 
 def test_a_difference_is_the_one_of_the_command_line(run):
     done = run(Path("/root/datasets/m/v1"), is_new=True)
-    assert done.artifacts["changes-by-domain"] == [ROW]
+    assert done.artifacts["changes-by-domain"] == ([ROW], "what")
     assert done.log[0].splitlines()[0] == "From v1 to v2"
-    assert done.artifacts["changes"] == f"```\n{done.log[0]}\n```"
+    assert done.artifacts["changes"] == done.log[0]
     assert done.announced == [done.version]

@@ -1,6 +1,8 @@
 """`make server`, as far as it goes without a server: its port, its settings, and what it stops."""
 
+import itertools
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -137,10 +139,86 @@ def test_where_nobody_listens_nothing_is_healthy(port):
 def test_runs_that_ended_with_the_last_server_are_marked(api, capsys):
     api.answers["/api/flow_runs/filter"] = (200, [{"id": "1f", "name": "blue-whale"}])
     api.answers["/api/flow_runs/1f/set_state"] = (201, {"status": "ACCEPT"})
-    server.mark_crashed()
+    server.mark_crashed("the server was stopped")
     (path, question), (target, change) = api.asked
     assert (path, target) == ("/api/flow_runs/filter", "/api/flow_runs/1f/set_state")
     assert set(question["flow_runs"]["state"]["type"]["any_"]) == {"RUNNING", "PENDING", "CANCELLING"}
     assert question["work_pools"] == {"name": {"any_": [server.POOL]}}
     assert (change["state"]["type"], change["force"]) == ("CRASHED", True)
-    assert capsys.readouterr().out.startswith("longmix: run blue-whale ")
+    assert change["state"]["message"].startswith("longmix: the server was stopped; run the deployment again")
+    assert capsys.readouterr().out == "longmix: run blue-whale is marked as crashed: the server was stopped\n"
+
+
+class Process:
+    """A process that lives for a number of looks at it."""
+
+    def __init__(self, looks, status):
+        self.looks, self.status = looks, status
+
+    def poll(self):
+        self.looks -= 1
+        return None if self.looks >= 0 else self.status
+
+
+@pytest.fixture
+def supervised(monkeypatch):
+    """Supervise a server and workers that live as long as given, in looks; returns what happened."""
+
+    def run(server_looks, *workers, now=lambda: 0.0):
+        log, rest = [], iter([Process(looks, -9) for looks in workers])
+        monkeypatch.setattr(server.time, "sleep", lambda _: None)
+        monkeypatch.setattr(server.time, "monotonic", now)
+        monkeypatch.setattr(server, "end_workers", lambda *arguments: log.append(arguments))
+        monkeypatch.setattr(server, "mark_crashed", log.append)
+        monkeypatch.setattr(server, "worker", lambda: log.append("worker") or next(rest))
+        server.supervise([Process(server_looks, 0), next(rest)])
+        return log
+
+    return run
+
+
+def test_a_killed_worker_is_replaced_after_its_run_has_ended(supervised, capsys):
+    replaced = [(os.getpid(), server.ORPHAN_SECONDS), "the worker was killed", "worker"]
+    assert supervised(5, 2, 99) == replaced
+    captured = capsys.readouterr()
+    assert "the worker ended with status -9; another one starts" in captured.out
+    assert "server ended unexpectedly" in captured.err
+    assert supervised(5, 99) == []
+
+
+def test_workers_that_end_at_once_are_not_started_for_ever(supervised, capsys):
+    assert supervised(99, 0, 0, 0, 0, 0, 0).count("worker") == server.MAX_RESTARTS
+    assert f"{server.MAX_RESTARTS + 1} workers ended at once" in capsys.readouterr().err
+    hours = itertools.count(step=3600)
+    assert supervised(9, *[0] * 12, now=lambda: float(next(hours))).count("worker") == 9
+    assert "at once" not in capsys.readouterr().err
+
+
+def test_only_the_processes_of_its_own_workers_are_ended():
+    code = "import time; print('up', flush=True); time.sleep(600)"
+    family = []
+    for number in ("1234567", "7654321"):
+        env = os.environ | {server.WORKER: number}
+        family.append(subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True))
+    try:
+        assert [process.stdout.readline() for process in family] == ["up\n"] * 2
+        server.end_workers(1234567, 0.1)
+        assert [server.is_alive(psutil.Process(process.pid)) for process in family] == [False, True]
+        assert family[0].wait() == -signal.SIGKILL
+    finally:
+        for process in family:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+def test_the_process_of_make_server_is_known_while_it_runs(monkeypatch, tmp_path):
+    monkeypatch.setattr(server, "RUNNING", tmp_path / ".prefect" / "server.json")
+    assert server.running() is None
+    server.write_running()
+    assert server.running() == psutil.Process()
+    record = json.loads(server.RUNNING.read_text())
+    server.RUNNING.write_text(json.dumps({**record, "created": record["created"] - 1}))
+    assert server.running() is None  # another program has its number
+    server.RUNNING.write_text("{")
+    assert server.running() is None

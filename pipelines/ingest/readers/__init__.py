@@ -12,6 +12,7 @@ from pipelines.ingest.readers.jsonl import Jsonl
 from pipelines.ingest.readers.parquet import Parquet
 from pipelines.ingest.readers.record import Fields, File, Parsed, Record, Unusable, rejected_file
 from pipelines.ingest.readers.saved import Saved
+from pipelines.ingest.readers.system import system_errors as system_errors  # for forecasts
 from pipelines.ingest.readers.text import Text
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipelines.publish.markdown import SHOWN_CHARS, cell, fence, inline, sentence, table, visible
+from pipelines.markdown import SHOWN_CHARS, cell, fence, inline, sentence, table, visible
 
 PLAIN = ["web", "CC-BY-4.0", "long_tokens", "1,234", "12.30%", "-0.120", "-", "école", "16-32K", "top/short (b)"]
 HOSTILE = [
