@@ -40,7 +40,7 @@ def archive() -> bytes:
         ("jsonl", b"<!DOCTYPE html><html>", "an HTML page"), ("csv", b" <!-- x -->\n<HTML lang=en>", "an HTML page"),
         ("parquet", b"<html>", "an HTML page"), ("jsonl", b'\xef\xbb\xbf<?xml version="1.0"?>', "an XML document"),
         ("jsonl", b"PAR1\0\0", "a Parquet file"), ("hf", b"PAR1\0\0", "a Parquet file"), ("parquet", b"ARROW1\0\0", "an Arrow file"),
-        ("jsonl", b"PK\x03\x04\0", "a ZIP archive"), ("jsonl", archive(), "a tar archive"), ("parquet", gzip.compress(b"PAR1"), "gzip content"),
+        ("jsonl", b"PK\x03\x04\0", "a ZIP archive"), ("jsonl", archive(), "a tar archive"), ("parquet", gzip.compress(b"PAR1", mtime=0), "gzip content"),
         ("hf", packed(b"x", ".zst"), "zstd content"), ("csv", b"%PDF-1.7", "a PDF"), ("jsonl", b"SQLite format 3\0", "a SQLite database"),
         ("text", b"<html>", None), ("text", b"%PDF-", None), ("parquet", b"PAR1", None), ("hf", b"ARROW1", None),
         ("jsonl", line_of(1), None), ("csv", b"id,<html>", None), ("jsonl", b"", None), ("parquet", b"", None),
