@@ -1,0 +1,46 @@
+"""Which samples a budget of model tokens reads: the cheapest, to the last token; equal ones by key."""
+
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipelines.influence import reading as reading_module
+from pipelines.influence.reading import reading_of
+from tests.pipelines.corpora import digest
+from tests.pipelines.influence.test_influence import params
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """A function of lengths and a budget -> the rows that are read."""
+    monkeypatch.setattr(reading_module, "cost", lambda sample, _: len(sample.ids))
+
+    def rows(lengths, budget):
+        n = len(lengths)
+        spans = {name: [0] * n for name in ("context_start", "context_stop", "response_start")}
+        columns = {
+            "content_hash": [digest(str(k)) for k in range(n)], "source": ["web"] * n, "status": ["encoded"] * n,
+            **spans, "response_stop": lengths,
+        }  # fmt: skip
+        reading = reading_of(pa.table(columns), (), params(budget_tokens=budget))
+        is_read = reading.reason == ""
+        assert set(reading.reason.tolist()) <= {"", "budget"}
+        assert reading.costs.tolist() == np.where(is_read, lengths, 0).tolist()
+        return np.flatnonzero(is_read).tolist()
+
+    return rows
+
+
+@pytest.mark.parametrize(("budget", "n_read"), [(10, 4), (9, 3), (6, 3), (5, 2), (1, 1)])
+def test_a_budget_is_spent_to_the_last_token(read, budget, n_read):
+    lengths = [3, 1, 4, 2]
+    assert read(lengths, budget) == sorted(np.argsort(lengths)[:n_read].tolist())
+
+
+def test_more_of_equal_samples_are_read_by_a_larger_budget_and_none_is_given_up(read):
+    rows = [read([5] * 300, 5 * n) for n in (1, 40, 41, 299)]
+    assert [len(each) for each in rows] == [1, 40, 41, 299]
+    assert all(set(fewer) < set(more) for fewer, more in pairwise(rows))
+    assert rows[1] != list(range(40))
