@@ -164,6 +164,16 @@ def two_in_a_sequence(tables):
     tables["SFT_SEQUENCES"][0] = [sft_laws.sequence(0, ("a", 0, 8), ("c", 0, 8))]
 
 
+def two_lists(tables):
+    """a and d are short lists, which the plan drops, so that nothing is drawn."""
+    for place in (0, 1):
+        put("SCORES_CHEAP", place, place, refused="list")(tables)
+    tables["TARGETS"] = [
+        [target("short", 0, 0, 0) | {"dropped_documents": 2, "dropped_tokens": 9}, target("long", 0, 0, 0)]
+    ]
+    tables |= {"DRAWS": [[]], "SEQUENCES": [[], []]}
+
+
 LISTED = put("SCORES_CHEAP", 1, 1, refused="list")
 SOUND = {
     "two shards": (lambda _: None, {}),
@@ -183,6 +193,7 @@ SOUND = {
     "over_share": (both(put("TARGETS", 0, 1, target_tokens=12), without_d(over_share_documents=1, over_share_tokens=3)), {"budget_tokens": 12}),
     "not_selected": (without_d(not_selected_documents=1, not_selected_tokens=3), {"budget_tokens": 12}),
     "dropped": (both(LISTED, without_d(dropped_documents=1, dropped_tokens=3)), {"budget_tokens": 12}),
+    "two lists in a cell": (two_lists, {"budget_tokens": 0, "long_tokens": 7}),
     "padded to a multiple": (padded(0, 2, 2, 2), {"pad_documents_to": 4, "sequence_tokens": 12}),
     "knots": (padded(1, 0, 1, 1), {"n_knots": 2, "sequence_tokens": 12}),
     "one knot": (padded(1, 0, 1, 1), {"n_knots": 1, "sequence_tokens": 12}),

@@ -12,6 +12,7 @@ import pytest
 from pipelines.catalog import materialise
 from pipelines.chosen import COMPARED
 from pipelines.publish.card import card
+from pipelines.publish.figures import HEADINGS, heading
 from pipelines.publish.report import report
 from pipelines.publish.sft_card import sft_card
 from pipelines.publish.sft_report import sft_report
@@ -312,3 +313,10 @@ def test_no_two_figures_of_the_mix_agree_that_could_be_swapped():
     assert {copy["domain"] for copy in DRAWN} == set(DOMAINS)
     assert {d["verdict"] for d in ALL} == {"kept", "exact", "near"}
     assert {d["decodes"] for d in ENCODED} == {None, True, False}
+
+
+def test_no_two_columns_have_one_heading():
+    assert (heading("low"), heading("median"), heading("high")) == ("10 %", "median", "90 %")
+    headings = [heading(column) for column in (*HEADINGS, "tokens", "documents", "domain", "kind", "rate")]
+    shared = {name for name, n in Counter(headings).items() if n > 1}
+    assert shared == {"tokens"}  # n_tokens of one document, and tokens of many
