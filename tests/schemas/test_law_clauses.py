@@ -4,6 +4,7 @@ benchmarks/law_mutations.py changes each clause and finds the changes that neith
 """
 
 import copy
+from collections.abc import Callable
 
 import pytest
 
@@ -175,7 +176,7 @@ def two_lists(tables):
 
 
 LISTED = put("SCORES_CHEAP", 1, 1, refused="list")
-SOUND = {
+SOUND: dict[str, tuple[Callable, dict]] = {
     "two shards": (lambda _: None, {}),
     "a set of samples": (of_samples(lambda _: None), {}),
     "a refused document": (refuse, {}),
@@ -215,7 +216,7 @@ def same_sum_of_places(tables):
     row["labels"] = [x if k + 1 in (1, 2, 3, 4, 6, 7) else -100 for k, x in enumerate(row["input_ids"])]
 
 
-CLAUSES = {
+CLAUSES: dict[str, list[tuple[Callable, dict]]] = {
     titled("DUPLICATES and TOKENS have a row"): [
         (rows("TOKENS", 1), {}),
         (rows("DUPLICATES", 1), {}),
