@@ -36,7 +36,7 @@ WHERE status NOT IN ('encoded', 'dropped', 'refused')
 -- law: input_ids has n_tokens elements: EOS once and last; BOS, if the recipe has one, once and first
 SELECT shard, row, document_id, n_tokens, len(input_ids) AS length FROM tables.tokens
 WHERE (n_tokens IS NULL) <> (input_ids IS NULL) OR n_tokens <> len(input_ids)
-    OR coalesce(list_position(input_ids, getvariable('eos_id')), 0) <> n_tokens
+    OR coalesce(list_position(input_ids, getvariable('eos_id')), -1) <> n_tokens
     OR (n_tokens IS NOT NULL AND coalesce(input_ids[1], -1) <> getvariable('bos_id'))
     OR (getvariable('bos_id') IS NOT NULL AND list_contains(input_ids[2:], getvariable('bos_id')));
 

@@ -42,6 +42,10 @@ class Calls:
             if what == "name" or inode in paths
         ]
 
+    def place_of(self, name: str) -> int:
+        """The index in `calls` of the first rename to a name, a path below the root."""
+        return next(k for k, (what, _, value) in enumerate(self.calls) if (what, value) == ("name", name))
+
     def n_bytes_synced(self, path: Path) -> int:
         """How long a file was when it was synced last; -1 where it never was."""
         inode = path.stat().st_ino

@@ -73,12 +73,15 @@ def test_a_second_run_makes_nothing(clean, tmp_path):
 
 
 def test_files_in_another_order_make_the_same(clean, tmp_path, monkeypatch):
-    iterdir, scandir = Path.iterdir, os.scandir
+    """A build lists folders by os.scandir and by Path.glob; both give a source's files and blocks of vectors backwards."""
+    scandir, glob, backwards = os.scandir, Path.glob, set()
 
     class Backwards:
         def __init__(self, folder="."):
             with scandir(folder) as entries:
                 self.entries = sorted(entries, key=lambda entry: entry.name, reverse=True)
+            if len(self.entries) > 1:
+                backwards.add(Path(str(folder)).name)  # a folder may be an open one's number
 
         def __enter__(self):
             return iter(self.entries)
@@ -89,10 +92,20 @@ def test_files_in_another_order_make_the_same(clean, tmp_path, monkeypatch):
         def __iter__(self):
             return iter(self.entries)
 
-    monkeypatch.setattr(Path, "iterdir", lambda self: iter(sorted(iterdir(self), reverse=True)))
+        def close(self):
+            pass
+
+    def glob_backwards(folder, pattern, **options):
+        paths = sorted(glob(folder, pattern, **options), reverse=True)
+        if len(paths) > 1:
+            backwards.add(pattern)
+        return iter(paths)
+
     monkeypatch.setattr(os, "scandir", Backwards)
+    monkeypatch.setattr(Path, "glob", glob_backwards)
     build(load(clean[0]), tmp_path)
     monkeypatch.undo()
+    assert backwards >= {"speeches", "*/*.vectors"}
     assert fingerprint(tmp_path) == clean[2]
 
 

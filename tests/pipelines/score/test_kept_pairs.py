@@ -145,6 +145,7 @@ def test_pairs_in_another_order_are_another_file(measured):
 def test_pairs_are_on_disk_when_add_returns(measured, monkeypatch):
     """All of them are written before the one sync, and nothing after."""
     sizes = []
+    measured.path(HASH).parent.mkdir(parents=True)  # a new folder's name is synced too
     monkeypatch.setattr(os, "fsync", lambda _: sizes.append(measured.path(HASH).stat().st_size))
     for n in (1, 5):
         measured.add(HASH, drawn(n))
