@@ -6,12 +6,13 @@ Figures are found by the headings of their columns, wherever a table is.
 import re
 from collections import Counter
 from html import unescape
+from pathlib import Path
 
 import pytest
 
 from pipelines.catalog import materialise
 from pipelines.chosen import COMPARED
-from pipelines.publish.card import card
+from pipelines.publish.card import Edition, card
 from pipelines.publish.figures import HEADINGS, heading
 from pipelines.publish.report import report
 from pipelines.publish.sft_card import sft_card
@@ -38,6 +39,8 @@ from tests.mixed import (
 )
 from tests.schemas import sft_laws
 from tests.schemas.test_laws import opened
+
+EDITION = Edition("abc", Path("versions/abc"), ())
 
 
 def of_markdown(text):
@@ -72,7 +75,7 @@ def pages(tmp_path_factory):
     root, recipe = tmp_path_factory.mktemp("figures"), load(TINY)
     with opened(tables(), root, sequence_tokens=SEQUENCE_TOKENS, long_tokens=4096) as con:
         materialise(con)
-        return {"card": card(con, recipe, "abc"), "report": report(con, recipe, "abc")}
+        return {"card": card(con, recipe, EDITION), "report": report(con, recipe, EDITION)}
 
 
 @pytest.fixture(params=["card", "report"])
@@ -263,7 +266,7 @@ def test_what_the_plan_leaves_out_by_domain_and_reason(pages):
 
 @pytest.fixture(scope="module")
 def sft_pages(sft_con, sft_recipe):
-    return {"card": sft_card(sft_con, sft_recipe, "abc"), "report": sft_report(sft_con, sft_recipe, "abc")}, sft_con
+    return {"card": sft_card(sft_con, sft_recipe, EDITION), "report": sft_report(sft_con, sft_recipe, EDITION)}, sft_con
 
 
 def test_figures_of_a_set_of_samples(sft_pages):
