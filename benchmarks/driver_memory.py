@@ -5,7 +5,8 @@
 Cuts the corpus into documents of about 100 bytes and builds mixes of a third of them and of all of them, in files of
 equally many documents, each in a process of its own with one worker. The workers are threads of that process, so its peak
 contains the memory of one shard. Prints for each stage the peak of both builds, and their difference for each further
-document: what grows with the corpus. With --heap, also the largest Python allocations at the end of each stage.
+document: what grows with the corpus. Counts the process's own memory: pages of mapped files are not among it, since the
+system takes them back when it needs them. With --heap, also the largest Python allocations at the end of each stage.
 """
 
 import argparse
@@ -107,13 +108,13 @@ def write_mix(corpus: Path, folder: Path, n_documents: int, n_files: int) -> Non
 
 
 def peaks(folder: Path, *, heap: bool) -> dict[str, int]:
-    """Stage -> peak of resident bytes from its begin to that of the next; "publish" is what comes after the last."""
+    """Stage -> peak of the process's own bytes while it ran; "after STAGE" until the next begins. Publish is the last."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen([sys.executable, "-c", BUILD, str(folder), str(int(heap))], env=environment, cwd=ROOT)
     most: dict[str, int] = {}
     while process.poll() is None:
         stage = stage_of(folder / "root" / "progress.jsonl")
-        most[stage] = max(most.get(stage, 0), resident_bytes(process.pid))
+        most[stage] = max(most.get(stage, 0), own_bytes(process.pid))
         time.sleep(0.02)
     if process.returncode:
         raise SystemExit(f"the build ended with status {process.returncode}")
@@ -131,9 +132,11 @@ def stage_of(progress: Path) -> str:
     return f"after {event['stage']}" if event["event"] == "ended" else event["stage"]
 
 
-def resident_bytes(pid: int) -> int:
+def own_bytes(pid: int) -> int:
+    """Resident memory without the pages of files."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        pages = Path(f"/proc/{pid}/statm").read_text().split()
+        return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError):
         return 0
 

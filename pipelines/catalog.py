@@ -60,6 +60,7 @@ def connect(
             )
     con = duckdb.connect(config={**SETTINGS, "temp_directory": str(spill)})
     try:
+        con.execute("SET enable_progress_bar = false")  # standard error is for people: progress.py writes there
         con.execute("CREATE TABLE shards (name VARCHAR, shard BIGINT, path VARCHAR, file VARCHAR, first_byte BIGINT)")
         con.execute("CREATE SCHEMA tables")
         for name in TABLES:

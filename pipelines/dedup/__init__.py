@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from pipelines.batches import batches
 from pipelines.conversations import without_contexts
-from pipelines.dedup.candidates import BLOCK_RECORDS, IN_MEMORY_TEXTS, Join, components
+from pipelines.dedup.candidates import BLOCK_RECORDS, Join, components
 from pipelines.dedup.characters import UNICODE
 from pipelines.dedup.minhash import bands, min_agreeing, signatures
 from pipelines.dedup.precedence import COLUMNS, Ranked, hash_bytes, hex_strings, ranked
@@ -225,7 +225,7 @@ def read_ranked(documents: Sequence[Read], sources: Sequence[str], base: Sequenc
     for read in base:
         table = store.read(read.shard, read.columns)
         kept_in_base.append(hash_bytes(table.filter(pc.equal(table["verdict"], "kept"))["document_id"]))
-    return ranked([store.read(read.shard, read.columns) for read in documents], sources, np.concatenate(kept_in_base))
+    return ranked((store.read(read.shard, read.columns) for read in documents), sources, np.concatenate(kept_in_base))
 
 
 def find_survivors(
@@ -265,7 +265,6 @@ def join_of(scratch: Scratch, params: DedupParams, n_texts: int) -> Join:
         n_permutations=params.n_permutations,
         min_agreeing=min_agreeing(params.threshold, params.n_permutations),
         n_blocks=16 + n_texts * n_bands // BLOCK_RECORDS,
-        spill=n_texts > IN_MEMORY_TEXTS,
     )
 
 
