@@ -10,7 +10,8 @@ chained: the shingles of every dropped text were compared with those of its surv
 by = "exact" drops equal texts alone and signs none. Equal texts are one document in every mix: the later stages identify a
 document by its content_hash, and more copies of a text are drawn by rate and max_epochs.
 
-The driver holds about 150 bytes for each document: hashes, rank and verdict.
+The driver holds about 60 bytes for each document, hashes and ranks, and 110 at the peak, while it ranks them; for each
+text with a candidate about 150 more. benchmarks/driver_memory.py measures the process of a build, workers included.
 """
 
 from collections.abc import Mapping, Sequence

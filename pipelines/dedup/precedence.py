@@ -67,6 +67,7 @@ def ranked(tables: Iterable[pa.Table], sources: Sequence[str], kept_in_base: np.
     kept = np.isin(ids, kept_in_base)
     keys = (record, files, ids, hashes, -n_bytes, source)  # the last key of lexsort is the primary one
     rank, rank_without_base = inverse(np.lexsort((*keys, ~kept))), inverse(np.lexsort(keys))
+    del keys, record, files, n_bytes, source
     text = first_of(hashes, rank)
     text_rank, text_kept = rank_without_base.copy(), kept.copy()
     np.minimum.at(text_rank, text, rank_without_base)
@@ -84,7 +85,9 @@ def inverse(permutation: np.ndarray) -> np.ndarray:
 def first_of(hashes: np.ndarray, rank: np.ndarray) -> np.ndarray:
     """For each document, the position of the first one, by rank, with the same hash."""
     order = np.lexsort((rank, hashes))
-    begins = np.concatenate([np.ones(min(1, len(order)), bool), hashes[order][1:] != hashes[order][:-1]])
+    ordered = hashes[order]
+    begins = np.concatenate([np.ones(min(1, len(order)), bool), ordered[1:] != ordered[:-1]])
+    del ordered
     first = np.empty(len(order), np.int64)
     first[order] = order[begins][np.cumsum(begins) - 1]
     return first
