@@ -60,9 +60,9 @@ def ranked(tables: Iterable[pa.Table], sources: Sequence[str], kept_in_base: np.
         sources: their names, in the order of the recipe.
         kept_in_base: S16 document_ids.
     """
-    packed = Columns(*zip(*(Columns.of(table) for table in tables), strict=True))
-    ids, hashes, n_bytes, record = map(np.concatenate, packed[:4])
-    files, source = codes(packed.file), codes(packed.source, sources)
+    packed = [Columns.of(table) for table in tables]
+    ids, hashes, n_bytes, record = (np.concatenate(arrays) for arrays in zip(*(each[:4] for each in packed), strict=True))
+    files, source = codes([each.file for each in packed]), codes([each.source for each in packed], sources)
     del packed
     kept = np.isin(ids, kept_in_base)
     keys = (record, files, ids, hashes, -n_bytes, source)  # the last key of lexsort is the primary one
