@@ -61,7 +61,9 @@ def ranked(tables: Iterable[pa.Table], sources: Sequence[str], kept_in_base: np.
         kept_in_base: S16 document_ids.
     """
     packed = [Columns.of(table) for table in tables]
-    ids, hashes, n_bytes, record = (np.concatenate(arrays) for arrays in zip(*(each[:4] for each in packed), strict=True))
+    ids, hashes, n_bytes, record = (
+        np.concatenate(arrays) for arrays in zip(*(each[:4] for each in packed), strict=True)
+    )
     files, source = codes([each.file for each in packed]), codes([each.source for each in packed], sources)
     del packed
     kept = np.isin(ids, kept_in_base)

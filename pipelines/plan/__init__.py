@@ -74,7 +74,9 @@ def read_kept(reads: Sequence[tuple[Read, ...]], params: PlanParams, store: Stor
     Raises:
         RecipeError: the tokenizer refuses all of them.
     """
-    parts = (side_by_side([each], store) for each in reads)  # filtered one by one: both forms of all would take twice as much
+    parts = (
+        side_by_side([each], store) for each in reads
+    )  # one by one: all rows beside the kept ones are twice as much
     table = pa.concat_tables([part.filter(pc.greater(part["n_tokens"], 0)) for part in parts])
     if not len(table):
         check_refusals(reads, store)
