@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from flows.query import opened
+from flows.opened import opened
 from pipelines.pack.balance import tv_of_parts
 
 CHARS_PER_TOKEN = 3.68

@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 from tokenizers import Tokenizer
 
-from flows.query import opened
+from flows.opened import opened
 from pipelines.versions import find_version
 
 OF_DOCUMENT = """

@@ -148,7 +148,8 @@ def query(
     unrestricted: Annotated[bool, typer.Option("--unrestricted", help="Let it read and write other files.")] = False,
 ) -> None:
     """Query a dataset in SQL."""
-    from flows.query import Query, ask
+    from flows.opened import Query
+    from flows.query import ask
 
     printer = echo if form is Format.table else echo_data
     printer(ask(root, Query(sql, mix, version, unrestricted), form.value))

@@ -5,12 +5,7 @@ import io
 import json
 import math
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -18,72 +13,16 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from flows import sequence_text
+from flows.opened import Query, opened, tables_of
 from flows.tables import printed
-from pipelines.catalog import connect, connect_ingested, literal, rows_of, variables_of
+from pipelines.catalog import literal, rows_of
 from pipelines.encode import decode, load
-from pipelines.ingested import INGESTED, last_ingest, mixes
-from pipelines.store import Store
-from pipelines.versions import find_version, shards_of, tokenizer_of
+from pipelines.versions import tokenizer_of
 from schemas.errors import RecipeError
-from schemas.manifest import Manifest
 
 MOST_ROWS = 10_000  # of a table; JSON and CSV have all rows
 WRITES = re.compile(r"COPY|EXPORT")  # types of statements that write files, those that the views read among them
 MOST_TOKENS_A_CHAR = 4  # a token is at least a byte, and a character at most four
-
-
-@contextmanager
-def opened(root: Path, mix: str | None, version: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, Manifest, Path]]:
-    """A connection with the version's views, its manifest and its folder."""
-    folder = find_version(root.absolute(), mix, version)
-    manifest = Manifest.of(folder)
-    store = Store(folder.parents[2], run=None)
-    tables, names = shards_of(manifest), [name for name in manifest.files if name.startswith("sequences-")]
-    variables = variables_of(manifest.recipe, manifest.marks)
-    with (
-        TemporaryDirectory(prefix="longmix-query-") as spill,
-        connect(store, tables, names, Path(spill), variables) as con,
-    ):
-        yield con, manifest, folder
-
-
-@contextmanager
-def tables_of(root: Path, query: "Query") -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to what a query reads: a version, or the last ingest of a mix that has none."""
-    if not reads_ingest(root, query):
-        with opened(root, query.mix, query.version) as (con, _, _):
-            yield con
-        return
-    mix, tables = last_ingest(root.absolute(), query.mix)
-    print(f"{mix}: the documents and rejected records of its last ingest, not those of a version", file=sys.stderr)
-    store = Store(root.absolute(), run=None)
-    with (
-        TemporaryDirectory(prefix="longmix-query-") as spill,
-        connect_ingested(store, tables, Path(spill)) as con,
-    ):
-        yield con
-
-
-def reads_ingest(root: Path, query: "Query") -> bool:
-    """Whether a query reads the last ingest: it says so, or the root has an ingest and no version of the mix."""
-    if query.version == INGESTED:
-        return True
-    is_there = query.mix in mixes(root) if query.mix else bool(mixes(root))
-    versions = root.glob(f"datasets/{query.mix or '*'}/latest/manifest.json")
-    return query.version == "latest" and is_there and not any(versions)
-
-
-@dataclass(frozen=True)
-class Query:
-    """A query of a version. is_unrestricted: it may read and write other files and databases.
-
-    version: its name, "latest", or INGESTED for what the mix's last ingest made.
-    """
-
-    sql: str
-    mix: str | None = None
-    version: str = "latest"
-    is_unrestricted: bool = False
 
 
 def ask(root: Path, query: Query, form: str) -> str:
@@ -91,6 +30,7 @@ def ask(root: Path, query: Query, form: str) -> str:
 
     Raises:
         RecipeError: DuckDB refuses the query, or it is empty; with the reason.
+        DamagedError: it cannot read a file of the version; the message names it.
     """
     with tables_of(root, query) as con:
         try:
@@ -109,8 +49,6 @@ def ask(root: Path, query: Query, form: str) -> str:
             raise RecipeError(
                 f"query: reads the version's tables alone ({line_of(error)}); --unrestricted allows it"
             ) from error
-        except duckdb.Error as error:
-            raise RecipeError(f"query: {str(error).strip()}") from error
         more = f"\nthe first {MOST_ROWS:,} rows; --format csv prints all" if len(rows) == MOST_ROWS else ""
         return printed(columns, rows) + more
 
@@ -191,6 +129,7 @@ def show_sequence(root: Path, sequence: str, mix: str | None, version: str, char
 
     Raises:
         RecipeError: the version has no such sequence, or no tokenizer.
+        DamagedError: a file of the version cannot be read; the message names it.
     """
     with opened(root, mix, version) as (con, manifest, folder):
         found = sequence_row(con, sequence, folder)

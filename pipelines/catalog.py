@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from pipelines.store import Shard, Store
+from pipelines.store import ROW_GROUP_BYTES, Shard, Store
 from schemas.errors import LawError, SchemaError
 from schemas.lengths import BUCKETS
 from schemas.tables import TABLES
@@ -28,10 +28,13 @@ NOT_MATERIALISED = {
 OF_INGEST = {"encoded", "rejected", "rejections"}  # views that need no table but DOCUMENTS and REJECTED
 WITHOUT_TEXT = "SELECT COLUMNS(lambda name: name <> 'head')"  # the one column of views that holds text
 STORAGE = "v1.0.0"  # the oldest DuckDB that can open a catalog
+LIMIT_BYTES = 400_000_000  # of memory of a connection; the rest is spilled
+TOKEN_BYTES = 32  # that a scan needs at most for each token of the longest list
+LABEL_BYTES = 64  # that the law on labels needs
 SETTINGS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
-    "memory_limit": "400MB",
+    "memory_limit": f"{LIMIT_BYTES}B",
 }
 
 
@@ -57,6 +60,7 @@ def connect(
             )
     con = duckdb.connect(config={**SETTINGS, "temp_directory": str(spill)})
     try:
+        con.execute("SET enable_progress_bar = false")  # standard error is for people: progress.py writes there
         con.execute("CREATE TABLE shards (name VARCHAR, shard BIGINT, path VARCHAR, file VARCHAR, first_byte BIGINT)")
         con.execute("CREATE SCHEMA tables")
         for name in TABLES:
@@ -157,14 +161,46 @@ def laws() -> dict[str, str]:
     return queries
 
 
+LONGEST = "SELECT max(n) FROM (SELECT n_tokens AS n FROM largest UNION ALL SELECT n_tokens FROM sequences)"
+
+
+def make_room(con: duckdb.DuckDBPyConnection, n_tokens: int, token_bytes: int) -> None:
+    """Let a connection read lists of up to n_tokens token ids, which DuckDB holds in memory and cannot spill.
+
+    A scan holds the lists of a row group, or one longer list, in an array that grows by doubling. Where they do not fit
+    into the memory limit in every thread, there are fewer threads; where one does not fit, the limit is raised.
+    """
+    need_bytes = token_bytes * max(n_tokens, ROW_GROUP_BYTES // 4)
+    ((n_threads,),) = con.execute("SELECT current_setting('threads')").fetchall()
+    con.execute(f"SET threads = {max(1, min(n_threads, LIMIT_BYTES // need_bytes))}")
+    con.execute(f"SET memory_limit = '{max(LIMIT_BYTES, need_bytes)}B'")
+
+
+@contextmanager
+def room_for(con: duckdb.DuckDBPyConnection, query: str) -> Iterator[None]:
+    """Room for the longest list of tokens where a query reads lists, and the settings of before at the end."""
+    if "input_ids" not in query:
+        yield
+        return
+    ((longest,),) = con.execute(LONGEST).fetchall()
+    ((n_threads,),) = con.execute("SELECT current_setting('threads')").fetchall()
+    make_room(con, longest or 0, LABEL_BYTES if "labels" in query else TOKEN_BYTES)
+    try:
+        yield
+    finally:
+        con.execute(f"SET threads = {n_threads}")
+        con.execute(f"SET memory_limit = '{LIMIT_BYTES}B'")
+
+
 def check_laws(con: duckdb.DuckDBPyConnection) -> None:
-    """Run every law.
+    """Run every law. Memory: the connection's limit, or up to LABEL_BYTES for each token of the longest row.
 
     Raises:
         LawError: one is broken; with its first rows.
     """
     for title, query in laws().items():
-        broken = con.execute(f"{query} LIMIT 3").fetchall()
+        with room_for(con, query):
+            broken = con.execute(f"{query} LIMIT 3").fetchall()
         if broken:
             raise LawError(
                 f"law broken: {title}; for example {broken}; nothing was published: this is a defect of longmix"

@@ -21,9 +21,14 @@ def contents(hashes: pa.Array | pa.ChunkedArray) -> np.ndarray:
     Raises:
         SchemaError: a hash is not 32 hex digits.
     """
-    joined = pa.chunked_array(hashes).combine_chunks().cast(pa.binary()) if len(hashes) else pa.array([], pa.binary())
+    chunks = hashes.chunks if isinstance(hashes, pa.ChunkedArray) else [hashes]
+    return np.concatenate([np.empty((0, 2), np.uint64), *map(numbers, chunks)])
+
+
+def numbers(hashes: pa.Array) -> np.ndarray:
+    """contents() of one chunk."""
     try:
-        raw = joined.cast(pa.binary(HEX_DIGITS))
+        raw = hashes.cast(pa.binary()).cast(pa.binary(HEX_DIGITS))
     except pa.ArrowInvalid as error:
         raise SchemaError(f"content_hash: a value is not {HEX_DIGITS} hex digits ({error})") from error
     start = raw.offset * HEX_DIGITS

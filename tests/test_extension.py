@@ -78,7 +78,7 @@ import json, sys
 from pathlib import Path
 
 import pipelines
-from flows.query import opened
+from flows.opened import opened
 from pipelines.build import build
 from pipelines.catalog import check_laws
 from pipelines.recipe import load

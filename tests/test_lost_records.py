@@ -6,7 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.query import Query, ask
+from flows.opened import Query
+from flows.query import ask
 from flows.summary import summary
 from pipelines.build import build
 from pipelines.check import check

@@ -11,7 +11,8 @@ from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.query import Query, ask, opened
+from flows.opened import Query, opened
+from flows.query import ask
 from pipelines.recipe import load
 from pipelines.versions import damaged_files
 from schemas.errors import RecipeError

@@ -25,7 +25,7 @@ import numpy as np
 import zstandard
 from tokenizers import Tokenizer
 
-from flows.query import opened
+from flows.opened import opened
 from pipelines.choose.ranking import Mixing, rank_samples
 from pipelines.gather.demonstration import content_key
 from pipelines.shares import share_of

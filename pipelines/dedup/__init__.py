@@ -10,7 +10,8 @@ chained: the shingles of every dropped text were compared with those of its surv
 by = "exact" drops equal texts alone and signs none. Equal texts are one document in every mix: the later stages identify a
 document by its content_hash, and more copies of a text are drawn by rate and max_epochs.
 
-The driver holds about 150 bytes for each document: hashes, rank and verdict.
+The driver holds about 60 bytes for each document, hashes and ranks, and 110 at the peak, while it ranks them; for each
+text with a candidate about 150 more. benchmarks/driver_memory.py measures the process of a build, workers included.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from pipelines.batches import batches
 from pipelines.conversations import without_contexts
-from pipelines.dedup.candidates import BLOCK_RECORDS, IN_MEMORY_TEXTS, Join, components
+from pipelines.dedup.candidates import BLOCK_RECORDS, Join, components
 from pipelines.dedup.characters import UNICODE
 from pipelines.dedup.minhash import bands, min_agreeing, signatures
 from pipelines.dedup.precedence import COLUMNS, Ranked, hash_bytes, hex_strings, ranked
@@ -225,7 +226,7 @@ def read_ranked(documents: Sequence[Read], sources: Sequence[str], base: Sequenc
     for read in base:
         table = store.read(read.shard, read.columns)
         kept_in_base.append(hash_bytes(table.filter(pc.equal(table["verdict"], "kept"))["document_id"]))
-    return ranked([store.read(read.shard, read.columns) for read in documents], sources, np.concatenate(kept_in_base))
+    return ranked((store.read(read.shard, read.columns) for read in documents), sources, np.concatenate(kept_in_base))
 
 
 def find_survivors(
@@ -265,7 +266,6 @@ def join_of(scratch: Scratch, params: DedupParams, n_texts: int) -> Join:
         n_permutations=params.n_permutations,
         min_agreeing=min_agreeing(params.threshold, params.n_permutations),
         n_blocks=16 + n_texts * n_bands // BLOCK_RECORDS,
-        spill=n_texts > IN_MEMORY_TEXTS,
     )
 
 

@@ -1,8 +1,9 @@
 """SIGNATURES -> components: which texts may be near duplicates of each other, without reading a text.
 
-Two texts are candidates if they share a band and their signatures agree in enough places. The shuffle moves an index:
-12 bytes for each band of a text, 300 bytes a text at a threshold of 0.7, in blocks of many texts. The signatures are in
-one flat file of the scratch folder, where every worker finds those of a text by its position.
+Two texts are candidates if they share a band and their signatures agree in enough places. The records of bands, 12 bytes
+each and 300 bytes a text at a threshold of 0.7, are in a file of the scratch folder for each shard, in blocks of many
+texts; the shuffle moves the places of blocks. The signatures are in one flat file there, where every worker finds those of
+a text by its position.
 
 Components of the candidate graph are only the unit of work: two candidates are always in the same component. The
 components may be larger than those of the graph, since a bucket of more than MAX_BUCKET_TEXTS texts becomes one
@@ -26,7 +27,6 @@ RECORD = np.dtype([("key", "<u8"), ("position", "<u4")])
 SIGNATURES = "signatures"  # the file of all signatures
 MAX_BUCKET_TEXTS = 64  # up to which the texts of a bucket are compared pairwise
 BLOCK_RECORDS = 1_000_000  # approximate size of a block, which one worker joins at a time: 12 MB
-IN_MEMORY_TEXTS = 2_000_000  # up to which the shuffle moves the blocks; with more texts, their places in files
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,6 @@ class Join:
     n_permutations: int
     min_agreeing: int
     n_blocks: int
-    spill: bool  # blocks are in files, and the shuffle moves their places
 
     def signatures(self) -> np.ndarray:
         """[n_documents, n_permutations] uint32 by position, mapped into memory."""
@@ -95,8 +94,8 @@ def components(shards: Sequence[Shard], texts: np.ndarray, join: Join, engine: E
     return root
 
 
-def blocks(part: Part, join: Join, store: Store) -> Iterator[tuple[int, bytes | Slice]]:
-    """(block, records) of a shard's bands. Also writes the shard's signatures to the file of all signatures."""
+def blocks(part: Part, join: Join, store: Store) -> Iterator[tuple[int, Slice]]:
+    """(block, place of its records) of a shard's bands. Also writes the shard's signatures to the file of all signatures."""
     column = store.read(part.shard, ["signature"])["signature"].combine_chunks()
     signatures = column.flatten().to_numpy().reshape(-1, join.n_permutations)
     join.scratch.write_at(SIGNATURES, signatures, part.first * join.n_permutations * 4)
@@ -106,21 +105,19 @@ def blocks(part: Part, join: Join, store: Store) -> Iterator[tuple[int, bytes | 
     block = (records["key"] >> np.uint64(32)) * np.uint64(join.n_blocks) >> np.uint64(32)
     records = records[np.argsort(block, kind="stable")]
     ends = np.cumsum(np.bincount(block.astype(np.int64), minlength=join.n_blocks)).tolist()
-    path = join.scratch.path(f"records-{part.first}")
-    if join.spill:
-        records.tofile(path)
+    name = f"records-{part.first}"
+    with join.scratch.writing(name) as stream:
+        records.tofile(stream)
     for number, (first, last) in enumerate(zip([0, *ends], ends, strict=False)):
         if first < last:
-            yield number, Slice(path, first, last - first) if join.spill else records[first:last].tobytes()
+            yield number, Slice(join.scratch.path(name), first, last - first)
 
 
-def load(block: bytes | Slice) -> np.ndarray:
-    if isinstance(block, bytes):
-        return np.frombuffer(block, RECORD)
+def load(block: Slice) -> np.ndarray:
     return np.fromfile(block.path, RECORD, block.n, offset=block.first * RECORD.itemsize)
 
 
-def join_block(block: tuple[int, Iterable[bytes | Slice]], join: Join) -> None:
+def join_block(block: tuple[int, Iterable[Slice]], join: Join) -> None:
     """Write the edges between the texts that share a bucket of the block."""
     number, parts = block
     records = np.concatenate([load(part) for part in parts])

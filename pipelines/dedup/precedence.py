@@ -6,8 +6,9 @@ document within a run, and no result depends on it: two documents that are equal
 record, read twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,20 +34,42 @@ class Ranked:
     text_kept_in_base: np.ndarray  # whether the base kept a document with this text
 
 
-def ranked(tables: Sequence[pa.Table], sources: Sequence[str], kept_in_base: np.ndarray) -> Ranked:
+class Columns(NamedTuple):
+    """COLUMNS of a shard: hashes as bytes, repeated strings as dictionaries."""
+
+    document_id: np.ndarray
+    content_hash: np.ndarray
+    n_bytes: np.ndarray
+    record: np.ndarray
+    file: pa.ChunkedArray
+    source: pa.ChunkedArray
+
+    @classmethod
+    def of(cls, table: pa.Table) -> "Columns":
+        ids, hashes = (hash_bytes(table[name]) for name in ("document_id", "content_hash"))
+        n_bytes, record = (table[name].to_numpy() for name in ("n_bytes", "record"))
+        file, source = (table[name].dictionary_encode() for name in ("file", "source"))
+        return cls(ids, hashes, n_bytes, record, file, source)
+
+
+def ranked(tables: Iterable[pa.Table], sources: Sequence[str], kept_in_base: np.ndarray) -> Ranked:
     """Order documents.
 
     Args:
-        tables: COLUMNS of each shard of DOCUMENTS.
+        tables: COLUMNS of each shard of DOCUMENTS, which is held only until its values are packed.
         sources: their names, in the order of the recipe.
         kept_in_base: S16 document_ids.
     """
-    ids, hashes = (np.concatenate([hash_bytes(t[name]) for t in tables]) for name in ("document_id", "content_hash"))
-    n_bytes, record = (np.concatenate([t[name].to_numpy() for t in tables]) for name in ("n_bytes", "record"))
-    files, source = codes([t["file"] for t in tables]), codes([t["source"] for t in tables], sources)
+    packed = [Columns.of(table) for table in tables]
+    ids, hashes, n_bytes, record = (
+        np.concatenate(arrays) for arrays in zip(*(each[:4] for each in packed), strict=True)
+    )
+    files, source = codes([each.file for each in packed]), codes([each.source for each in packed], sources)
+    del packed
     kept = np.isin(ids, kept_in_base)
     keys = (record, files, ids, hashes, -n_bytes, source)  # the last key of lexsort is the primary one
     rank, rank_without_base = inverse(np.lexsort((*keys, ~kept))), inverse(np.lexsort(keys))
+    del keys, record, files, n_bytes, source
     text = first_of(hashes, rank)
     text_rank, text_kept = rank_without_base.copy(), kept.copy()
     np.minimum.at(text_rank, text, rank_without_base)
@@ -64,7 +87,9 @@ def inverse(permutation: np.ndarray) -> np.ndarray:
 def first_of(hashes: np.ndarray, rank: np.ndarray) -> np.ndarray:
     """For each document, the position of the first one, by rank, with the same hash."""
     order = np.lexsort((rank, hashes))
-    begins = np.concatenate([np.ones(min(1, len(order)), bool), hashes[order][1:] != hashes[order][:-1]])
+    ordered = hashes[order]
+    begins = np.concatenate([np.ones(min(1, len(order)), bool), ordered[1:] != ordered[:-1]])
+    del ordered
     first = np.empty(len(order), np.int64)
     first[order] = order[begins][np.cumsum(begins) - 1]
     return first
@@ -91,9 +116,12 @@ def hex_strings(hashes: np.ndarray, is_null: np.ndarray | None = None) -> pa.Arr
 
 
 def codes(columns: Sequence[pa.ChunkedArray], order: Sequence[str] | None = None) -> np.ndarray:
-    """A number for each value of all columns together: its index in `order`, by default in alphabetical order."""
-    chunks = [chunk.dictionary_encode() for column in columns for chunk in column.chunks]
-    unified = pa.chunked_array(chunks, pa.dictionary(pa.int32(), columns[0].type)).unify_dictionaries()
+    """A number for each value of all columns together: its index in `order`, by default in alphabetical order.
+
+    columns: dictionary-encoded.
+    """
+    chunks = [chunk for column in columns for chunk in column.chunks]
+    unified = pa.chunked_array(chunks, columns[0].type).unify_dictionaries()
     values = unified.chunk(0).dictionary.to_pylist() if unified.num_chunks else []
     number = {value: i for i, value in enumerate(order or sorted(values))}
     lookup = np.array([number[value] for value in values], np.int64)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from flows.query import MOST_ROWS, Query, ask, ends, opened, sequence_row, show_sequence
+from flows.opened import Query, opened
+from flows.query import MOST_ROWS, ask, ends, sequence_row, show_sequence
 from flows.tables import WIDTH
 from pipelines.catalog import rows_of
 from pipelines.recipe import load

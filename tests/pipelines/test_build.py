@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.query import opened
+from flows.opened import opened
 from pipelines import build as module
 from pipelines.build import build, corpus, mix, model_tokens, scores
 from pipelines.catalog import check_laws

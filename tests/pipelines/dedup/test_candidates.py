@@ -125,14 +125,14 @@ def shards_of(store, signed, cuts):
     ]
 
 
-@pytest.mark.parametrize(("cuts", "n_blocks", "spill", "workers"), [([], 1, False, 1), ([7, 7, 90], 16, False, 2), ([120], 40, True, 2)])  # fmt: skip
-def test_components_are_those_of_the_candidates(tmp_path, cuts, n_blocks, spill, workers):
+@pytest.mark.parametrize(("cuts", "n_blocks", "workers"), [([], 1, 1), ([7, 7, 90], 16, 2), ([120], 40, 2)])  # fmt: skip
+def test_components_are_those_of_the_candidates(tmp_path, cuts, n_blocks, workers):
     store = Store(tmp_path)
     for seed in range(3):
         signed = families(seed)
         texts = np.flatnonzero(np.random.default_rng(seed).random(len(signed)) < 0.8)
         with store.scratch(f"dedup{seed}") as scratch:
-            join = Join(scratch, N_BANDS, ROWS, 128, FLOOR, n_blocks, spill)
+            join = Join(scratch, N_BANDS, ROWS, 128, FLOOR, n_blocks)
             root = components(shards_of(store, signed, cuts), texts, join, Engine(store, Runner(workers=workers)))
             assert np.array_equal(join.signatures(), signed)
         edges = [(texts[a], texts[b]) for a, b in slow_candidates(signed[texts])]
@@ -149,5 +149,5 @@ def test_a_large_bucket_is_one_component(tmp_path, monkeypatch):
     shards, engine = shards_of(store, signed, [2]), Engine(store, Runner(workers=1))
     for n_texts, expected in ((4, [0, 0, 0, 0]), (3, [0, 1, 2, 3])):
         with store.scratch("dedup") as scratch:
-            join = Join(scratch, N_BANDS, ROWS, 128, 128, 4, spill=False)
+            join = Join(scratch, N_BANDS, ROWS, 128, 128, 4)
             assert components(shards, texts[:n_texts], join, engine).tolist() == expected

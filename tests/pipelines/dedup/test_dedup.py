@@ -241,10 +241,7 @@ def test_shards_order_and_workers_cannot_show(tmp_path, monkeypatch):
     documents, threshold = random_documents(1)
     expected = slow_verdicts(documents, threshold)
     rng = random.Random(0)
-    for number, (cuts, workers, spill, most) in enumerate(
-        [([], 1, False, 64), ([1, 2, 40], 2, False, 2), ([0, 26], 2, True, 1), ([51], 4, True, 64)]
-    ):
-        monkeypatch.setattr(dedup, "IN_MEMORY_TEXTS", 0 if spill else 10**9)
+    for number, (cuts, workers, most) in enumerate([([], 1, 64), ([1, 2, 40], 2, 2), ([0, 26], 2, 1), ([51], 4, 64)]):
         monkeypatch.setattr(candidates, "MAX_BUCKET_TEXTS", most)
         monkeypatch.setattr(verify, "GROUP_TEXTS", most)
         store = Store(tmp_path / str(number))

@@ -229,7 +229,7 @@ def written(tmp_path, texts, n_shingles):
     ]
     layout = Layout.of(groups, n_shingles)
     scratch.reserve(SHINGLES, int(layout.places[-1]) * 8)
-    join = Join(scratch, n_bands=25, rows=5, n_permutations=128, min_agreeing=75, n_blocks=1, spill=False)
+    join = Join(scratch, n_bands=25, rows=5, n_permutations=128, min_agreeing=75, n_blocks=1)
     (part,) = texts_by_shard(groups, [documents_of(store, texts)], layout)
     reported = list(write_shingles(part, Verify(join, 0.7, Window(5)), store))
     return scratch.map(SHINGLES, np.uint64).tolist(), reported
