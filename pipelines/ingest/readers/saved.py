@@ -7,13 +7,14 @@ file with compressed buffers, as Feather has by default, one decompressed batch.
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.ingest.readers import rows
+from pipelines.ingest.readers import rows, sound
+from pipelines.ingest.readers.columns import roots_of
 from pipelines.ingest.readers.record import Fault, Fields, File, Parsed, Record, Unusable, hash_of, rejected_file
 from pipelines.ingest.readers.system import raise_lack, raise_system_error
 from schemas.errors import RecipeError
@@ -72,7 +73,7 @@ class Saved:
         with opened(file) as table:
             columns, first = rows.columns_of(table.schema, fields), 0
             try:
-                for batch in batches(table):
+                for batch in batches(table, columns.names):
                     records = list(rows.records_of(batch, columns, file.name, first, fields))
                     first += batch.num_rows
                     yield from records
@@ -98,10 +99,20 @@ def opened(file: File) -> Iterator[pa.RecordBatchReader | pa.RecordBatchFileRead
             yield table
 
 
-def batches(table: pa.RecordBatchReader | pa.RecordBatchFileReader) -> Iterator[pa.RecordBatch]:
-    """The table in batches of at most BATCH_ROWS, each a view of the mapped file."""
+def batches(
+    table: pa.RecordBatchReader | pa.RecordBatchFileReader, names: Sequence[str] = ()
+) -> Iterator[pa.RecordBatch]:
+    """The table in batches of at most BATCH_ROWS, each a view of the mapped file.
+
+    names: the columns that are used, which are checked.
+
+    Raises:
+        ArrowInvalid: one of these would be read out of bounds.
+    """
     is_file = isinstance(table, pa.RecordBatchFileReader)
     for batch in map(table.get_batch, range(table.num_record_batches)) if is_file else table:
+        for column in roots_of(batch, names):
+            sound.check(column)
         for start in range(0, batch.num_rows, BATCH_ROWS):
             yield batch.slice(start, BATCH_ROWS)
 
