@@ -116,6 +116,21 @@ def arrow(table: pa.Table, is_file: bool = False, compression: str | None = None
     return sink.getvalue()
 
 
+def deltas() -> bytes:
+    """A stream whose dictionary grows from batch to batch."""
+    sink, words = io.BytesIO(), [f"w{i}" for i in range(N)]
+    batches = [
+        pa.record_batch({"id": words[n - 10 : n], "text": TEXTS[n - 10 : n], "license": words[n - 10 : n],
+                         "dictionary": pa.DictionaryArray.from_arrays(pa.array(range(n - 10, n), pa.int32()), words[:n])})
+        for n in range(10, N + 1, 10)
+    ]  # fmt: skip
+    options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
+    with pa.ipc.new_stream(sink, batches[0].schema, options=options) as stream:
+        for batch in batches:
+            stream.write_batch(batch)
+    return sink.getvalue()
+
+
 def parquet(table: pa.Table, **options: Any) -> bytes:
     sink = io.BytesIO()
     pq.write_table(table, sink, row_group_size=15, **options)
@@ -178,6 +193,7 @@ SEEDS: dict[str, Seed] = {
     "feather lz4": only("a.feather", lambda: arrow(without(arrow_columns(), "runs"), True, "lz4"),
                         labels=tuple(n for n in ARROW_LABELS if n != "runs"), options=HF),
     "feather zstd": only("a.feather", lambda: arrow(without(columns()), True, "zstd"), labels=LABELS, options=HF),
+    "arrow deltas": only("a.arrow", deltas, labels=("id", "dictionary", "license"), options=HF),
     "saved, data": Seed(saved, f"train/{DATA}", LABELS),
     "saved, state.json": Seed(saved, "train/state.json", LABELS),
     "saved, splits": Seed(saved, "dataset_dict.json", LABELS),

@@ -86,7 +86,7 @@ def schema_error(kind: str, file: File, fields: Fields) -> Unusable | None:
 def part_before(kind: str, file: File, record: Record) -> float:
     """About which part of the file ends with the record: by rows, or by bytes of the file as it lies on the disk."""
     if kind == "parquet":
-        return (record.offset + 1) / pq.read_metadata(file.path).num_rows
+        return min(1.0, (record.offset + 1) / max(1, pq.read_metadata(file.path).num_rows))
     if kind == "hf":
-        return (record.offset + 1) / saved.n_rows(file)
+        return min(1.0, (record.offset + 1) / max(1, saved.n_rows(file)))
     return streams.part_before(file, record.offset + len(record.raw))

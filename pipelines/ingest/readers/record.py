@@ -33,7 +33,7 @@ REASONS = {  # each reason in REJECTED, and what it means for a record or for a 
     "corrupt_zstd": "the zstd stream is corrupt from this point on; the records before it are kept",
     "zstd_window": "decompression needs a wider window than the source's zstd_long allows",
     "damaged_parquet": "not a Parquet file, or corrupt from this point on; the rows before it are kept",
-    "page_too_large": "a Parquet page decompresses to more than 1 GiB, a dictionary page to 256 MiB; earlier row groups are kept",
+    "page_too_large": "a Parquet page decompresses to more than 1 GiB, a dictionary page to 256 MiB, an Arrow batch to 4 GiB; earlier rows are kept",
     "damaged_arrow": "not an Arrow IPC stream or file, or corrupt from this point on; the rows before it are kept",
     "too_large": "longer than the source's max_record_bytes",
     "not_json": "invalid JSON",

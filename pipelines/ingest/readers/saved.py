@@ -1,19 +1,20 @@
 """Arrow IPC streams and files, memory-mapped: what save_to_disk writes, the cache of `datasets`, and Feather.
 
 The `datasets` package is not needed: no cache is written and no code of the dataset runs. Memory: one mapped batch; of a
-file with compressed buffers, as Feather has by default, one decompressed batch.
+file with compressed buffers, as Feather has by default, one decompressed batch. Arrow trusts a file, so that a damaged one
+would end the process: before a batch is read its messages are checked (messages.py), and then its buffers (sound.py).
 """
 
 import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.ingest.readers import rows, sound
+from pipelines.ingest.readers import messages, rows, sound
 from pipelines.ingest.readers.columns import roots_of
 from pipelines.ingest.readers.record import Fault, Fields, File, Parsed, Record, Unusable, hash_of, rejected_file
 from pipelines.ingest.readers.system import raise_lack, raise_system_error
@@ -73,12 +74,14 @@ class Saved:
         with opened(file) as table:
             columns, first = rows.columns_of(table.schema, fields), 0
             try:
-                for batch in batches(table, columns.names):
+                for batch in batches(file, table, columns.names):
                     records = list(rows.records_of(batch, columns, file.name, first, fields))
                     first += batch.num_rows
                     yield from records
                 if not has_end(file):
                     yield damaged(file, first)
+            except Unusable as error:
+                yield Record(file.name, first, b"", Fault(error.reason, error.detail, None, hash_of(b"")))
             except rows.DAMAGE as damage:
                 raise_system_error(damage, file.path)
                 yield damaged(file, first)
@@ -100,27 +103,42 @@ def opened(file: File) -> Iterator[pa.RecordBatchReader | pa.RecordBatchFileRead
 
 
 def batches(
-    table: pa.RecordBatchReader | pa.RecordBatchFileReader, names: Sequence[str] = ()
+    file: File, table: pa.RecordBatchReader | pa.RecordBatchFileReader, names: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     """The table in batches of at most BATCH_ROWS, each a view of the mapped file.
 
     names: the columns that are used, which are checked.
 
     Raises:
-        ArrowInvalid: one of these would be read out of bounds.
+        ArrowInvalid: the file is damaged here.
+        Unusable: page_too_large.
     """
-    is_file = isinstance(table, pa.RecordBatchFileReader)
-    for batch in map(table.get_batch, range(table.num_record_batches)) if is_file else table:
-        for column in roots_of(batch, names):
-            sound.check(column)
-        for start in range(0, batch.num_rows, BATCH_ROWS):
-            yield batch.slice(start, BATCH_ROWS)
+    with open(file.path, "rb") as stream:
+        for i, _ in enumerate(messages.checked_batches(stream)):
+            batch = batch_of(table, i)
+            for column in roots_of(batch, names):
+                sound.check(column)
+            for start in range(0, batch.num_rows, BATCH_ROWS):
+                yield batch.slice(start, BATCH_ROWS)
+
+
+def batch_of(table: pa.RecordBatchReader | pa.RecordBatchFileReader, i: int) -> pa.RecordBatch:
+    """Batch i of a file, or the next one of a stream."""
+    if isinstance(table, pa.RecordBatchFileReader):
+        return table.get_batch(i)
+    try:
+        return table.read_next_batch()
+    except StopIteration:
+        raise pa.ArrowInvalid("the stream ends before its last message") from None
 
 
 def n_rows(file: File) -> int:
-    """The rows of a file, counted by its batches."""
-    with opened(file) as table:
-        return sum(batch.num_rows for batch in batches(table))
+    """The rows of a file by its messages, up to the first that is damaged."""
+    n = 0
+    with open(file.path, "rb") as stream, suppress(pa.ArrowInvalid, Unusable):
+        for rows_of_batch in messages.checked_batches(stream):
+            n += rows_of_batch
+    return n
 
 
 def damaged(file: File, n_rows: int) -> Record:

@@ -64,7 +64,7 @@ def test_batches_of_any_length_are_read_in_parts(tmp_path, monkeypatch):
     for rows in (1, 4, 64):
         monkeypatch.setattr(saved, "BATCH_ROWS", rows)
         with pa.memory_map(str(path)) as mapped, pa.ipc.open_stream(mapped) as stream:
-            assert max(part.num_rows for part in saved.batches(stream)) == min(rows, 10)
+            assert max(part.num_rows for part in saved.batches(File(NAME, str(path)), stream, ["text"])) == min(rows, 10)
         read = records(path, "hf")
         assert [r.offset for r in read] == list(range(23))
         assert [READERS["hf"].parser(FIELDS)(r.raw).id for r in read] == [f"d{i}" for i in range(23)]

@@ -117,7 +117,7 @@ def test_a_decompressor_without_memory_is_no_damage(tmp_path, monkeypatch, late)
     monkeypatch.setattr(zstandard, "ZstdDecompressor", Frames)
     for name in ("a.gz", "a.zst"):
         with pytest.raises(StageError, match=f"{name}: memory is exhausted"):
-            list(streams.blocks(str(tmp_path / name), name))
+            list(streams.blocks(File(name, str(tmp_path / name))))
 
 
 def test_a_lack_while_files_are_listed_or_hashed_is_no_fault_of_a_file(tmp_path, monkeypatch):
