@@ -14,6 +14,8 @@ from schemas.names import from_name, path_named
 
 SOURCE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 HUB_ID = r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?$"
+NO_HUB_ID = re.compile(r"\.\.|--|(^|/)[.-]|[.-](/|$)")  # as the hub's client refuses them
+ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\\<>|?*]|\.\.|^/|/$")  # in no name of a config, split or revision
 FORMATS = tuple(name for name in READERS if name != "hub")
 
 
@@ -57,6 +59,12 @@ class Source(BaseModel):
             raise ValueError("config and revision belong to a hub id")
         if self.hub is not None and (self.format is not None or not self.split):
             raise ValueError('a hub id needs a split, such as split = "train", and takes no format')
+        if self.hub is not None and NO_HUB_ID.search(self.hub):
+            raise ValueError(f"hub: {self.hub!r} is no id of a dataset; wanted one such as org/name")
+        for key in ("config", "split", "revision"):
+            value = getattr(self, key)
+            if value is not None and (not value or ODD.search(value) or ("/" in value and key != "revision")):
+                raise ValueError(f"{key}: {value[:80]!a} is no name of a {key}; correct it")
         if not self.texts:
             raise ValueError("text: an empty list; name at least one field")
         fields = [f for f in (*self.texts, self.id, self.origin, self.license_field) if f is not None]

@@ -16,8 +16,19 @@ import pyarrow as pa
 
 from pipelines.ingest.readers import messages, rows, sound
 from pipelines.ingest.readers.columns import roots_of
-from pipelines.ingest.readers.record import Fault, Fields, File, Parsed, Record, Unusable, hash_of, rejected_file
+from pipelines.ingest.readers.record import (
+    Fault,
+    Fields,
+    File,
+    Parsed,
+    Record,
+    Unusable,
+    hash_of,
+    is_inside,
+    rejected_file,
+)
 from pipelines.ingest.readers.system import raise_lack, raise_system_error
+from pipelines.ingest.readers.values import listed
 from schemas.errors import RecipeError
 
 BATCH_ROWS = 64
@@ -45,14 +56,13 @@ class Saved:
         prefix = ""
         if (root / "dataset_dict.json").is_file():
             splits = names_in(root / "dataset_dict.json", "splits")
+            check_names(root / "dataset_dict.json", splits, "a split")
             prefix = f"{chosen(split, splits, folder)}/"
         state = root / prefix / "state.json"
         names = names_in(state, "_data_files", "filename")
         if any(names_in(state, key, "filename") for key in ("_indices_data_files", "_indices_files")):
             raise RecipeError(f"{state}: selects rows by an index; call flatten_indices() and save the dataset again")
-        outside = [name for name in names if "/" in name or os.sep in name or name in ("", ".", "..")]
-        if outside:
-            raise RecipeError(f"{state}: names a file outside its folder: {outside[0]!r}; save the dataset again")
+        check_names(state, names, "a file")
         return [prefix + name for name in names]
 
     def schema_error(self, file: File, fields: Fields) -> Unusable | None:
@@ -180,8 +190,18 @@ def chosen(split: str | None, splits: list[str], folder: str) -> str:
     if split is None and len(splits) == 1:
         return splits[0]
     if split not in splits:
-        raise RecipeError(f"{folder}: split is {split}; set it to one of {', '.join(splits)}")
+        raise RecipeError(f"{folder}: split is {split}; set it to one of {listed(splits)}")
     return split
+
+
+def check_names(path: Path, names: list[str], what: str) -> None:
+    """
+    Raises:
+        RecipeError: one of the names in the file at `path` is not that of something directly in its folder.
+    """
+    outside = [name for name in names if "/" in name or not is_inside(name)]
+    if outside:
+        raise RecipeError(f"{path}: names {what} outside its folder: {outside[0][:80]!a}; save the dataset again")
 
 
 def names_in(path: Path, key: str, field: str | None = None) -> list[str]:
@@ -193,7 +213,7 @@ def names_in(path: Path, key: str, field: str | None = None) -> list[str]:
     try:
         items = json.loads(path.read_bytes()).get(key) or []
         return [str(item[field] if field else item) for item in items]
-    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
         raise_lack(error, str(path))
         raise RecipeError(
             f"{path}: not what save_to_disk writes ({type(error).__name__}); save the dataset again"

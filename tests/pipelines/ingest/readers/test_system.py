@@ -12,6 +12,7 @@ import zstandard
 
 from pipelines.ingest import groups_of, ingest_group, listing, raw_hashes
 from pipelines.ingest.readers import READERS, parquet, rows, saved, streams
+from pipelines.ingest.readers.record import File
 from pipelines.ingest.readers.system import LACKS, raise_lack, raise_system_error
 from pipelines.store import Store
 from schemas.errors import StageError
