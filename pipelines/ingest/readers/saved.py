@@ -168,12 +168,13 @@ def has_end(file: File) -> bool:
 
 def is_saved(folder: str) -> bool:
     """Whether save_to_disk wrote the folder."""
-    return any((Path(folder) / name).is_file() for name in ("state.json", "dataset_dict.json"))
+    names = ("state.json", "dataset_dict.json")
+    return any(os.path.isfile(os.path.join(folder, name)) for name in names)  # noqa: PTH113, PTH118 a lack shows later
 
 
 def cached(root: Path, split: str | None) -> list[str] | None:
     """The files of a split in a folder of the cache of `datasets`; None where the folder is not one."""
-    if not (root / INFO).is_file():
+    if not os.path.isfile(root / INFO):  # noqa: PTH113 as in is_saved
         return None
     names = {path.name: match[1] for path in sorted(root.iterdir()) if (match := CACHED.match(path.name))}
     if not names:

@@ -109,6 +109,9 @@ def test_a_decompressor_without_memory_is_no_damage(tmp_path, monkeypatch, late)
     objects, frames = zlib.decompressobj, zstandard.ZstdDecompressor
 
     class Frames:
+        def __init__(self, **options):
+            pass
+
         def decompressobj(self, **options):
             error = zstandard.ZstdError("zstd decompressor error: Allocation error : not enough memory")
             return Fails(frames().decompressobj(**options), error)
