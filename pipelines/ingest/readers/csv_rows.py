@@ -28,6 +28,7 @@ from pipelines.ingest.readers.record import (
     rejected_file,
 )
 from pipelines.ingest.readers.streams import PACKINGS, blocks
+from pipelines.ingest.readers.values import escaped
 
 TABS = (".tsv", ".tab")
 SEPARATORS = ",;\t"  # in the order of preference where a header has equally many
@@ -181,7 +182,7 @@ def header_error(header: Sequence[str], fields: Fields) -> Unusable | None:
     if not header:
         return None
     try:
-        rows.columns_of(pa.schema([(name, pa.string()) for name in header]), fields)
+        rows.columns_of(pa.schema([(escaped(name), pa.string()) for name in header]), fields)
     except Unusable as error:
         return error
     return None

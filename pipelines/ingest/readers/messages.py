@@ -7,6 +7,7 @@ end.
 Source: format/Message.fbs, File.fbs and Schema.fbs in apache/arrow; "Internals" on flatbuffers.dev.
 """
 
+import os
 import struct
 import sys
 from collections.abc import Iterator
@@ -147,7 +148,7 @@ def bytes_at(stream: BinaryIO, at: int, n: int, may_end: bool = False) -> bytes:
     Raises:
         ArrowInvalid: the file ends before.
     """
-    if not 0 <= at < 1 << 63:
+    if not 0 <= at <= os.fstat(stream.fileno()).st_size:  # seek() refuses what no file can have
         raise pa.ArrowInvalid("a message is outside of the file")
     stream.seek(at)
     data = stream.read(n)
