@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,14 +33,27 @@ from benchmarks.fuzz_seeds import SEEDS, Seed, Tree  # noqa: E402
 from pipelines.ingest.listing import check_schemas, find_files  # noqa: E402
 from pipelines.ingest.parsing import parse_pieces, rejected_pieces  # noqa: E402
 from pipelines.ingest.readers import records_of  # noqa: E402
-from pipelines.ingest.readers.record import File, Record  # noqa: E402
+from pipelines.ingest.readers.record import Record  # noqa: E402
 from schemas.errors import RecipeError  # noqa: E402
 
 SECONDS = 10.0  # of CPU for a file of a few kB; a bomb among the mutations unpacks 100 MB
 MEMORY_BYTES = 1 << 29
 ADDRESS_BYTES = 16 << 30  # of the child, which guards the machine
 SILENT_SECONDS = 120.0  # without an answer of the child
-INTEGERS = (0, 1, 7, 255, 1 << 15, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 40, (1 << 63) - 1, (1 << 64) - 1)
+INTEGERS = (
+    0,
+    1,
+    7,
+    255,
+    1 << 15,
+    1 << 20,
+    (1 << 31) - 1,
+    1 << 31,
+    (1 << 32) - 1,
+    1 << 40,
+    (1 << 63) - 1,
+    (1 << 64) - 1,
+)
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
@@ -112,7 +125,7 @@ def damaged_tree(number: int, trees: dict[str, Tree]) -> tuple[str, Tree, random
     name, seed = seed_of(number)
     if name not in trees:
         trees[name] = seed.files()
-    rng = random.Random(f"{name}:{number}")  # noqa: S311 no secret
+    rng = random.Random(f"{name}:{number}")
     return name, {**trees[name], seed.damaged: mutated(trees[name][seed.damaged], rng)}, rng
 
 
@@ -127,7 +140,7 @@ def read(folder: Path, seed: Seed, rng: random.Random) -> dict[str, int]:
     documents = rejected = 0
     for file in files:
         assert file.fault or Path(file.path).resolve().is_relative_to(folder.resolve()), file.path
-        records = [Record(file.name, 0, b"", None)][:0] if file.fault else list(records_of(kind, file, source.fields))
+        records: list[Record] = [] if file.fault else list(records_of(kind, file, source.fields))
         unusable: list[tuple[int, str, str]] = []
         tables = list(parse_pieces(records, source, source.parser(kind), unusable))
         refused = list(rejected_pieces(records, source, unusable))
@@ -153,14 +166,21 @@ def outcome(number: int, trees: dict[str, Tree]) -> dict[str, object]:
             counts = read(Path(folder) / "source", SEEDS[name], rng)
         except RecipeError:
             counts = {"refused": 1}
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 counted
             failure = f"{type(error).__name__}: {str(error)[:200]}"
         seconds, memory = time.process_time() - began, peak() - before
     if not failure and seconds > SECONDS:
         failure = f"{seconds:.0f} seconds"
     if not failure and memory > MEMORY_BYTES:
         failure = f"{memory >> 20} MiB"
-    return {"number": number, "reader": name, "failure": failure, "seconds": round(seconds, 3), "memory": memory, **counts}
+    return {
+        "number": number,
+        "reader": name,
+        "failure": failure,
+        "seconds": round(seconds, 3),
+        "memory": memory,
+        **counts,
+    }
 
 
 def resident() -> int:
@@ -177,42 +197,43 @@ def peak() -> int:
 # -- many files
 
 
-def child(numbers: range) -> None:
-    """Prints the number of each mutation before it is read, and its outcome after."""
+def child() -> None:
+    """Reads numbers of mutations; prints each before its file is read, and its outcome after."""
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
     trees: dict[str, Tree] = {}
-    for number in numbers:
+    for number in map(int, sys.stdin.read().split()):
         print(number, flush=True)
         print(json.dumps(outcome(number, trees)), flush=True)
 
 
-def outcomes(numbers: range) -> Iterator[dict[str, object]]:
+def outcomes(numbers: Sequence[int]) -> Iterator[dict[str, object]]:
     """The outcomes of mutations, read by children; one that dies is followed by the next."""
-    start = numbers.start
-    while start < numbers.stop:
-        started = None
-        command = [sys.executable, __file__, "--child", str(start), str(numbers.stop)]
-        with tempfile.TemporaryFile() as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as run:
-            for line in lines_of(run):
-                if line.startswith(b"{"):
-                    yield json.loads(line)
-                    start = started = None if started is None else started + 1
-                else:
-                    started = int(line)
-                    start = started
-            run.kill()
-            code = run.wait()
+    done = 0
+    while done < len(numbers):
+        is_inside = False  # of a file
+        with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as todo:
+            todo.write("\n".join(map(str, numbers[done:])).encode())
+            todo.seek(0)
+            command = [sys.executable, __file__, "--child"]
+            with subprocess.Popen(command, stdin=todo, stdout=subprocess.PIPE, stderr=errors) as run:
+                for line in lines_of(run):
+                    is_inside = not line.startswith(b"{")
+                    if not is_inside:
+                        yield json.loads(line)
+                        done += 1
+                run.kill()
+                code = run.wait()
             errors.seek(0)
             trace = errors.read().decode(errors="replace")
-        if started is None or started >= numbers.stop:
-            if code:
-                raise SystemExit(f"the child ended with status {code}: {trace[-2000:]}")
-            return
-        places = [row.strip() for row in trace.splitlines() if 'File "' in row][:4]
-        yield {"number": started, "reader": seed_of(started)[0], "failure": f"status {code}: {' < '.join(places)}"}
-        start = started + 1
+        if is_inside:
+            places = [row.strip() for row in trace.splitlines() if 'File "' in row][:4]
+            failure = f"status {code}: {' < '.join(places)}"
+            yield {"number": numbers[done], "reader": seed_of(numbers[done])[0], "failure": failure}
+            done += 1
+        elif done < len(numbers):
+            raise SystemExit(f"the child ended with status {code}: {trace[-2000:]}")
 
 
 def lines_of(run: "subprocess.Popen[bytes]") -> Iterator[bytes]:
@@ -226,7 +247,9 @@ def lines_of(run: "subprocess.Popen[bytes]") -> Iterator[bytes]:
 
 def table(rows: list[dict[str, object]]) -> str:
     """Outcomes by reader, as lines."""
-    lines = [f"{'reader':<22}{'files':>7}{'refused':>9}{'documents':>11}{'rejected':>10}{'failures':>10}{'max s':>8}{'max MiB':>9}"]
+    lines = [
+        f"{'reader':<22}{'files':>7}{'refused':>9}{'documents':>11}{'rejected':>10}{'failures':>10}{'max s':>8}{'max MiB':>9}"
+    ]
     for name in SEEDS:
         own = [row for row in rows if row["reader"] == name]
         sums = Counter[str]()
@@ -244,12 +267,16 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--mutations", type=int, default=10_000)
     arguments.add_argument("--out", type=Path, help="outcomes, a line each; a run continues after those in it")
-    arguments.add_argument("--child", type=int, nargs=2, metavar=("START", "STOP"), help=argparse.SUPPRESS)
+    arguments.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = arguments.parse_args()
     if options.child:
-        child(range(*options.child))
+        child()
         return
-    rows = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out and options.out.exists() else []
+    rows = (
+        [json.loads(line) for line in options.out.read_text().splitlines()]
+        if options.out and options.out.exists()
+        else []
+    )
     for row in outcomes(range(len(rows), options.mutations)):
         rows.append(row)
         if options.out:

@@ -21,7 +21,10 @@ from pipelines.ingest.source import SampleSource, Source
 N = 40  # records of a file
 Tree = dict[str, bytes]  # files by their name in the source
 TEXTS = [f"Document {i} of the sound file: {'naïve words ' * (i % 5)}{i * i}.\n" for i in range(N)]
-MESSAGES = [[{"role": "user", "content": f"What is {i}?"}, {"role": "assistant", "content": f"{i * i}, squared."}] for i in range(N)]
+MESSAGES = [
+    [{"role": "user", "content": f"What is {i}?"}, {"role": "assistant", "content": f"{i * i}, squared."}]
+    for i in range(N)
+]
 DATA = "data-00000-of-00001.arrow"
 
 
@@ -40,7 +43,14 @@ class Seed:
         names = rng.sample(self.labels, 3)
         labels = dict(zip(("id", "origin", "license_field"), names, strict=True))
         kind = SampleSource if self.is_sample else Source
-        values = {"name": "s", "domain": "d", "path": str(folder), "max_record_bytes": 1_000_000, **labels, **self.options}
+        values = {
+            "name": "s",
+            "domain": "d",
+            "path": str(folder),
+            "max_record_bytes": 1_000_000,
+            **labels,
+            **self.options,
+        }
         return kind(**values)
 
 
@@ -57,7 +67,9 @@ def lines(records: list[dict[str, Any]]) -> bytes:
 
 def csv_of(separator: str) -> bytes:
     header = separator.join(("id", "text", "origin", "license"))
-    return "\n".join([header, *(separator.join((f"d{i}", f'"{text}"', "web", "")) for i, text in enumerate(TEXTS))]).encode()
+    return "\n".join(
+        [header, *(separator.join((f"d{i}", f'"{text}"', "web", "")) for i, text in enumerate(TEXTS))]
+    ).encode()
 
 
 def only(name: str, data: Callable[[], bytes], **options: Any) -> Seed:
@@ -77,7 +89,9 @@ def columns() -> dict[str, pa.Array]:
         "view": pa.array([f"a longer string of the row {i}" if i % 3 else None for i in range(N)], pa.string_view()),
         "dictionary": words.dictionary_encode(),
         "list": pa.array([[f"x{i}"] * (i % 4) if i % 6 else None for i in range(N)]),
-        "map": pa.array([[("k", i), ("l", None)] if i % 6 else None for i in range(N)], pa.map_(pa.string(), pa.int64())),
+        "map": pa.array(
+            [[("k", i), ("l", None)] if i % 6 else None for i in range(N)], pa.map_(pa.string(), pa.int64())
+        ),
         "struct": pa.array([{"a": i, "b": [f"{i}"]} if i % 6 else None for i in range(N)]),
         "decimal": pa.array([Decimal(i) for i in range(N)], pa.decimal128(20, 3)),
         "time": numbers.view(pa.timestamp("us", "Europe/Berlin")),

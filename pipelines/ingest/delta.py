@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from pipelines.ingest.readers.record import is_inside
+from pipelines.ingest.readers.names import is_inside
 from pipelines.ingest.readers.system import raise_lack
 from schemas.errors import RecipeError
 

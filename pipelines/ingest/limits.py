@@ -32,7 +32,10 @@ class Tally:
     def add(self, records: list[Record], rejected: Shard, store: Store) -> None:
         """Count a chunk. rejected: its shard of REJECTED."""
         if records[0].file == records[-1].file:  # files follow each other
-            n_records, n_rejected = Counter({records[0].file: len(records)}), Counter({records[0].file: rejected.n_rows})
+            n_records, n_rejected = (
+                Counter({records[0].file: len(records)}),
+                Counter({records[0].file: rejected.n_rows}),
+            )
         else:
             n_records = Counter(record.file for record in records)
             names = store.read(rejected, ["file"])["file"].to_pylist() if rejected.n_rows else []
@@ -61,4 +64,6 @@ class Tally:
         """The rest of the file from `record` on, as one rejected record; None if the file is read on."""
         if record.file not in self.refused:
             return None
-        return Record(record.file, record.offset, b"", Fault("too_many_rejected", self.refused[record.file], None, hash_of(b"")))
+        return Record(
+            record.file, record.offset, b"", Fault("too_many_rejected", self.refused[record.file], None, hash_of(b""))
+        )

@@ -59,12 +59,6 @@ class Source(BaseModel):
             raise ValueError("config and revision belong to a hub id")
         if self.hub is not None and (self.format is not None or not self.split):
             raise ValueError('a hub id needs a split, such as split = "train", and takes no format')
-        if self.hub is not None and NO_HUB_ID.search(self.hub):
-            raise ValueError(f"hub: {self.hub!r} is no id of a dataset; wanted one such as org/name")
-        for key in ("config", "split", "revision"):
-            value = getattr(self, key)
-            if value is not None and (not value or ODD.search(value) or ("/" in value and key != "revision")):
-                raise ValueError(f"{key}: {value[:80]!a} is no name of a {key}; correct it")
         if not self.texts:
             raise ValueError("text: an empty list; name at least one field")
         fields = [f for f in (*self.texts, self.id, self.origin, self.license_field) if f is not None]
@@ -74,6 +68,16 @@ class Source(BaseModel):
         wrong = [s for s in self.text_suffixes if not re.fullmatch(r"\.[^/]+", s)]
         if wrong or not self.text_suffixes:
             raise ValueError(f"text_suffixes: {', '.join(wrong) or 'none'}; wanted some such as .txt")
+        return self
+
+    @model_validator(mode="after")
+    def names_no_folder(self) -> Self:
+        if self.hub is not None and NO_HUB_ID.search(self.hub):
+            raise ValueError(f"hub: {self.hub!r} is no id of a dataset; wanted one such as org/name")
+        for key in ("config", "split", "revision"):
+            value = getattr(self, key)
+            if value is not None and (not value or ODD.search(value) or ("/" in value and key != "revision")):
+                raise ValueError(f"{key}: {value[:80]!a} is no name of a {key}; correct it")
         return self
 
     @property

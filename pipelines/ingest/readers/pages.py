@@ -18,7 +18,15 @@ HEADER_BYTES = 1 << 14  # a header is 20 to 100 bytes, and statistics of at most
 DATA, DICTIONARY, DATA_V2 = 0, 2, 3  # PageType
 PLAIN_DICTIONARY, DELTA_BYTE_ARRAY, RLE_DICTIONARY = 2, 7, 8  # Encoding
 
-BOOLEANS, BYTE, INTEGERS, DOUBLE, BINARY, LISTS, STRUCT = (1, 2), 3, (4, 5, 6), 7, 8, (9, 10), 12  # of the compact protocol
+BOOLEANS, BYTE, INTEGERS, DOUBLE, BINARY, LISTS, STRUCT = (
+    (1, 2),
+    3,
+    (4, 5, 6),
+    7,
+    8,
+    (9, 10),
+    12,
+)  # of the compact protocol
 ROW_GROUPS = 4  # field of FileMetaData
 TAIL_BYTES = 8  # the length of the footer, and the magic number
 
@@ -165,28 +173,29 @@ def field(data: bytes, at: int, last: int) -> tuple[int, int, int]:
 
 
 def value(data: bytes, at: int, kind: int) -> tuple[Any, int]:
-    """A value of a field or, of a type other than the booleans, of a list; and where it ends. Doubles are left out."""
+    """A value of a field or, of a type other than the booleans, of a list; and where it ends. Bytes and doubles are left out."""
     if kind in BOOLEANS:
         return kind == BOOLEANS[0], at
-    if kind == BYTE:
-        return data[at], at + 1
+    if kind in (BYTE, DOUBLE):
+        return None, at + (1 if kind == BYTE else 8)
     if kind in INTEGERS:
         return integer(data, at)
-    if kind == DOUBLE:
-        return None, at + 8
     if kind == BINARY:
         n_bytes, at = varint(data, at)
         return data[at : at + n_bytes], at + n_bytes
-    if kind in LISTS:
-        kind, n_items, at = list_header(data, at)
-        items = []
-        for _ in range(n_items):
-            item, at = (data[at], at + 1) if kind in BOOLEANS else value(data, at, kind)
-            items.append(item)
-        return items, at
-    if kind == STRUCT:
-        return struct(data, at)
-    raise ValueError(kind)
+    return struct(data, at) if kind == STRUCT else items(data, at, kind)
+
+
+def items(data: bytes, at: int, kind: int) -> tuple[list[Any], int]:
+    """The items of a list, and where it ends. A boolean is a byte there."""
+    if kind not in LISTS:
+        raise ValueError(kind)
+    kind, n_items, at = list_header(data, at)
+    values = []
+    for _ in range(n_items):
+        item, at = (data[at], at + 1) if kind in BOOLEANS else value(data, at, kind)
+        values.append(item)
+    return values, at
 
 
 def list_header(data: bytes, at: int) -> tuple[int, int, int]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pipelines.ingest.readers import messages, rows, sound
 from pipelines.ingest.readers.columns import roots_of
+from pipelines.ingest.readers.names import is_inside
 from pipelines.ingest.readers.record import (
     Fault,
     Fields,
@@ -24,7 +25,6 @@ from pipelines.ingest.readers.record import (
     Record,
     Unusable,
     hash_of,
-    is_inside,
     rejected_file,
 )
 from pipelines.ingest.readers.system import raise_lack, raise_system_error

@@ -29,28 +29,31 @@ def check(array: pa.Array, depth: int = 0) -> None:
     if depth > MAX_DEPTH:
         raise pa.ArrowInvalid("nested too deeply")
     kind = array.type
-    if isinstance(kind, pa.BaseExtensionType):
-        check(array.storage, depth + 1)
-    elif kind in BINARY_OF:
+    if kind in BINARY_OF:
         array.view(BINARY_OF[kind]).validate(full=True)
-    elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+    elif kind in BINARY_OF.values():
         array.validate(full=True)
-    elif pa.types.is_dictionary(kind):
-        check_within(array.indices, len(array.dictionary), "an index of a dictionary")
-        check(array.dictionary, depth + 1)
-    elif pa.types.is_run_end_encoded(kind):
-        check_runs(array)
-        check(array.values, depth + 1)
-    elif pa.types.is_union(kind):
-        check_union(array)
-        for i in range(kind.num_fields):
-            check(array.field(i), depth + 1)
-    elif pa.types.is_struct(kind):
-        for i in range(kind.num_fields):
-            check(array.field(i), depth + 1)
-    elif children := items_of(array):
-        for child in children:
+    else:
+        for child in children_of(array):
             check(child, depth + 1)
+
+
+def children_of(array: pa.Array) -> list[pa.Array]:
+    """The arrays inside of an array, after a check of what leads to them."""
+    kind = array.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return [array.storage]
+    if pa.types.is_dictionary(kind):
+        check_indices(array)
+        return [array.dictionary]
+    if pa.types.is_run_end_encoded(kind):
+        check_runs(array)
+        return [array.values]
+    if pa.types.is_union(kind):
+        check_union(array)
+    if pa.types.is_union(kind) or pa.types.is_struct(kind):
+        return [array.field(i) for i in range(kind.num_fields)]
+    return items_of(array)
 
 
 def items_of(array: pa.Array) -> list[pa.Array]:
@@ -77,11 +80,10 @@ def check_offsets(offsets: pa.Array, n_items: int) -> None:
         raise pa.ArrowInvalid("the offsets of a list are out of bounds")
 
 
-def check_within(places: pa.Array, n: int, what: str) -> None:
-    """Whether all that are not NULL are from 0 to n - 1."""
-    ends = pc.min_max(places).as_py()
-    if ends["min"] is not None and not (ends["min"] >= 0 and ends["max"] < n):
-        raise pa.ArrowInvalid(f"{what} is out of bounds")
+def check_indices(array: pa.DictionaryArray) -> None:
+    ends = pc.min_max(array.indices).as_py()
+    if ends["min"] is not None and not (ends["min"] >= 0 and ends["max"] < len(array.dictionary)):
+        raise pa.ArrowInvalid("an index of a dictionary is out of bounds")
 
 
 def check_runs(array: pa.Array) -> None:
