@@ -37,7 +37,7 @@ REJECTED = pa.schema(
         column("record", pa.int64(), "index among the records of the shard, rejected ones included, from 0"),
         column("reason", pa.string(), "code, such as not_json"),
         column("detail", pa.string(), "what was found, and what was expected"),
-        column("head", pa.binary(), "first 65,536 bytes of the record"),
+        column("head", pa.binary(), "first 65,536 bytes of the record, or 256 after 1 MiB of heads in a shard"),
         column("n_bytes", pa.int64(), "length of the record, NULL if it could not be read to its end", nullable=True),
         column("record_hash", pa.string(), "blake2b-128 of all bytes of the record that could be read, hex"),
     ]

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from pipelines.ingest.account import check as check_account  # noqa: F401 for the graphs
 from pipelines.ingest.cutting import cut
+from pipelines.ingest.limits import Tally
 from pipelines.ingest.listing import check_schemas, listed
 from pipelines.ingest.parsing import parse_pieces, rejected_pieces, size_of
 from pipelines.ingest.raw_hashes import with_hashes
@@ -39,7 +40,7 @@ from pipelines.stage import Engine, over_each
 from pipelines.store import Shard, Store, name_of
 from schemas.errors import StageError
 
-VERSION = 1  # raise when the same records would give other rows
+VERSION = 2  # raise when the same records would give other rows
 
 FILE_BYTES = 4096  # overhead of a file; counts towards the size of a group
 
@@ -123,9 +124,13 @@ def group_of(source: Source, kind: str, files: tuple[File, ...], sizes: Sizes) -
 def ingest_group(group: Group, store: Store, sizes: Sizes) -> int:
     """Make the shards of a group. Returns their number."""
     parse = group.source.parser(group.kind)
-    chunks = cut(read_group(group), size_of, priority_of, sizes.smallest_bytes, sizes.largest_bytes)
+    tally, shards = Tally(group.files), []
+    chunks = cut(read_group(group, tally), size_of, priority_of, sizes.smallest_bytes, sizes.largest_bytes)
     with system_errors(f"sources.{group.source.name}"):
-        shards = [shard for chunk in chunks for shard in ingest_chunk(chunk, group, parse, store)]
+        for chunk in chunks:
+            documents, rejected = ingest_chunk(chunk, group, parse, store)
+            tally.add(chunk, rejected, store)
+            shards += [documents, rejected]
     store.commit("ingest", group.name, shards)
     return len(shards)
 
@@ -134,8 +139,8 @@ def priority_of(record: Record) -> int:
     return xxhash.xxh3_64_intdigest(record.raw)
 
 
-def read_group(group: Group) -> Iterator[Record]:
-    """All raw records of the group's files.
+def read_group(group: Group, tally: Tally) -> Iterator[Record]:
+    """All raw records of the group's files. A file that `tally` refuses while it is read ends with one rejected record.
 
     Raises:
         StageError: a file can't be read, or changed after it was hashed.
@@ -147,7 +152,11 @@ def read_group(group: Group) -> Iterator[Record]:
         try:
             with system_errors(file.path):
                 check_unchanged(file)
-                yield from records_of(group.kind, file, group.source.fields)
+                for record in records_of(group.kind, file, group.source.fields):
+                    if rest := tally.rest(record):
+                        yield rest
+                        break
+                    yield record
                 check_unchanged(file)
         except OSError as error:
             name = errno.errorcode.get(error.errno or 0, type(error).__name__)

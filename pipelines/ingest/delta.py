@@ -14,11 +14,32 @@ from urllib.parse import unquote
 
 import msgspec
 
+from pipelines.ingest.readers.names import is_inside
+from pipelines.ingest.readers.system import raise_lack
 from schemas.errors import RecipeError
 
 LOG = "_delta_log"
 ENTRY = re.compile(r"(\d{20})\.json")
 REMEDY = "export its current rows as Parquet and set path to these"
+
+
+class LoggedFile(msgspec.Struct):
+    """A file that a version adds or removes."""
+
+    path: str  # relative to the table's folder, URL-encoded
+    deletion_vector: Any = msgspec.field(default=None, name="deletionVector")
+
+
+class Metadata(msgspec.Struct):
+    configuration: dict[str, Any] | None = None
+
+
+class Action(msgspec.Struct):
+    """A line of the log; other actions have none of these."""
+
+    add: LoggedFile | None = None
+    remove: LoggedFile | None = None
+    metadata: Metadata | None = msgspec.field(default=None, name="metaData")
 
 
 def current_files(folder: str) -> list[str]:
@@ -29,22 +50,23 @@ def current_files(folder: str) -> list[str]:
     """
     files = set()
     for action in actions(folder):
-        added, removed, metadata = (action.get(name) for name in ("add", "remove", "metaData"))
-        if removed:
-            files.discard(unquote(removed["path"]))
-        if added:
-            name = unquote(added["path"])
-            if added.get("deletionVector"):
+        if action.remove:
+            files.discard(unquote(action.remove.path))
+        if action.add:
+            name = unquote(action.add.path)
+            if action.add.deletion_vector:
                 raise refused(folder, "some of its rows are deleted by a vector")
-            if "://" in name or name.startswith("/") or ".." in name.split("/"):
+            if "://" in name or not is_inside(name):
                 raise refused(folder, "it has files outside its folder")
             files.add(name)
-        if metadata and (metadata.get("configuration") or {}).get("delta.columnMapping.mode", "none") != "none":
-            raise refused(folder, "its columns have other names in its files")
+        if action.metadata:
+            configuration = action.metadata.configuration or {}
+            if configuration.get("delta.columnMapping.mode", "none") != "none":
+                raise refused(folder, "its columns have other names in its files")
     return sorted(files)
 
 
-def actions(folder: str) -> Iterator[dict[str, Any]]:
+def actions(folder: str) -> Iterator[Action]:
     """The actions of all versions, in order.
 
     Raises:
@@ -53,13 +75,17 @@ def actions(folder: str) -> Iterator[dict[str, Any]]:
     entries = sorted(path for path in (Path(folder) / LOG).iterdir() if ENTRY.fullmatch(path.name))
     if not entries or [int(path.stem) for path in entries] != list(range(len(entries))):
         raise refused(folder, "the beginning of its log is in checkpoints alone, or a version is missing")
+    decode = msgspec.json.Decoder(Action).decode
     for path in entries:
+        if not path.is_file():  # to open a pipe would wait for ever
+            raise refused(folder, f"{path.name} of its log is no file")
         try:
             with open(path, "rb") as lines:
                 for line in lines:
                     if line.strip():
-                        yield msgspec.json.decode(line, type=dict[str, Any])
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+                        yield decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OSError) as error:
+            raise_lack(error, str(path))
             raise refused(folder, f"{path.name} of its log can't be read") from None
 
 

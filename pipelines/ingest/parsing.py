@@ -12,6 +12,8 @@ from pipelines.ingest.source import Source
 from schemas.tables import REJECTED
 
 PIECE_BYTES = 8 << 20  # of raw records that are parsed and written together
+HEADS_BYTES = 1 << 20  # of the complete heads of a shard of REJECTED
+SHORT_HEAD_BYTES = 256  # of each head after them
 RECORD_BYTES = 256  # memory overhead of a record; counts towards the size of chunks and pieces
 
 
@@ -44,23 +46,26 @@ def parse_pieces(
 
 
 def rejected_pieces(records: list[Record], source: Source, unusable: list[tuple[int, str, str]]) -> Iterator[pa.Table]:
-    """REJECTED, piece by piece."""
-    rows = max(1, PIECE_BYTES // HEAD_BYTES)
+    """REJECTED, piece by piece. After HEADS_BYTES of heads the others are short: a million of 64 kB would be a corpus."""
+    rows, n_bytes = max(1, PIECE_BYTES // HEAD_BYTES), 0
     for start in range(0, len(unusable), rows):
-        piece = [
-            rejected_row(i, records[i], reason, detail, source) for i, reason, detail in unusable[start : start + rows]
-        ]
+        piece = []
+        for i, reason, detail in unusable[start : start + rows]:
+            head = records[i].raw[: HEAD_BYTES if n_bytes < HEADS_BYTES else SHORT_HEAD_BYTES]
+            n_bytes += len(head)
+            piece.append(rejected_row(i, records[i], (reason, detail), head, source))
         yield pa.Table.from_pylist(piece, schema=REJECTED)
 
 
-def rejected_row(i: int, record: Record, reason: str, detail: str, source: Source) -> dict[str, object]:
+def rejected_row(i: int, record: Record, why: tuple[str, str], head: bytes, source: Source) -> dict[str, object]:
+    """why: reason and detail."""
     return {
         "source": source.name,
         "file": record.file,
         "record": i,
-        "reason": reason,
-        "detail": detail,
-        "head": record.raw[:HEAD_BYTES],
+        "reason": why[0],
+        "detail": why[1],
+        "head": head,
         "n_bytes": record.fault.n_bytes if record.fault else len(record.raw),
         "record_hash": record.fault.record_hash if record.fault else hash_of(record.raw),
     }

@@ -14,6 +14,8 @@ from schemas.names import from_name, path_named
 
 SOURCE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 HUB_ID = r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?$"
+NO_HUB_ID = re.compile(r"\.\.|--|(^|/)[.-]|[.-](/|$)")  # as the hub's client refuses them
+ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\\<>|?*]|\.\.|^/|/$")  # in no name of a config, split or revision
 FORMATS = tuple(name for name in READERS if name != "hub")
 
 
@@ -66,6 +68,16 @@ class Source(BaseModel):
         wrong = [s for s in self.text_suffixes if not re.fullmatch(r"\.[^/]+", s)]
         if wrong or not self.text_suffixes:
             raise ValueError(f"text_suffixes: {', '.join(wrong) or 'none'}; wanted some such as .txt")
+        return self
+
+    @model_validator(mode="after")
+    def names_no_folder(self) -> Self:
+        if self.hub is not None and NO_HUB_ID.search(self.hub):
+            raise ValueError(f"hub: {self.hub!r} is no id of a dataset; wanted one such as org/name")
+        for key in ("config", "split", "revision"):
+            value = getattr(self, key)
+            if value is not None and (not value or ODD.search(value) or ("/" in value and key != "revision")):
+                raise ValueError(f"{key}: {value[:80]!a} is no name of a {key}; correct it")
         return self
 
     @property

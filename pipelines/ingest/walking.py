@@ -104,7 +104,7 @@ def walk(folder: str, prefix: str, parents: tuple[str, ...], root: str, outputs:
         raise_lack(error, folder)
         yield File(prefix or ".", folder, fault=("unreadable_folder", error_code(error)))
         return
-    if delta.LOG in names:
+    if delta.LOG in names and os.path.isdir(os.path.join(folder, delta.LOG)):
         yield from (file_at(os.path.join(folder, name), prefix + name, root) for name in delta.current_files(folder))
         return
     for name in outputs.kept(parents[-1], prefix, names):
@@ -137,7 +137,7 @@ def file_at(path: str, name: str, root: str) -> File:
     except OSError as error:
         return File(name, path, fault=fault_of(error, os.path.islink(path)))
     top = os.path.realpath(root)
-    if os.path.islink(path) and os.path.commonpath([real, top]) != top and not is_hub_blob(real, top):
+    if os.path.commonpath([real, top]) != top and not is_hub_blob(real, top):  # or a folder on its way is such a link
         return File(
             name, path, fault=("symlink_outside", "leads out of the source's folder; put the file itself there")
         )

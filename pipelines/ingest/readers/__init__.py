@@ -1,6 +1,7 @@
 """The input formats, one file each. To add one, write a class here with the methods of Reader and name it in READERS."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 import pyarrow.parquet as pq
@@ -10,7 +11,7 @@ from pipelines.ingest.readers.csv_rows import Csv
 from pipelines.ingest.readers.hub import Hub
 from pipelines.ingest.readers.jsonl import Jsonl
 from pipelines.ingest.readers.parquet import Parquet
-from pipelines.ingest.readers.record import Fields, File, Parsed, Record, Unusable, rejected_file
+from pipelines.ingest.readers.record import Fields, File, Meter, Parsed, Record, Unusable, rejected_file
 from pipelines.ingest.readers.saved import Saved
 from pipelines.ingest.readers.system import system_errors as system_errors  # for forecasts
 from pipelines.ingest.readers.text import Text
@@ -62,15 +63,17 @@ def records_of(kind: str, file: File, fields: Fields) -> Iterator[Record]:
     Raises:
         OSError: the operating system refused to read the file.
     """
+    read = READERS[kind].records
     if kind != "hub":
         raw, content = contents.heads_of(file)
         if error := contents.disguise(kind, raw, content):
             yield rejected_file(file, error)
             return
-        if kind == "jsonl" and json_values.spans_lines(content):
-            yield from json_values.records(file, fields)
-            return
-    yield from READERS[kind].records(file, fields)
+        read = json_values.records if kind == "jsonl" and json_values.spans_lines(content) else read
+    meter = Meter()
+    for record in read(replace(file, meter=meter), fields):
+        meter.n_bytes -= len(record.raw)
+        yield record
 
 
 def schema_error(kind: str, file: File, fields: Fields) -> Unusable | None:
@@ -86,7 +89,7 @@ def schema_error(kind: str, file: File, fields: Fields) -> Unusable | None:
 def part_before(kind: str, file: File, record: Record) -> float:
     """About which part of the file ends with the record: by rows, or by bytes of the file as it lies on the disk."""
     if kind == "parquet":
-        return (record.offset + 1) / pq.read_metadata(file.path).num_rows
+        return min(1.0, (record.offset + 1) / max(1, pq.read_metadata(file.path).num_rows))
     if kind == "hf":
-        return (record.offset + 1) / saved.n_rows(file)
+        return min(1.0, (record.offset + 1) / max(1, saved.n_rows(file)))
     return streams.part_before(file, record.offset + len(record.raw))

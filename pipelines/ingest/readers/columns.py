@@ -5,7 +5,7 @@
 
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.ingest.readers.sound import BINARY_OF
 from pipelines.ingest.readers.values import prefixes
 
 Leaf = Callable[[pa.Array], list[Any]]
@@ -62,6 +63,12 @@ def column_at(batch: pa.RecordBatch | pa.StructArray, name: str) -> pa.Array:
         if pa.types.is_struct(column.type) and type_at(column.type, rest):
             return column_at(column, rest)
     raise KeyError(name)
+
+
+def roots_of(batch: pa.RecordBatch, names: Iterable[str]) -> list[pa.Array]:
+    """The columns of the table that are those of these names, or may hold them inside."""
+    places = {batch.schema.get_field_index(prefix) for name in names for prefix in prefixes(name)}
+    return [batch.column(i) for i in sorted(places) if i >= 0]
 
 
 # -- values
@@ -130,10 +137,11 @@ def text_of(key: Any) -> str:
 
 
 def checked(array: pa.Array) -> pa.Array:
-    """Strings as binary, since Arrow does not check that they are UTF-8; their offsets checked."""
+    """Strings as binary, since not all are UTF-8; their offsets checked."""
     if not is_text(array.type) or pa.types.is_dictionary(array.type):
         return array
-    array = array.cast(pa.large_binary())
+    if array.type in BINARY_OF:
+        array = array.view(BINARY_OF[array.type])
     array.validate(full=True)
     return array
 

@@ -16,6 +16,7 @@ QUOTE, LINE_FEED, BACKSLASH, COMMA, OPENS, CLOSES = b'"'[0], b"\n"[0], b"\\"[0],
 BETWEEN = re.compile(rb'["{}\[\],\n]')  # what matters outside of all elements
 INSIDE = re.compile(rb'["{}\[\]]')  # inside an element, outside of strings
 STRING = re.compile(rb'[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+')  # the rest of a string up to its end or its fault
+SKIPPED = re.compile(rb"[ \t\r\n,]+")  # before a value; a file may consist of it
 FIRST_LINE = re.compile(rb"(\[[^\n]*\])\s*\n\s*[{\[]")  # a line that is a list, and another value after it
 
 
@@ -72,6 +73,10 @@ class Values:
         """The values that end in this block, some of them blank, each with its offset."""
         start = at = 0  # of what belongs to the value; of what is looked at
         while at < len(block):
+            if start == at and not self.value.n_bytes and (blank := SKIPPED.match(block, at)):
+                self.offset += blank.end() - at
+                start = at = blank.end()
+                continue
             if self.in_string:
                 at, is_broken = self.string_end(block, at)
                 ends, skips = is_broken, 0

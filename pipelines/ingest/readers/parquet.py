@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from pipelines.ingest.readers import rows
 from pipelines.ingest.readers.columns import is_list
-from pipelines.ingest.readers.pages import Pages, pages_of
+from pipelines.ingest.readers.pages import Pages, RowGroup, pages_of, row_groups
 from pipelines.ingest.readers.record import Fault, Fields, File, Parsed, Record, Unusable, hash_of, rejected_file
 from pipelines.ingest.readers.system import raise_system_error
 
@@ -78,11 +78,20 @@ def open_parquet(file: File) -> pq.ParquetFile:
 def records_of(parquet: pq.ParquetFile, columns: rows.Columns, file: File, fields: Fields) -> Iterator[Record]:
     """The records of all row groups. After a damaged or too large page, the rest of the file is one record with a fault."""
     first, names = 0, columns.names
+    try:
+        with open(file.path, "rb") as stream:
+            groups = row_groups(stream, names)
+        if len(groups) != parquet.num_row_groups:
+            raise pa.ArrowInvalid("the footer is damaged")
+    except rows.DAMAGE as error:
+        raise_system_error(error, file.path)
+        yield rest_of(file, 0, "damaged_parquet", "its footer can't be read")
+        return
     for group in range(parquet.num_row_groups):
         batches = None
         while True:
             try:
-                batches = batches or batches_of(parquet, group, names, file)
+                batches = batches or batches_of(parquet, (group, groups[group]), names, file)
                 batch = next(batches, None)
                 records = [] if batch is None else list(rows.records_of(batch, columns, file.name, first, fields))
             except Unusable as error:
@@ -104,34 +113,34 @@ def rest_of(file: File, first: int, reason: str, detail: str) -> Record:
     return Record(file.name, first, b"", Fault(reason, detail, None, hash_of(b"")))
 
 
-def batches_of(parquet: pq.ParquetFile, group: int, names: list[str], file: File) -> Iterator[pa.RecordBatch]:
-    """The rows of a row group in batches that decode to about BATCH_BYTES.
+def batches_of(
+    parquet: pq.ParquetFile, numbered: tuple[int, RowGroup], names: list[str], file: File
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a row group, given with its number, in batches that decode to about BATCH_BYTES.
 
     Raises:
         Unusable: page_too_large.
     """
-    n_rows = batch_rows(parquet, group, names, file)
+    group, about = numbered
+    n_rows = batch_rows(about, group, file)
     return parquet.iter_batches(n_rows, [group], names, use_threads=False)
 
 
-def batch_rows(parquet: pq.ParquetFile, group: int, names: list[str], file: File) -> int:
+def batch_rows(about: RowGroup, group: int, file: File) -> int:
     """The number of rows that decode to at most about BATCH_BYTES anywhere in the group, from 1 to MAX_ROWS.
 
     Raises:
         Unusable: page_too_large.
     """
-    metadata, sizes = parquet.metadata.row_group(group), []
+    sizes = []
     with open(file.path, "rb") as stream:
-        for i in range(metadata.num_columns):
-            chunk = metadata.column(i)
-            if not f"{chunk.path_in_schema}.".startswith(tuple(f"{name}." for name in names)):
-                continue
+        for chunk in about.chunks:
             pages = pages_of(stream, chunk)
             check_sizes(pages, chunk.path_in_schema)
             longest = pages.dictionary_bytes
             if MAX_ROWS * longest > BATCH_BYTES:
                 longest = longest_value(file, group, chunk.path_in_schema, longest)
-            n_values = pages.n_values * (metadata.num_rows / max(1, chunk.num_values))  # of a list there are several
+            n_values = pages.n_values * (about.n_rows / max(1, chunk.num_values))  # of a list there are several
             sizes.append((n_values, pages.decoded(longest) * pages.n_values))
     n_rows = MAX_ROWS
     while n_rows > 1 and sum(most_bytes(*size, n_rows) for size in sizes) > BATCH_BYTES:

@@ -11,6 +11,8 @@ FILE_REASONS = {
     "truncated_bz2": "the file ends inside a bz2 stream; the complete records before its end are kept",
     "corrupt_bz2": "the bz2 stream is corrupt from this point on; the records before it are kept",
     "not_utf16": "a byte order mark says UTF-16 or UTF-32, and the content is damaged from this point on",
+    "unpacks_too_far": "the file unpacks to more than 1 GiB, and ten times its size, that become no record, such as blank lines",
+    "too_many_rejected": "nearly all records of the file were rejected; the rest of it was not read",
     "truncated_json": "the file ends before its JSON array does; the elements before its end are kept",
     "csv_columns": "a row of CSV with more or fewer values than the header has, or with quotes that do not end",
 }

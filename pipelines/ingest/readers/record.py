@@ -4,7 +4,7 @@ Record and Parsed are created by the hundred thousand and contain no cycles, so 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
@@ -33,7 +33,7 @@ REASONS = {  # each reason in REJECTED, and what it means for a record or for a 
     "corrupt_zstd": "the zstd stream is corrupt from this point on; the records before it are kept",
     "zstd_window": "decompression needs a wider window than the source's zstd_long allows",
     "damaged_parquet": "not a Parquet file, or corrupt from this point on; the rows before it are kept",
-    "page_too_large": "a Parquet page decompresses to more than 1 GiB, a dictionary page to 256 MiB; earlier row groups are kept",
+    "page_too_large": "a Parquet page decompresses to more than 1 GiB, a dictionary page to 256 MiB, an Arrow batch to 4 GiB; earlier rows are kept",
     "damaged_arrow": "not an Arrow IPC stream or file, or corrupt from this point on; the rows before it are kept",
     "too_large": "longer than the source's max_record_bytes",
     "not_json": "invalid JSON",
@@ -114,6 +114,13 @@ class Parsed(msgspec.Struct, frozen=True, gc=False):
     license: str | None
 
 
+@dataclass
+class Meter:
+    """Bytes that a file unpacked to so far, less those of its records."""
+
+    n_bytes: int = 0
+
+
 @dataclass(frozen=True)
 class File:
     """A file of a source. `path` is never part of a result."""
@@ -125,6 +132,7 @@ class File:
     hash: str = ""  # of its bytes
     fault: tuple[str, str] | None = None  # reason and detail of a file that can't be read at all
     zstd_long: int = 27  # base-2 logarithm of the widest window that its decompression may need
+    meter: Meter | None = field(default=None, compare=False)  # of the pass that reads it
 
 
 class Parts(Protocol):

@@ -1,21 +1,34 @@
 """Arrow IPC streams and files, memory-mapped: what save_to_disk writes, the cache of `datasets`, and Feather.
 
 The `datasets` package is not needed: no cache is written and no code of the dataset runs. Memory: one mapped batch; of a
-file with compressed buffers, as Feather has by default, one decompressed batch.
+file with compressed buffers, as Feather has by default, one decompressed batch. Arrow trusts a file, so that a damaged one
+would end the process: before a batch is read its messages are checked (messages.py), and then its buffers (sound.py).
 """
 
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.ingest.readers import rows
-from pipelines.ingest.readers.record import Fault, Fields, File, Parsed, Record, Unusable, hash_of, rejected_file
+from pipelines.ingest.readers import messages, rows, sound
+from pipelines.ingest.readers.columns import roots_of
+from pipelines.ingest.readers.names import is_inside
+from pipelines.ingest.readers.record import (
+    Fault,
+    Fields,
+    File,
+    Parsed,
+    Record,
+    Unusable,
+    hash_of,
+    rejected_file,
+)
 from pipelines.ingest.readers.system import raise_lack, raise_system_error
+from pipelines.ingest.readers.values import listed
 from schemas.errors import RecipeError
 
 BATCH_ROWS = 64
@@ -43,14 +56,13 @@ class Saved:
         prefix = ""
         if (root / "dataset_dict.json").is_file():
             splits = names_in(root / "dataset_dict.json", "splits")
+            check_names(root / "dataset_dict.json", splits, "a split")
             prefix = f"{chosen(split, splits, folder)}/"
         state = root / prefix / "state.json"
         names = names_in(state, "_data_files", "filename")
         if any(names_in(state, key, "filename") for key in ("_indices_data_files", "_indices_files")):
             raise RecipeError(f"{state}: selects rows by an index; call flatten_indices() and save the dataset again")
-        outside = [name for name in names if "/" in name or os.sep in name or name in ("", ".", "..")]
-        if outside:
-            raise RecipeError(f"{state}: names a file outside its folder: {outside[0]!r}; save the dataset again")
+        check_names(state, names, "a file")
         return [prefix + name for name in names]
 
     def schema_error(self, file: File, fields: Fields) -> Unusable | None:
@@ -72,12 +84,14 @@ class Saved:
         with opened(file) as table:
             columns, first = rows.columns_of(table.schema, fields), 0
             try:
-                for batch in batches(table):
+                for batch in batches(file, table, columns.names):
                     records = list(rows.records_of(batch, columns, file.name, first, fields))
                     first += batch.num_rows
                     yield from records
                 if not has_end(file):
                     yield damaged(file, first)
+            except Unusable as error:
+                yield Record(file.name, first, b"", Fault(error.reason, error.detail, None, hash_of(b"")))
             except rows.DAMAGE as damage:
                 raise_system_error(damage, file.path)
                 yield damaged(file, first)
@@ -98,18 +112,43 @@ def opened(file: File) -> Iterator[pa.RecordBatchReader | pa.RecordBatchFileRead
             yield table
 
 
-def batches(table: pa.RecordBatchReader | pa.RecordBatchFileReader) -> Iterator[pa.RecordBatch]:
-    """The table in batches of at most BATCH_ROWS, each a view of the mapped file."""
-    is_file = isinstance(table, pa.RecordBatchFileReader)
-    for batch in map(table.get_batch, range(table.num_record_batches)) if is_file else table:
-        for start in range(0, batch.num_rows, BATCH_ROWS):
-            yield batch.slice(start, BATCH_ROWS)
+def batches(
+    file: File, table: pa.RecordBatchReader | pa.RecordBatchFileReader, names: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """The table in batches of at most BATCH_ROWS, each a view of the mapped file.
+
+    names: the columns that are used, which are checked.
+
+    Raises:
+        ArrowInvalid: the file is damaged here.
+        Unusable: page_too_large.
+    """
+    with open(file.path, "rb") as stream:
+        for i, _ in enumerate(messages.checked_batches(stream)):
+            batch = batch_of(table, i)
+            for column in roots_of(batch, names):
+                sound.check(column)
+            for start in range(0, batch.num_rows, BATCH_ROWS):
+                yield batch.slice(start, BATCH_ROWS)
+
+
+def batch_of(table: pa.RecordBatchReader | pa.RecordBatchFileReader, i: int) -> pa.RecordBatch:
+    """Batch i of a file, or the next one of a stream."""
+    if isinstance(table, pa.RecordBatchFileReader):
+        return table.get_batch(i)
+    try:
+        return table.read_next_batch()
+    except StopIteration:
+        raise pa.ArrowInvalid("the stream ends before its last message") from None
 
 
 def n_rows(file: File) -> int:
-    """The rows of a file, counted by its batches."""
-    with opened(file) as table:
-        return sum(batch.num_rows for batch in batches(table))
+    """The rows of a file by its messages, up to the first that is damaged."""
+    n = 0
+    with open(file.path, "rb") as stream, suppress(pa.ArrowInvalid, Unusable):
+        for rows_of_batch in messages.checked_batches(stream):
+            n += rows_of_batch
+    return n
 
 
 def damaged(file: File, n_rows: int) -> Record:
@@ -129,12 +168,13 @@ def has_end(file: File) -> bool:
 
 def is_saved(folder: str) -> bool:
     """Whether save_to_disk wrote the folder."""
-    return any((Path(folder) / name).is_file() for name in ("state.json", "dataset_dict.json"))
+    names = ("state.json", "dataset_dict.json")
+    return any(os.path.isfile(os.path.join(folder, name)) for name in names)  # noqa: PTH113, PTH118 a lack shows later
 
 
 def cached(root: Path, split: str | None) -> list[str] | None:
     """The files of a split in a folder of the cache of `datasets`; None where the folder is not one."""
-    if not (root / INFO).is_file():
+    if not os.path.isfile(root / INFO):  # noqa: PTH113 as in is_saved
         return None
     names = {path.name: match[1] for path in sorted(root.iterdir()) if (match := CACHED.match(path.name))}
     if not names:
@@ -151,8 +191,18 @@ def chosen(split: str | None, splits: list[str], folder: str) -> str:
     if split is None and len(splits) == 1:
         return splits[0]
     if split not in splits:
-        raise RecipeError(f"{folder}: split is {split}; set it to one of {', '.join(splits)}")
+        raise RecipeError(f"{folder}: split is {split}; set it to one of {listed(splits)}")
     return split
+
+
+def check_names(path: Path, names: list[str], what: str) -> None:
+    """
+    Raises:
+        RecipeError: one of the names in the file at `path` is not that of something directly in its folder.
+    """
+    outside = [name for name in names if "/" in name or not is_inside(name)]
+    if outside:
+        raise RecipeError(f"{path}: names {what} outside its folder: {outside[0][:80]!a}; save the dataset again")
 
 
 def names_in(path: Path, key: str, field: str | None = None) -> list[str]:
@@ -164,7 +214,7 @@ def names_in(path: Path, key: str, field: str | None = None) -> list[str]:
     try:
         items = json.loads(path.read_bytes()).get(key) or []
         return [str(item[field] if field else item) for item in items]
-    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
         raise_lack(error, str(path))
         raise RecipeError(
             f"{path}: not what save_to_disk writes ({type(error).__name__}); save the dataset again"

@@ -6,6 +6,7 @@ The first bytes of a file decide how it is packed and encoded; its name decides 
 import bz2
 import codecs
 import lzma
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,7 +14,7 @@ from typing import Any, BinaryIO
 
 import zstandard
 
-from pipelines.ingest.readers.record import File, Unusable
+from pipelines.ingest.readers.record import File, Meter, Unusable
 from pipelines.ingest.readers.system import raise_lack
 
 BLOCK = 1 << 20
@@ -21,6 +22,8 @@ GZIP_FEED = 16 << 10  # decompresses to at most 17 MB, at a ratio of 1,032
 ZSTD_FEED = 1 << 10  # decompresses to at most 33 MB: a block of 4 bytes can encode 128 KiB of one character
 WRITE_BYTES = 8 << 10  # of the decompressor's buffer: a feed gives about 4 kB, and 64 kB each time cost a quarter more
 XZ_MEMORY = 256 << 20  # of a decoder; `xz -9` needs 65 MiB
+UNPACKED_BYTES = 1 << 30  # of a file, that become no record; blank lines take up to a minute
+UNPACKED_RATIO = 10  # or times its size
 HEAD = 4096  # bytes of a file that show what it is
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -43,10 +46,22 @@ def blocks(file: File) -> Iterator[bytes]:
     """The file's content, decompressed, and as UTF-8 where a mark says that it is UTF-16 or UTF-32.
 
     Raises:
-        Unusable: the stream is truncated or corrupt. Everything that could be decompressed was yielded before.
+        Unusable: the stream is truncated or corrupt, or unpacks too far. Everything before was yielded.
     """
+    meter = file.meter or Meter()
     with open(file.path, "rb") as stream:
-        yield from as_utf8(unpacked(stream, file))
+        limit = unpacked_limit(os.fstat(stream.fileno()).st_size)
+        for block in as_utf8(unpacked(stream, file)):
+            yield block
+            meter.n_bytes += len(block)
+            if meter.n_bytes > limit:
+                detail = f"{meter.n_bytes:,} bytes that are no record, of a file of {file.n_bytes:,}"
+                raise Unusable("unpacks_too_far", detail)
+
+
+def unpacked_limit(n_bytes: int) -> int:
+    """How many bytes a file of `n_bytes` may unpack to that become no record."""
+    return max(UNPACKED_BYTES, UNPACKED_RATIO * n_bytes)
 
 
 def part_before(file: File, end: int) -> float:

@@ -1,6 +1,7 @@
 """The files of a Delta table are those that its log adds and does not remove; a log that needs more is refused."""
 
 import json
+import os
 import random
 
 import pytest
@@ -68,3 +69,31 @@ def test_a_log_with_a_gap_or_a_torn_entry_is_refused(tmp_path):
     (tmp_path / "_delta_log" / f"{1:020d}.json").write_text('{"add": {')
     with pytest.raises(RecipeError, match=r"00000000000000000001\.json of its log can't be read"):
         current_files(folder)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../a.parquet", "%2e%2e/a.parquet", "/etc/a.parquet", "%2Fetc/a", "x/..%2Fa", "s3://b/a", "a%00b", "", "x//a"],
+)
+def test_a_file_outside_the_folder_is_refused(tmp_path, path):
+    (tmp_path / "_delta_log").mkdir()
+    (tmp_path / "_delta_log" / f"{0:020}.json").write_text(json.dumps({"add": {"path": path}}))
+    with pytest.raises(RecipeError, match="it has files outside its folder; export"):
+        current_files(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "line", ['{"add": {}}', '{"add": 3}', '{"remove": {"path": 1}}', "[]", '{"metaData": []}', "[" * 100_000, "\xff"]
+)
+def test_a_log_that_is_none_is_refused(tmp_path, line):
+    (tmp_path / "_delta_log").mkdir()
+    (tmp_path / "_delta_log" / f"{0:020}.json").write_bytes(line.encode("latin-1"))
+    with pytest.raises(RecipeError, match="of its log can't be read"):
+        current_files(str(tmp_path))
+
+
+def test_a_log_that_is_a_pipe_is_not_opened(tmp_path):
+    (tmp_path / "_delta_log").mkdir()
+    os.mkfifo(tmp_path / "_delta_log" / f"{0:020}.json")
+    with pytest.raises(RecipeError, match="of its log is no file"):
+        current_files(str(tmp_path))

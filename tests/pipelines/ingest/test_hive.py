@@ -44,3 +44,10 @@ def test_an_id_of_a_folder_is_part_of_identity(tmp_path):
     store = Store(tmp_path / "root-plain")
     documents, _ = ingest_here(source(tmp_path / "plain"), store)
     assert ids["id"] == {row["text"]: row["document_id"] for row in rows(store, documents)} != ids["other"]
+
+
+def test_odd_keys_are_labels_or_none_and_lead_nowhere():
+    assert keys_of("license=..%2F..%2Fsecret/a.parquet") == {"license": "../../secret"}  # a label, never a path
+    assert keys_of("license=%00/x=/=y/a.parquet") == {}
+    assert keys_of("license=%ff/a.parquet") == {"license": "\ufffd"}
+    assert keys_of("a=b=c/a.parquet") == {"a": "b=c"}

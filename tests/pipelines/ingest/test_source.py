@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipelines.ingest.readers import READERS
-from pipelines.ingest.source import FORMATS
+from pipelines.ingest.source import FORMATS, Source
 from tests.pipelines.inputs import source
 
 
@@ -52,3 +52,25 @@ def test_where_a_source_lies_is_no_part_of_its_records(tmp_path):
         {"name": "t"},
     ):
         assert source("a", **change).key() != source("a").key()
+
+
+@pytest.mark.parametrize("hub", ["..", "../x", "a/..", "a--b/c", ".a/b", "a/b.", "-a", "a/b/c", "a b", "a\n", "a/b\n"])
+def test_a_hub_id_that_leads_elsewhere_is_refused(hub):
+    with pytest.raises(ValidationError, match="hub"):
+        Source(name="s", domain="d", hub=hub, split="train")
+
+
+@pytest.mark.parametrize("key", ["config", "split", "revision"])
+@pytest.mark.parametrize("value", ["../x", "/x", "a\0", "a\nb", "..", "a\\b", "a?b", "x/"])
+def test_an_odd_name_of_a_hub_dataset_is_refused(key, value):
+    with pytest.raises(ValidationError, match=f"{key}: .* is no name of a {key}"):
+        Source(**{"name": "s", "domain": "d", "hub": "org/name", "split": "train", key: value})
+
+
+def test_usual_names_of_a_hub_dataset_are_not():
+    for hub, config, revision in (
+        ("org/name", "en-US.v1", "refs/convert/parquet"),
+        ("squad", "2024 01", "v1.0"),
+        ("a_b/C-d.e", "x", "main"),
+    ):
+        Source(name="s", domain="d", hub=hub, split="train.part_1", config=config, revision=revision)

@@ -79,7 +79,7 @@ def test_a_header_has_every_type():
         b"\x15\x01\x11\x12\x16\x04" + b"\x17" + b"8 bytes." + b"\x18\x02ab" + b"\x1c\x15\x06\x00" + b"\x05\x28\x07\x00"
     )
     fields, stop = struct(header, 0)
-    assert fields == {1: -1, 2: True, 3: False, 4: 2, 7: {1: 3}, 20: -4}
+    assert fields == {1: -1, 2: True, 3: False, 4: 2, 5: None, 6: b"ab", 7: {1: 3}, 20: -4}
     assert stop == len(header)
     assert [integer(data, 0) for data in (b"\x00", b"\x01", b"\x02", b"\xfe\x01", b"\xff\x01")] == [
         (0, 1), (-1, 1), (1, 1), (127, 2), (-128, 2),

@@ -64,7 +64,9 @@ def test_batches_of_any_length_are_read_in_parts(tmp_path, monkeypatch):
     for rows in (1, 4, 64):
         monkeypatch.setattr(saved, "BATCH_ROWS", rows)
         with pa.memory_map(str(path)) as mapped, pa.ipc.open_stream(mapped) as stream:
-            assert max(part.num_rows for part in saved.batches(stream)) == min(rows, 10)
+            assert max(part.num_rows for part in saved.batches(File(NAME, str(path)), stream, ["text"])) == min(
+                rows, 10
+            )
         read = records(path, "hf")
         assert [r.offset for r in read] == list(range(23))
         assert [READERS["hf"].parser(FIELDS)(r.raw).id for r in read] == [f"d{i}" for i in range(23)]
@@ -137,3 +139,30 @@ def test_an_empty_table_has_no_record(tmp_path):
     table = pa.table(good_rows([1])).slice(1)
     assert records(write_arrow(tmp_path / "a.arrow", table), "hf") == []
     assert records(write_arrow(tmp_path / "b.arrow", table, is_file=True), "hf") == []
+
+
+@pytest.mark.parametrize("split", ["../secret", "/etc", "a/b", "..", ".", "", "a\0b", "\ud800"])
+def test_a_split_that_leads_outside_is_refused(tmp_path, split):
+    write_rows(tmp_path / "secret" / NAME, good_rows([1]))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "dataset_dict.json").write_text(json.dumps({"splits": ["train", split]}))
+    for chosen in (None, "train", "../secret"):
+        with pytest.raises(
+            RecipeError, match=r"dataset_dict.json: names a split outside its folder: .*; save the dataset"
+        ):
+            READERS["hf"].members(str(tmp_path / "in"), chosen)
+
+
+def test_a_split_that_is_a_link_to_another_folder_is_rejected(tmp_path):
+    write_rows(tmp_path / "secret" / NAME, good_rows([1]))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "train").symlink_to(tmp_path / "secret")
+    (tmp_path / "in" / "dataset_dict.json").write_text('{"splits": ["train"]}')
+    with pytest.raises(RecipeError, match="symlink_outside"):
+        find_files(source(tmp_path / "in"))
+
+
+def test_a_list_nested_too_deeply_is_refused(tmp_path):
+    (tmp_path / "state.json").write_text("[" * 100_000)
+    with pytest.raises(RecipeError, match="not what save_to_disk writes"):
+        READERS["hf"].members(str(tmp_path), None)

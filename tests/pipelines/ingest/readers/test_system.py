@@ -12,6 +12,7 @@ import zstandard
 
 from pipelines.ingest import groups_of, ingest_group, listing, raw_hashes
 from pipelines.ingest.readers import READERS, parquet, rows, saved, streams
+from pipelines.ingest.readers.record import File
 from pipelines.ingest.readers.system import LACKS, raise_lack, raise_system_error
 from pipelines.store import Store
 from schemas.errors import StageError
@@ -108,6 +109,9 @@ def test_a_decompressor_without_memory_is_no_damage(tmp_path, monkeypatch, late)
     objects, frames = zlib.decompressobj, zstandard.ZstdDecompressor
 
     class Frames:
+        def __init__(self, **options):
+            pass
+
         def decompressobj(self, **options):
             error = zstandard.ZstdError("zstd decompressor error: Allocation error : not enough memory")
             return Fails(frames().decompressobj(**options), error)
@@ -117,7 +121,7 @@ def test_a_decompressor_without_memory_is_no_damage(tmp_path, monkeypatch, late)
     monkeypatch.setattr(zstandard, "ZstdDecompressor", Frames)
     for name in ("a.gz", "a.zst"):
         with pytest.raises(StageError, match=f"{name}: memory is exhausted"):
-            list(streams.blocks(str(tmp_path / name), name))
+            list(streams.blocks(File(name, str(tmp_path / name))))
 
 
 def test_a_lack_while_files_are_listed_or_hashed_is_no_fault_of_a_file(tmp_path, monkeypatch):
