@@ -217,7 +217,7 @@ def calibrate(
     check_out(out)
     with following(root.absolute()):
         found = fit(loaded, root, documents, report=echo)
-    out.write_text(found.text())
+    out.write_text(found.text(), encoding="utf-8")
     echo(f"{out}: fitted to {found.n_documents} documents, {found.n_pairs:,} pairs; name it as score.calibration")
 
 
