@@ -12,6 +12,7 @@ import typer
 from flows import gathering
 from flows.exits import EXIT_STATUS, INTERRUPTED, REFUSED, Command, status_of
 from flows.init_recipe import init_recipe
+from flows.interrupts import end_soon_after_interrupt, stopped
 from flows.list_versions import list_versions
 from flows.options import (
     BuildRoot,
@@ -258,6 +259,7 @@ def main() -> None:
     """Run the command line; an error is one line on standard error. The exit status is of flows/exits.py."""
     logging.getLogger().setLevel(logging.ERROR)
     accept_all_characters()
+    end_soon_after_interrupt()
     try:
         app()
     except LongmixError as error:
@@ -266,7 +268,7 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as error:
         if isinstance(error, SystemExit) and error.code != INTERRUPTED:
             raise
-        complain("stopped; the same command resumes where this one stopped")
+        stopped()
         sys.exit(INTERRUPTED)
 
 

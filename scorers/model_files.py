@@ -64,12 +64,12 @@ def check_header(path: Path) -> None:
             n_bytes = os.fstat(stream.fileno()).st_size
             n_header = int.from_bytes(stream.read(8), "little")
             if not 2 <= n_header <= min(MOST_HEADER_BYTES, n_bytes - 8):
-                raise ValueError(f"its header has {n_header:,} bytes of {n_bytes:,}")
+                raise ValueError(f"its header has {n_header:,} bytes of {n_bytes:,}")  # noqa: TRY301
             header = json.loads(stream.read(n_header))
         tensors = {name: each for name, each in header.items() if name != "__metadata__"}
         ends = [end_of(name, each) for name, each in tensors.items()]
         if not ends or max(ends) != n_bytes - 8 - n_header:
-            raise ValueError("its tensors have another number of bytes than the file")
+            raise ValueError("its tensors have another number of bytes than the file")  # noqa: TRY301
     except OSError as error:
         raise RecipeError(f"{path}: can't be read ({error.strerror}); mend the path or its permissions") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULES = sorted(path for folder in ("pipelines", "schemas", "scorers", "flows") for path in (ROOT / folder).rglob("*.py"))
+MODULES = sorted(
+    path for folder in ("pipelines", "schemas", "scorers", "flows") for path in (ROOT / folder).rglob("*.py")
+)
 METHODS = {"read_text": 0, "write_text": 1}  # the place of `encoding` among the positional arguments
 FUNCTIONS = {"open": 1, "fdopen": 1}  # the place of `mode`
 
