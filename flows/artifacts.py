@@ -37,7 +37,7 @@ def announce(version: Version) -> None:
         rows = [{key: row[key] for key in ("source", "stage", "reason", "records")} for row in rejections]
         publish_table("rejected", rows, f'Records that {name} lacks. `longmix query ROOT "FROM rejected"` lists them.')
         lines.append(f"Rejected: {findings.rejected(rejections)}")
-    card = (version.folder / "README.md").read_text().split("---\n", 2)[2]
+    card = (version.folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)[2]
     create_markdown_artifact(f"{places(version)}{card}", key="mix", description=f"The card of {name}")
     for line in (*lines, *findings.encoding(encoding), *version.notes):
         log.info("%s", line)

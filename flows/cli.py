@@ -12,6 +12,7 @@ import typer
 from flows import gathering
 from flows.exits import EXIT_STATUS, INTERRUPTED, REFUSED, Command, status_of
 from flows.init_recipe import init_recipe
+from flows.interrupts import end_soon_after_interrupt, stopped
 from flows.list_versions import list_versions
 from flows.options import (
     BuildRoot,
@@ -218,7 +219,7 @@ def calibrate(
     check_out(out)
     with following(root.absolute()):
         found = fit(loaded, root, documents, report=echo)
-    out.write_text(found.text())
+    out.write_text(found.text(), encoding="utf-8")
     echo(f"{out}: fitted to {found.n_documents} documents, {found.n_pairs:,} pairs; name it as score.calibration")
 
 
@@ -259,6 +260,7 @@ def main() -> None:
     """Run the command line; an error is one line on standard error. The exit status is of flows/exits.py."""
     logging.getLogger().setLevel(logging.ERROR)
     accept_all_characters()
+    end_soon_after_interrupt()
     try:
         app()
     except LongmixError as error:
@@ -267,7 +269,7 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as error:
         if isinstance(error, SystemExit) and error.code != INTERRUPTED:
             raise
-        complain("stopped; the same command resumes where this one stopped")
+        stopped()
         sys.exit(INTERRUPTED)
 
 

@@ -53,7 +53,7 @@ def select() -> None:
     profiles = load_profiles()
     if profiles.active_name != NAME:
         PREFECT_PROFILES_PATH.value().parent.mkdir(parents=True, exist_ok=True)
-        previous_profile().write_text(profiles.active_name or STOCK)
+        previous_profile().write_text(profiles.active_name or STOCK, encoding="utf-8")
     if NAME in profiles.names:
         profiles.remove_profile(NAME)
     profiles.add_profile(Profile(name=NAME, settings=settings(), source=PREFECT_PROFILES_PATH.value()))
@@ -65,7 +65,7 @@ def deselect() -> None:
     """Remove the profile. If it is selected, select the previous one."""
     profiles = load_profiles()
     if profiles.active_name == NAME:
-        previous = previous_profile().read_text() if previous_profile().is_file() else STOCK
+        previous = previous_profile().read_text(encoding="utf-8") if previous_profile().is_file() else STOCK
         profiles.set_active(previous if previous in profiles.names else STOCK)
     if NAME in profiles.names:
         profiles.remove_profile(NAME)

@@ -144,13 +144,13 @@ def works_for(process: psutil.Process, server: int) -> bool:
 def write_running() -> None:
     RUNNING.parent.mkdir(parents=True, exist_ok=True)
     own = psutil.Process()
-    RUNNING.write_text(json.dumps({"pid": own.pid, "created": own.create_time()}))
+    RUNNING.write_text(json.dumps({"pid": own.pid, "created": own.create_time()}), encoding="utf-8")
 
 
 def running() -> psutil.Process | None:
     """The process of `make server` in this folder; None where there is none."""
     with suppress(OSError, ValueError, KeyError, psutil.Error):
-        record = json.loads(RUNNING.read_text())
+        record = json.loads(RUNNING.read_text(encoding="utf-8"))
         process = psutil.Process(record["pid"])
         if process.create_time() == record["created"]:  # else another program has the number now
             return process

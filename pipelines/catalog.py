@@ -155,7 +155,7 @@ def literal(value: object) -> str:
 def laws() -> dict[str, str]:
     """Each law of laws.sql: its title -> the query for the rows that break it."""
     queries = {}
-    for part in files("schemas").joinpath("laws.sql").read_text().split("-- law: ")[1:]:
+    for part in files("schemas").joinpath("laws.sql").read_text(encoding="utf-8").split("-- law: ")[1:]:
         title, _, query = part.partition("\n")
         queries[title] = query.strip().rstrip(";")
     return queries

@@ -1,6 +1,7 @@
 """Unexpected errors: a user reads one line with a remedy, and the file that it names has the traceback."""
 
 import errno
+import os
 import re
 import tempfile
 import traceback
@@ -23,6 +24,15 @@ REMEDIES = {  # of errors of the operating system that a user can mend
     errno.EISDIR: "correct the path",
     errno.ENOENT: "correct the path",
     errno.ENAMETOOLONG: "shorten the path",
+    errno.EEXIST: "move or remove the file or link that is in its place",
+    errno.ELOOP: "correct the link",
+    errno.EBUSY: f"end what uses it and {RESUMES}",
+    errno.EFBIG: f"raise the limit of file sizes (ulimit -f) or choose another disk and {RESUMES}",
+    errno.ESTALE: f"mount the file system again and {RESUMES}",
+}
+IN_WORDS = {  # of libraries that keep no number
+    **{os.strerror(number): number for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)},
+    "database or disk is full": errno.ENOSPC,  # SQLite
 }
 NUMBER = re.compile(r"\[Errno (\d+)\]")
 
@@ -36,8 +46,10 @@ def remedy_of(name: str, message: str) -> str | None:
     """
     if name == "MemoryError":
         return REMEDIES[errno.ENOMEM]
-    number = NUMBER.match(message)
-    return REMEDIES.get(int(number[1])) if number else None
+    if number := NUMBER.match(message):
+        return REMEDIES.get(int(number[1]))
+    number_in_words = next((number for words, number in IN_WORDS.items() if words in message), None)
+    return REMEDIES.get(number_in_words) if number_in_words else None
 
 
 def write_traceback(root: Path | None, place: str, error: BaseException) -> Path | None:

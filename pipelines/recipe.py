@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pipelines.beam_faults import CheckedRunner
 from pipelines.dedup import DedupParams
 from pipelines.encode import EncodeParams, bos_id, eos_id
 from pipelines.ingest import Source
@@ -16,7 +17,16 @@ from pipelines.names import MIX_NAME, check_names
 from pipelines.order import OrderParams
 from pipelines.pack import PackParams, pad_ids
 from pipelines.plan import PlanParams
-from pipelines.recipe_faults import complaints, is_worth_a_retry, meant, toml_fault, with_sizes
+from pipelines.recipe_faults import (
+    complaints,
+    depth,
+    is_worth_a_retry,
+    meant,
+    one_line,
+    size_fault,
+    toml_fault,
+    with_sizes,
+)
 from pipelines.score import ScoreParams
 from pipelines.screen import ScreenParams
 from pipelines.sft_recipe import SftRecipe
@@ -37,17 +47,18 @@ class Recipe(BaseModel):
     plan: PlanParams
     order: OrderParams = OrderParams()
     pack: PackParams
-    run: Runner = Runner()
+    run: CheckedRunner = Runner()
 
     @model_validator(mode="after")
     def names_fit(self) -> Self:
         """Every source has a name of its own, and shares of either kind name domains that a source has."""
         check_names(self.sources)
-        domains = sorted({source.domain for source in self.sources})
+        distinct = {source.domain for source in self.sources}
+        domains = sorted(distinct)
         shares_by_key = {"shares": self.plan.shares or {}, "select.top_shares": self.plan.select.top_shares}
         for key, shares in shares_by_key.items():
             for domain in sorted(shares):
-                if domain not in domains:
+                if domain not in distinct:
                     raise ValueError(f"plan.{key}.{domain}: no source has this domain{meant(domain, domains)}")
         return self
 
@@ -103,6 +114,10 @@ def maker_of(table: str) -> str:
 
 AnyRecipe = Recipe | SftRecipe
 
+MOST_BYTES = 16 << 20  # of a recipe; one with 100,000 sources has less
+MOST_DEPTH = 8  # of lists and sections within each other
+TOO_DEEP = "nested too deeply; a recipe has sections of keys, and no section inside three others; remove the inner ones"
+
 
 def load(path: Path | str) -> AnyRecipe:
     """The recipe of a TOML file, with its paths made absolute and its files hashed: of samples if it has [samples].
@@ -112,24 +127,45 @@ def load(path: Path | str) -> AnyRecipe:
         StageError: it names something on the hub, which can't be reached.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        raw = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: can't be read ({error}); name a recipe such as mixes/tiny.toml") from error
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path}: not TOML: {toml_fault(error, text)}") from error
-    except RecursionError as error:
-        raise RecipeError(
-            f"{path}: nested too deeply; a recipe has sections of keys, and no section inside three others"
-        ) from error
+    raw = parsed(path)
     kind: type[AnyRecipe] = SftRecipe if "samples" in raw else Recipe
     try:
-        recipe = kind.model_validate(with_sizes(raw, [kind]), context={"folder": path.absolute().parent})
+        sized = with_sizes(raw, [kind])
+        if fault := size_fault(sized, raw):
+            raise RecipeError(f"{path}: {fault}")
+        recipe = kind.model_validate(sized, context={"folder": path.absolute().parent})
         eos_id(recipe.encode)
         bos_id(recipe.encode)
         pad_ids(recipe.pack, recipe.encode)
     except ValidationError as error:
-        message = f"{path}: {'; '.join(complaints(error, kind, raw))}"
+        message = one_line(f"{path}: {'; '.join(complaints(error, kind, raw))}")
         raise (StageError if is_worth_a_retry(error) else RecipeError)(message) from error
     return recipe
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """What a TOML file holds.
+
+    Raises:
+        RecipeError: it can't be read, is not TOML, or is no recipe by its size or depth.
+    """
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise RecipeError(f"{path}: has more than {MOST_BYTES:,} bytes; name a recipe such as mixes/tiny.toml")
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+        raw = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: can't be read ({error}); name a recipe such as mixes/tiny.toml") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: not TOML: {one_line(toml_fault(error, text))}") from error
+    except RecursionError as error:
+        raise RecipeError(f"{path}: {TOO_DEEP}") from error
+    except ValueError as error:  # of int() and of datetime
+        raise RecipeError(
+            f"{path}: not TOML: {one_line(str(error).partition(';')[0])}; write a smaller value"
+        ) from error
+    if depth(raw) > MOST_DEPTH:
+        raise RecipeError(f"{path}: {TOO_DEEP}")
+    return raw

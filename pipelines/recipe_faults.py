@@ -1,6 +1,5 @@
 """What is wrong with a recipe, in the words of its keys; and sizes such as "128K" where a number is expected."""
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipelines.ingest.source import HUB_ID, SOURCE_NAME
 from pipelines.names import MIX_NAME
+from pipelines.names import meant as meant  # noqa: PLC0414 for ingest
 from schemas.errors import StageError
 
 SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKMBG])")
@@ -22,6 +22,10 @@ PATTERNS = {
     SOURCE_NAME: "must be at most 64 letters, digits, '.', '_' and '-', a letter or digit first",
     HUB_ID: "must be an id of the hub, as OWNER/NAME",
 }
+
+MOST = 10**15  # a larger number is no quantity of a recipe, and products of two such leave 64 bits
+MOST_SEED = 2**64
+MOST_CLAUSES = 20  # of a message
 
 LINE = re.compile(r"\(at line (\d+), column \d+\)")
 
@@ -63,13 +67,10 @@ def complaints(error: ValidationError, kind: type[BaseModel], raw: Mapping[str, 
         raw: the recipe as it was read.
     """
     faults = of_one_branch(error.errors(), kind)
-    places = [fault["loc"] for fault in faults]
+    above = {fault["loc"][:n] for fault in faults for n in range(len(fault["loc"]))}  # places inside which a fault is
     clauses = []
     for fault in faults:
-        inside = [
-            place for place in places if len(place) > len(fault["loc"]) and place[: len(fault["loc"])] == fault["loc"]
-        ]
-        if fault["type"] == "too_short" and inside:
+        if fault["type"] == "too_short" and fault["loc"] in above:
             continue  # a list all of whose members have faults of their own
         keys, models = walked(fault["loc"], kind)
         where = ".".join(named(keys, raw))
@@ -87,20 +88,26 @@ def complaints(error: ValidationError, kind: type[BaseModel], raw: Mapping[str, 
         else:
             message = MESSAGES.get(fault["type"], lambda _, fault=fault: fault["msg"])(fault.get("ctx", {}))
             clauses.append(f"{where}: {message}, not {shown(fault['input'])}")
-    return list(dict.fromkeys(clauses))
+    clauses = list(dict.fromkeys(clauses))
+    rest = [f"and {len(clauses) - MOST_CLAUSES} more faults"] if len(clauses) > MOST_CLAUSES else []
+    return clauses[:MOST_CLAUSES] + rest
 
 
 def of_one_branch(faults: Sequence[Any], kind: type[BaseModel]) -> list[Any]:
     """Faults without those of the other member of a union: a text, or a list of texts."""
     keys_of = [tuple(walked(fault["loc"], kind)[0]) for fault in faults]
+    at: dict[tuple[str, ...], list[Any]] = {}  # keys -> the faults there
+    above: set[tuple[str, ...]] = set()  # keys inside which a fault is
+    for fault, keys in zip(faults, keys_of, strict=True):
+        at.setdefault(keys, []).append(fault)
+        above.update(keys[:n] for n in range(len(keys)))
     kept = []
     for fault, keys in zip(faults, keys_of, strict=True):
-        others = [other for other, place in zip(faults, keys_of, strict=True) if other is not fault and place == keys]
+        others = [other for other in at[keys] if other is not fault]
         is_list = isinstance(fault["input"], list)
         if fault["type"] == "tuple_type" and others:
             continue  # no list, and another fault says what is wrong with the text
-        members = [place for place in keys_of if len(place) > len(keys) and place[: len(keys)] == keys]
-        if fault["type"] == "string_type" and is_list and (others or members):
+        if fault["type"] == "string_type" and is_list and (others or keys in above):
             continue  # a list, and other faults say what is wrong with it or its members
         if fault["type"] == "string_type" and any(other["type"] == "tuple_type" for other in others):
             kept.append({**fault, "type": "text_or_list"})
@@ -132,6 +139,32 @@ def is_worth_a_retry(error: ValidationError) -> bool:
     return all(isinstance(cause, StageError) for cause in causes)
 
 
+def depth(value: Any) -> int:
+    """How many lists and sections are within each other. Not recursive."""
+    level, inner = 0, [value]
+    while inner := [item for item in inner if isinstance(item, dict | list)]:
+        level += 1
+        inner = [each for item in inner for each in (item.values() if isinstance(item, dict) else item)]
+    return level
+
+
+def size_fault(value: Any, raw: Mapping[str, Any], place: tuple[str, ...] = ()) -> str | None:
+    """What is wrong with the first whole number that is too large for any key; None where there is none."""
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        return next((fault for key, each in items if (fault := size_fault(each, raw, (*place, str(key))))), None)
+    most = MOST_SEED if place and place[-1].endswith("seed") else MOST
+    if not isinstance(value, int) or abs(value) <= most:
+        return None
+    words = "at most" if value > 0 else "at least -"
+    return f"{'.'.join(named(place, raw))}: must be {words.strip()} {most:,}".replace("- ", "-") + f", not {value:.3g}"
+
+
+def one_line(text: str) -> str:
+    """A text with its control characters escaped: names in a recipe may hold line feeds."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
 def bound(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
@@ -139,11 +172,6 @@ def bound(value: float) -> str:
 def shown(value: object) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def meant(name: str, choices: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, choices, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(sorted(choices))}"
 
 
 def to_add(place: tuple[int | str, ...], kind: type[BaseModel], where: str) -> str:
@@ -234,9 +262,11 @@ def with_sizes(raw: Any, models: Sequence[type[BaseModel]]) -> Any:
 
 
 def with_size(value: Any, models: Sequence[type[BaseModel]], key: str) -> Any:
-    if isinstance(value, str):
+    if isinstance(value, str | bool):
         fields = [model.model_fields[key] for model in models if key in model.model_fields]
         kinds = {kind for field in fields for kind in types_in(field.annotation)}
+        if isinstance(value, bool):  # pydantic takes true for 1
+            return str(value).lower() if kinds & {int, float} and bool not in kinds else value
         if int in kinds and str not in kinds and (size := SIZE.fullmatch(value)):
             number = Fraction(size[1]) * UNITS[size[2]]
             return int(number) if number.denominator == 1 else value

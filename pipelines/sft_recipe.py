@@ -4,6 +4,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipelines.beam_faults import CheckedRunner
 from pipelines.choose import ChooseParams
 from pipelines.dedup import SampleDedupParams
 from pipelines.encode import EncodeParams, SamplesParams
@@ -25,7 +26,7 @@ class SftRecipe(BaseModel):
     influence: InfluenceParams | None = None  # None: no model is run, and nothing is chosen by its scores
     choose: ChooseParams = ChooseParams()
     pack: PackParams
-    run: Runner = Runner()
+    run: CheckedRunner = Runner()
 
     @model_validator(mode="after")
     def names_fit(self) -> Self:

@@ -19,7 +19,7 @@ VIEW = re.compile(r"((?:^-- .*\n)+)CREATE VIEW (\w+) AS", re.MULTILINE)
 def views() -> str:
     """The SQL that creates all views, in the order of their dependencies."""
     columns, joins = further_scores()
-    sql = Template(files("schemas").joinpath("views.sql").read_text())
+    sql = Template(files("schemas").joinpath("views.sql").read_text(encoding="utf-8"))
     return sql.substitute(judged=judged(), score_values=score_values(), columns=columns, joins=joins)
 
 

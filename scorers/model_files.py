@@ -5,6 +5,9 @@ what its author put in it.
 """
 
 import json
+import math
+import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +17,11 @@ from typing import Any
 from schemas.errors import RecipeError, StageError
 
 PATTERNS = ("*.safetensors", "config.json", "tokenizer.json", "*.safetensors.index.json")  # all that is ever read
+MOST_HEADER_BYTES = 100 << 20  # as in the library
+LARGEST = {  # key of a config.json -> far more than any model has; transformers allocates what it reads
+    "num_hidden_layers": 10_000, "hidden_size": 1_000_000, "intermediate_size": 10_000_000, "num_attention_heads": 100_000,
+    "vocab_size": 100_000_000, "max_position_embeddings": 10**10,
+}  # fmt: skip
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"  # what transformers looks for, in this order
 
 
@@ -40,7 +48,47 @@ def model_files(folder: Path) -> list[Path]:
             f"{folder}: its weights have names that transformers does not look for; rename the file to {SINGLE}, or "
             f"put the {INDEX} of the files beside them"
         )
+    for path in files:
+        if path.suffix == ".safetensors":
+            check_header(path)
     return files
+
+
+def check_header(path: Path) -> None:
+    """
+    Raises:
+        RecipeError: the header of a safetensors file is broken, or does not describe the bytes that follow it.
+    """
+    try:
+        with open(path, "rb") as stream:
+            n_bytes = os.fstat(stream.fileno()).st_size
+            n_header = int.from_bytes(stream.read(8), "little")
+            if not 2 <= n_header <= min(MOST_HEADER_BYTES, n_bytes - 8):
+                raise ValueError(f"its header has {n_header:,} bytes of {n_bytes:,}")  # noqa: TRY301
+            header = json.loads(stream.read(n_header))
+        tensors = {name: each for name, each in header.items() if name != "__metadata__"}
+        ends = [end_of(name, each) for name, each in tensors.items()]
+        if not ends or max(ends) != n_bytes - 8 - n_header:
+            raise ValueError("its tensors have another number of bytes than the file")  # noqa: TRY301
+    except OSError as error:
+        raise RecipeError(f"{path}: can't be read ({error.strerror}); mend the path or its permissions") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        finding = " ".join(str(error).split()) or type(error).__name__
+        raise RecipeError(f"{path}: not a whole safetensors file ({finding}); fetch the model again") from error
+
+
+def end_of(name: str, tensor: Any) -> int:
+    """The byte behind a tensor, counted from the end of the header.
+
+    Raises:
+        ValueError, KeyError, TypeError: its offsets are not those of its shape and type.
+    """
+    first, last = tensor["data_offsets"]
+    bits = re.search(r"\d+", tensor["dtype"])
+    n_bits = int(bits[0]) if bits else 8  # BOOL
+    if min(0, first, *tensor["shape"]) < 0 or 8 * (last - first) != n_bits * math.prod(tensor["shape"]):
+        raise ValueError(f"{name}: bytes {first:,} to {last:,} are not its {tensor['shape']} of {tensor['dtype']}")
+    return last
 
 
 def check_config(path: Path) -> None:
@@ -49,6 +97,12 @@ def check_config(path: Path) -> None:
         RecipeError: the model is defined by code outside transformers.
     """
     config = read_json(path)
+    if not isinstance(config, dict):
+        raise RecipeError(f"{path}: not a JSON object; fetch the model again")
+    for key, most in LARGEST.items():
+        for value in values_of(config, key):
+            if value is not None and (not isinstance(value, int) or not 0 < value <= most):
+                raise RecipeError(f"{path}: {key} must be a number up to {most:,}; fetch the model again")
     if any(True for _ in values_of(config, "auto_map")):
         raise RecipeError(
             f"{path.parent}: config.json has an auto_map: this model runs code from its own folder, which longmix never "

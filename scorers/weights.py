@@ -103,4 +103,4 @@ def anchor_of(config: Any) -> int | None:
     named = [getattr(config, name, None) for name in ("bos_token_id", "eos_token_id")]
     found = [token[0] if isinstance(token, list) else token for token in named]
     n_vocab = getattr(config, "vocab_size", math.inf)
-    return next((token for token in found if token is not None and 0 <= token < n_vocab), None)
+    return next((token for token in found if isinstance(token, int) and 0 <= token < n_vocab), None)

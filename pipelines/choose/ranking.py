@@ -69,7 +69,9 @@ def rank_samples(
         con.register("raw", pa.table(raw))
         for name, value in asdict(mixing).items():
             con.execute(f"SET VARIABLE {name} = ?", [value])
-        ranked: dict[str, Any] = con.execute(files("pipelines.choose").joinpath("ranking.sql").read_text()).fetchnumpy()
+        ranked: dict[str, Any] = con.execute(
+            files("pipelines.choose").joinpath("ranking.sql").read_text(encoding="utf-8")
+        ).fetchnumpy()
     finally:
         con.close()
     types = {"hmg": pa.float64(), "cam": pa.float64(), "score": pa.float64(), "rank": pa.int32()}

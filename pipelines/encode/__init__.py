@@ -1,13 +1,16 @@
 """DOCUMENTS, DUPLICATES -> TOKENS: the input_ids of every document that dedup kept.
 
 fastokens encodes (fast.py) where its ids are those of tokenizers, the reference (reference.py, pieces.py). Documents of
-each shard are encoded by both (sample.py); any difference sends all documents of the shard through the reference. EOS
-ends a document, BOS begins it if the recipe has one, and neither is anywhere else (marks.py).
+each shard, of a long one its head, are encoded by both (sample.py); any difference sends all documents of the shard
+through the reference. EOS ends a document, BOS begins it if the recipe has one, and neither is anywhere else (marks.py).
+A text for which a library raises an error or panics is refused; one that a library does not finish stops the build
+(attempt.py).
 
 Memory: the text of a shard, its ids twice, and in the reference about 150 bytes for each token of one batch.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +19,13 @@ import pyarrow.compute as pc
 from pipelines.actions import ReadColumns
 from pipelines.batches import batches
 from pipelines.encode import fast
+from pipelines.encode.attempt import span, within_limit
 from pipelines.encode.chat import check_rendered as check_rendered  # for ingest
 from pipelines.encode.ids import Ids
 from pipelines.encode.library import REASON, Library, by_reference, either, spelled
 from pipelines.encode.marks import decode as decode  # for `longmix show`
 from pipelines.encode.params import EncodeParams, Encoding
-from pipelines.encode.sample import decodes, sampled
+from pipelines.encode.sample import decodes, heads, sampled
 from pipelines.encode.samples import SamplesParams as SamplesParams  # for recipes of samples
 from pipelines.encode.samples import n_tokens as n_sample_tokens  # noqa: F401
 from pipelines.encode.samples import run as run_samples  # noqa: F401
@@ -36,7 +40,7 @@ from schemas.tables import TOKENS
 
 BATCH_BYTES = 2 << 20  # of text for fastokens; the reference divides it again
 
-VERSION = 2  # raise when the same params would give other rows
+VERSION = 3  # raise when the same params would give other rows
 
 
 def encode_rows(
@@ -47,8 +51,12 @@ def encode_rows(
     library: `either` unless named.
     """
     kept = pc.equal(duplicates["verdict"], "kept").to_numpy()
-    texts = kept_texts(documents["text"], kept)
-    encoded_batches = [encode_batch(batch, encoding.params, library or either) for batch in texts]
+    document_ids = duplicates["document_id"].filter(pa.array(kept))
+    encoded_batches: list[tuple[Ids, np.ndarray]] = []
+    for texts in kept_texts(documents["text"], kept):
+        place = partial(span, document_ids[sum(len(reasons) for _, reasons in encoded_batches) :][: len(texts)])
+        call = partial(encode_batch, texts, encoding.params, library or either)
+        encoded_batches.append(within_limit(call, texts.nbytes, place))
     ids = Ids.joined([batch for batch, _ in encoded_batches])
     reasons = np.concatenate([np.empty(0, REASON), *(batch for _, batch in encoded_batches)])
     n_tokens, encoded = np.zeros(len(kept), np.int32), np.zeros(len(kept), bool)
@@ -89,18 +97,30 @@ def checked(tokens: pa.Table, read: ReadColumns, encoding: Encoding) -> pa.Table
     """TOKENS of a shard from its rows: sampled documents are compared with the reference, and decoded."""
     file, fell_back = encoding.params.tokenizer, None
     rows = sample_of(read(("content_hash", "n_bytes", "verdict")))
-    sample = read(("text", "document_id", "verdict"), rows).combine_chunks()
+    sample, is_head = heads(read(("text", "document_id", "verdict"), rows).combine_chunks())
+    made = rows_of_sample(sample, is_head, rows_of(tokens, rows), encoding)
     if fast.loaded(file)[0] is not None:
         if not fast.proven(file):
             fell_back = "hostile"
-        elif differ(sample, rows_of(tokens, rows), encoding):
+        elif differ(sample, made, encoding):
             documents = read(("text", "document_id", "verdict"))
             tokens, fell_back = encode_rows(documents, documents, encoding, by_reference), "document"
+            made = encode_rows(sample, sample, encoding, by_reference)
     columns = {
         "fell_back": pc.if_else(pc.equal(tokens["status"], "encoded"), pa.scalar(fell_back, pa.string()), None),
-        "decodes": decoded_rows(rows, tokens, sample["text"], encoding.params),
+        "decodes": decoded_rows(rows, tokens, sample["text"], made, encoding.params),
     }
     return pa.table({**dict(zip(tokens.column_names, tokens.columns, strict=True)), **columns}).select(TOKENS.names)
+
+
+def rows_of_sample(sample: pa.Table, is_head: np.ndarray, tokens: pa.Table, encoding: Encoding) -> pa.Table:
+    """TOKENS of sampled documents; those of a head are made here. tokens: of the whole documents, see rows_of."""
+    if not is_head.any():
+        return tokens
+    begun = sample.filter(pa.array(is_head))
+    tables = [tokens.filter(pa.array(~is_head)), encode_rows(begun, begun, encoding).select(TOKENS.names)]
+    places = np.concatenate([np.flatnonzero(~is_head), np.flatnonzero(is_head)])
+    return pa.concat_tables([conform(table, TOKENS, "TOKENS") for table in tables]).take(pa.array(np.argsort(places)))
 
 
 def sample_of(documents: pa.Table) -> np.ndarray:
@@ -122,12 +142,18 @@ def rows_of(tokens: pa.Table, rows: np.ndarray) -> pa.Table:
     return pa.table({**columns, **nulls}).select(TOKENS.names)
 
 
-def decoded_rows(rows: np.ndarray, tokens: pa.Table, texts: pa.ChunkedArray, params: EncodeParams) -> pa.Array:
-    """[n] bool: whether the ids of some rows decode to their texts; NULL for other rows, and where there are no ids."""
-    decoded = np.full(len(tokens), None)
-    for text, row in zip(texts, rows.tolist(), strict=True):
-        ids = tokens["input_ids"][row]
-        if ids.is_valid:
+def decoded_rows(
+    rows: np.ndarray, tokens: pa.Table, texts: pa.ChunkedArray, made: pa.Table, params: EncodeParams
+) -> pa.Array:
+    """[n] bool: whether the ids of some rows decode to their texts; NULL for other rows, and where there are no ids.
+
+    Args:
+        texts: [len(rows)], the heads of long ones.
+        made: their ids.
+    """
+    decoded, is_encoded = np.full(len(tokens), None), tokens["input_ids"].is_valid().to_numpy()
+    for text, ids, row in zip(texts, made["input_ids"], rows.tolist(), strict=True):
+        if ids.is_valid and is_encoded[row]:
             text_ids = ids.values.to_numpy()[params.n_marks - 1 : -1]
             decoded[row] = decodes(load(params.tokenizer), text.as_py(), text_ids)
     return pa.array(decoded, pa.bool_())

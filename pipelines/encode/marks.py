@@ -60,7 +60,9 @@ def respell(
         if (
             again.failed[place]
             or np.isin(spelled, [mark.token_id for mark in marks]).any()
-            or not same_text(load(params.tokenizer), texts[place].as_py(), spelled, ids.row(row))
+            or not attempted(
+                lambda: same_text(load(params.tokenizer), texts[place].as_py(), spelled, ids.row(row))  # noqa: B023
+            )
         ):
             reasons[row] = next(reason for reason, with_mark in rows if row in with_mark)
     return ids.replaced(affected, again), reasons

@@ -11,6 +11,8 @@ from schemas.errors import RecipeError
 from schemas.hub_errors import Wanted, downloaded
 from schemas.names import from_name, path_named
 
+MOST_BYTES = 512 << 20  # of a tokenizer.json; those of 260,000 tokens have 35 MB
+
 
 def tokenizer_named(folder: Path, name: str) -> HashedFile:
     """The tokenizer.json that a recipe in `folder` names: a file, its folder, or the hub's, in the hub client's cache.
@@ -22,6 +24,8 @@ def tokenizer_named(folder: Path, name: str) -> HashedFile:
     local = path_named(folder, name)
     for path in (local, local / "tokenizer.json"):
         if path.is_file():
+            if (n_bytes := path.stat().st_size) > MOST_BYTES:
+                raise RecipeError(f"{path}: has {n_bytes:,} bytes, too many for a tokenizer.json; name one")
             return HashedFile.of(path)
     if name.startswith((".", "/", "~")) or name.endswith(".json") or name.count("/") != 1:
         raise RecipeError(f"no such file: {local}; name a tokenizer.json or a hub id")

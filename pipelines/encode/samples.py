@@ -8,6 +8,7 @@ Memory: the texts of a batch, their pieces and their ids.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Literal, Self
 
@@ -20,6 +21,7 @@ from pipelines.actions import ReadColumns
 from pipelines.batches import batches
 from pipelines.conversations import Conversation, decode
 from pipelines.encode.assembly import Encoded, assembled, marks_in, with_calls
+from pipelines.encode.attempt import span, within_limit
 from pipelines.encode.chat import Piece, pieces
 from pipelines.encode.ids import Ids
 from pipelines.encode.library import Library, by_reference, either, spelled
@@ -78,7 +80,9 @@ def encode_rows(
     encoded: list[Encoded | None] = []
     for batch in batches(documents["text"], BATCH_BYTES):
         is_kept = kept[len(encoded) : len(encoded) + len(batch)]
-        made = iter(encode_samples(batch.filter(pa.array(is_kept)), encoding, library))
+        place = partial(span, duplicates["document_id"][len(encoded) :][: len(batch)])
+        call = partial(encode_samples, batch.filter(pa.array(is_kept)), encoding, library)
+        made = iter(within_limit(call, batch.nbytes, place))
         encoded += [next(made) if keep else None for keep in is_kept.tolist()]
     return table_of(duplicates["document_id"], encoded)
 

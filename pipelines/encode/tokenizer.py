@@ -7,10 +7,20 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from pipelines.encode.attempt import attempted
 from pipelines.encode.params import EncodeParams
 from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError
 
+MOST_ID = 2**31  # input_ids are int32
+MOST_TOKENS = 200  # of a character: NFKC makes 18 characters of one, of 3 bytes each
+PROBES = (
+    "The whale, 1851.\n",
+    "a",
+    "\u65e5\u672c\u8a9e",
+    "\u041f\u0440\u0438\u0432\u0435\u0442",
+    "\u0645\u0631\u062d\u0628\u0627",
+)
 NEVER_IN_UTF8 = {0xC0, 0xC1, *range(0xF5, 0x100)}
 
 
@@ -19,13 +29,39 @@ def load(file: HashedFile) -> Tokenizer:
     """The tokenizer of a tokenizer.json, with text that looks like a special token taken as text.
 
     Raises:
-        RecipeError: the file is not a tokenizer.
+        RecipeError: the file is not a tokenizer, or one that encodes no text.
     """
     try:
         tokenizer = Tokenizer.from_file(file.path)
-    except Exception as error:
-        raise RecipeError(f"{file.path}: not a tokenizer.json ({error}); name one that tokenizers can load") from error
-    return for_documents(tokenizer)
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:
+        finding = " ".join(str(error).split())
+        raise RecipeError(
+            f"{file.path}: not a tokenizer.json ({finding}); name one that tokenizers can load"
+        ) from error
+    tokenizer = for_documents(tokenizer)
+    check(file, tokenizer)
+    return tokenizer
+
+
+def check(file: HashedFile, tokenizer: Tokenizer) -> None:
+    """
+    Raises:
+        RecipeError: the tokenizer has ids beyond 32 bits, or makes no token of any of PROBES.
+    """
+    most = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+    if most >= MOST_ID:
+        raise RecipeError(f"{file.path}: has the id {most:,}, and ids have 31 bits here; name another tokenizer")
+    encodings = [attempted(lambda: tokenizer.encode(text, add_special_tokens=False)) for text in PROBES]  # noqa: B023
+    if not any(encoding and encoding.ids for encoding in encodings):
+        raise RecipeError(
+            f"{file.path}: makes no token of any text: its vocabulary is empty, or its normalizer or pre_tokenizer leaves "
+            "nothing or fails; name another tokenizer"
+        )
+    longest = max(len(encoding.ids) / len(text) for text, encoding in zip(PROBES, encodings, strict=True) if encoding)
+    if longest > MOST_TOKENS:
+        raise RecipeError(f"{file.path}: makes {longest:,.0f} tokens of a character; name another tokenizer")
 
 
 def for_documents(tokenizer: Tokenizer) -> Tokenizer:
@@ -74,9 +110,14 @@ def id_of(params: EncodeParams, key: str, token: str) -> int:
         added = load(params.tokenizer).get_added_tokens_decoder().values()
         special = ", ".join([str(each.content) for each in added if each.special][:10]) or "none"
         raise RecipeError(
-            f"{params.tokenizer.path}: {key} {token!r} is not in its vocabulary; name one of its tokens; special: {special}"
+            f"{params.tokenizer.path}: {key} {shown(token)} is not in its vocabulary; name one of its tokens; special: {special}"
         )
     return token_id
+
+
+def shown(token: str) -> str:
+    text = repr(token)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def lost_bytes(file: HashedFile) -> list[int]:

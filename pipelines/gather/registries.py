@@ -72,7 +72,7 @@ class Apt:
         for folder in ("lists/partial", "cache/archives/partial"):
             (self.state / folder).mkdir(parents=True, exist_ok=True)
         (self.state / "status").touch()
-        (self.state / "apt.conf").write_text(apt_settings(self.state))
+        (self.state / "apt.conf").write_text(apt_settings(self.state), encoding="utf-8")
         try:
             self.run("apt-get", "update", "-q")
         finally:  # often one of many sources fails; the lists of the others are usable

@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from pipelines.encode import EncodeParams, id_of
 from pipelines.pack.packers import PACKERS
@@ -12,7 +12,7 @@ class PackParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     packer: str = "best_fit"
-    sequence_tokens: PositiveInt = 131_072
+    sequence_tokens: int = Field(131_072, gt=0, lt=2**31)  # places in a row have 32 bits
     max_segments: PositiveInt | None = None  # of a sequence
     pad_documents_to: PositiveInt | None = None  # each segment's length is a multiple of it
     pad_token: str | None = None  # None: eos_token

@@ -35,8 +35,10 @@ class PlanParams(BaseModel):
 
     budget_tokens: PositiveInt
     long_tokens: PositiveInt = 4096  # a document of at least so many is long
-    short_rate: float = Field(0.1, ge=0, allow_inf_nan=False)  # r: a short document is drawn r times for a long one
-    max_epochs: PositiveInt = 4  # the most copies of a document
+    short_rate: float = Field(
+        0.1, ge=0, le=1e6, allow_inf_nan=False
+    )  # r: a short document is drawn r times for a long one
+    max_epochs: int = Field(4, gt=0, le=1_000_000)  # the most copies of a document
     normalise_shares: bool = False
     shares: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None  # None: the corpus's own
     max_document_share: Top | None = None  # a larger part of its domain is left out

@@ -118,11 +118,11 @@ def write_pages(
         }
         write_catalog(con, part / "catalog.duckdb", facts)
         if isinstance(recipe, SftRecipe):
-            (part / "README.md").write_text(sft_card(con, recipe, edition))
-            (part / "report.html").write_text(sft_report(con, recipe, edition))
+            (part / "README.md").write_text(sft_card(con, recipe, edition), encoding="utf-8")
+            (part / "report.html").write_text(sft_report(con, recipe, edition), encoding="utf-8")
         else:
-            (part / "README.md").write_text(card(con, recipe, edition))
-            (part / "report.html").write_text(report(con, recipe, edition))
+            (part / "README.md").write_text(card(con, recipe, edition), encoding="utf-8")
+            (part / "report.html").write_text(report(con, recipe, edition), encoding="utf-8")
 
 
 def listed(shard: Shard, store: Store) -> ManifestShard:

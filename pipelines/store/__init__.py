@@ -83,7 +83,7 @@ class Store:
     def session(self) -> Iterator[None]:
         """Begin with an empty scratch folder and progress file. Only for the process that holds the root's lock."""
         shutil.rmtree(self.root / "scratch", ignore_errors=True)
-        (self.root / "scratch").mkdir()
+        (self.root / "scratch").mkdir(exist_ok=True)  # a mount or a link stays
         (self.root / "progress.jsonl").write_bytes(b"")
         yield
         shutil.rmtree(self.root / "scratch", ignore_errors=True)

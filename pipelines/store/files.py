@@ -4,6 +4,7 @@ A file that has a name is complete: it was written under a temporary name, synce
 holds the name was synced after it. No other module of pipelines/ renames, syncs, maps or locks a file.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -68,10 +69,25 @@ def seal(path: Path) -> Seal:
 
 
 def rename(part: Path, path: Path) -> None:
-    """Give a finished temporary file its name. Synced first, so that a name never leads to half a file."""
+    """Give a finished temporary file its name. Synced first, so that a name never leads to half a file.
+
+    On another file system, such as a mount below the root, it is copied beside its name first.
+    """
     sync(part)
     make_folder(path.parent)
-    os.replace(part, path)
+    try:
+        os.replace(part, path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            shutil.copyfile(part, beside)
+            sync(beside)
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+        part.unlink()
     sync_folder(path.parent)
 
 

@@ -50,7 +50,7 @@ def locked(folder: Path, purpose: str, option: str) -> Iterator[None]:
 
 def holder(path: Path) -> str:
     try:
-        who = json.loads(path.read_text())
+        who = json.loads(path.read_text(encoding="utf-8"))
         return f"{who['purpose']} holds it since {who['since']} (process {who['pid']} on {who['host']})"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process holds it"

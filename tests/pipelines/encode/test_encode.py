@@ -1,14 +1,19 @@
 """A row of TOKENS for each document; differences between the libraries are detected."""
 
 import hashlib
+import json
+import time
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer, models
 
-from pipelines.encode import checked, encode_rows, fast, n_tokens, notes
+from pipelines import encode
+from pipelines.encode import attempt, by_reference, checked, encode_rows, fast, n_tokens, notes, sample
 from pipelines.encode.params import Encoding
 from pipelines.encode.tokenizer import load
+from schemas.errors import StageError
 from schemas.tables import TOKENS
 from tests.pipelines.encode.families import params_of, saved, trained
 from tests.pipelines.encode.standins import StandIn, put_in_place
@@ -165,3 +170,71 @@ def test_notes(tmp_path):
     assert notes(params_of(saved(tmp_path, trained("llama3")))) == [] or fast.fastokens is None
     (slow,) = notes(params_of(saved(tmp_path, trained("wordpiece"))))
     assert "1 MB of text per CPU second" in slow
+
+
+BACKTRACKS = r"(a+)+b|."  # of n times "a" and no "b", 2 ** n attempts: both libraries give up
+
+
+@pytest.fixture(scope="module")
+def backtracking(tmp_path_factory):
+    spec = json.loads(Path(DEFAULT.tokenizer.path).read_text())
+    split = {"type": "Split", "pattern": {"Regex": BACKTRACKS}, "behavior": "Isolated", "invert": False}
+    as_bytes = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    spec["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [split, as_bytes]}
+    path = tmp_path_factory.mktemp("backtracking") / "tokenizer.json"
+    path.write_text(json.dumps(spec))
+    return params_of(path, eos_token="<|endoftext|>")
+
+
+def test_a_document_on_which_the_tokenizer_panics_is_refused_and_others_are_encoded(backtracking):
+    rows = shard(["the whale", "a" * 40, "a" * 300_000, "bb"], params=backtracking).to_pylist()
+    assert [row["status"] for row in rows] == ["encoded", "refused", "refused", "encoded"]
+    assert [row["reason"] for row in rows] == [None, "tokenizer_error", "tokenizer_error", None]
+
+
+@pytest.mark.parametrize("marks", [["</s>"], []])
+def test_a_text_with_a_mark_on_which_the_tokenizer_panics_is_refused(backtracking, marks):
+    text = "".join(["<|endoftext|>", "a" * 40, *marks])
+    assert shard([text, "b"], params=backtracking)["reason"].to_pylist() == ["tokenizer_error", None]
+
+
+def test_of_a_long_document_the_head_is_compared_and_decoded(monkeypatch):
+    monkeypatch.setattr(sample, "HEAD_CHARS", 1_000)
+    seen = []
+
+    def counting(texts, params):
+        seen.extend(texts.to_pylist())
+        return by_reference(texts, params)
+
+    monkeypatch.setattr(encode, "by_reference", counting)
+    texts = [random_text(1), "short", random_text(2)[:1_000]]
+    whole = shard(texts).to_pylist()
+    assert all(len(text) <= 1_000 for text in seen)
+    assert [row["input_ids"] for row in whole] == [[*at_once(text), 0] for text in texts]
+    assert [row["decodes"] for row in whole if row["decodes"] is not None] == [True] * len(seen)
+    assert len(seen) >= 1
+
+
+@needs_wheel
+def test_a_difference_in_the_head_of_a_long_document_sends_the_shard_through_the_reference(monkeypatch):
+    monkeypatch.setattr(sample, "HEAD_CHARS", 1_000)
+    real, _ = fast.loaded(DEFAULT.tokenizer)
+    put_in_place(StandIn(real, errs=lambda text: text.startswith("whale")), monkeypatch)
+    monkeypatch.setattr(fast, "proven", lambda _: True)
+    texts = ["whale " + random_text(seed) for seed in range(3)]
+    rows = shard(texts).to_pylist()
+    assert {row["fell_back"] for row in rows} == {"document"}
+    assert [row["input_ids"] for row in rows] == [[*at_once(text), 0] for text in texts]
+    assert [row["decodes"] for row in rows if row["decodes"] is not None] == [True]
+
+
+def test_the_time_of_a_shard_is_bounded_by_name(monkeypatch):
+    monkeypatch.setattr(attempt, "LEAST_SECONDS", 0.05)
+
+    def endless(texts, params):
+        time.sleep(0.4)
+        return by_reference(texts, params)
+
+    columns, marks = documents("a", "b", "c"), verdicts(True, False, True)
+    with pytest.raises(StageError, match="one of the 2 documents d0 to d2: "):
+        encode_rows(columns, marks, Encoding.of(DEFAULT), endless)

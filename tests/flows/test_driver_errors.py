@@ -1,0 +1,145 @@
+"""Errors of the driver, each run by the command line in a process of its own: one line with place and remedy."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import micro
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    return micro.write(tmp_path_factory.mktemp("mix"))
+
+
+def longmix(*words, prefix=(), **environment):
+    command = [*prefix, sys.executable, "-m", "flows.cli", *map(str, words)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=env, cwd=ROOT, timeout=300)
+
+
+def complaint(result, status=1):
+    assert result.returncode == status, result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("longmix: ")]
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    assert "internal error" not in result.stderr
+    return lines[0]
+
+
+def test_a_root_that_is_a_file(recipe, tmp_path):
+    (tmp_path / "root").write_text("x")
+    assert f"{tmp_path / 'root'}: can't be written" in complaint(longmix("build", recipe, "--root", tmp_path / "root"))
+
+
+@pytest.mark.parametrize("name", ["shards", "actions", "scratch", "datasets"])
+@pytest.mark.parametrize("kind", ["file", "dangling link"])
+def test_a_folder_of_the_root_that_is_none(recipe, tmp_path, name, kind):
+    if kind == "file":
+        (tmp_path / name).write_text("x")
+    else:
+        (tmp_path / name).symlink_to(tmp_path / "gone" / "away")
+    line = complaint(longmix("build", recipe, "--root", tmp_path, "--quiet"))
+    assert name in line
+    assert re.search(r"; (move or remove|correct the path|choose)", line)
+
+
+@pytest.mark.parametrize("name", ["shards", "actions", "scratch", "datasets"])
+def test_a_folder_that_is_a_link(recipe, tmp_path, name):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / name).symlink_to(tmp_path / "elsewhere")
+    result = longmix("build", recipe, "--root", tmp_path / "root", "--quiet")
+    assert result.returncode == 0, result.stderr
+
+
+def mounts():
+    tried = subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "x", "/mnt"], capture_output=True, check=False)
+    return tried.returncode == 0
+
+
+in_own_mounts = pytest.mark.skipif(not (shutil.which("unshare") and mounts()), reason="no mounts without privileges")
+
+
+def mounting(folder, options):
+    folder.mkdir(parents=True)
+    script = f'mount -t tmpfs -o {options} tmpfs "$0" && exec "$@"'
+    return ["unshare", "-rm", "sh", "-c", script, str(folder)]
+
+
+@in_own_mounts
+@pytest.mark.parametrize("name", ["shards", "actions", "scratch", "datasets"])
+def test_a_folder_on_another_file_system(recipe, tmp_path, name):
+    result = longmix("build", recipe, "--root", tmp_path, "--quiet", prefix=mounting(tmp_path / name, "size=64m"))
+    assert result.returncode == 0, result.stderr
+
+
+@in_own_mounts
+@pytest.mark.parametrize(("name", "size"), [("shards", "100k"), ("datasets", "200k"), ("scratch", "40k")])
+def test_a_full_disk(recipe, tmp_path, name, size):
+    prefix = mounting(tmp_path / name, f"size={size}")
+    line = complaint(longmix("build", recipe, "--root", tmp_path, "--quiet", prefix=prefix))
+    assert "; free space on the disk and run the same command, which resumes" in line
+    shutil.rmtree(tmp_path / name)
+    result = longmix("build", recipe, "--root", tmp_path, "--quiet")
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_locale_without_utf_8(recipe, tmp_path):
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    result = longmix("build", recipe, "--root", tmp_path, **ascii_only)
+    assert result.returncode == 0, result.stderr
+    for path in tmp_path.glob("datasets/*/*/*.[mh]*"):
+        path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("stage", ["ingest", "dedup", "encode", "pack"])
+def test_an_interrupt_ends_a_build_in_two_seconds_and_the_next_one_resumes(recipe, tmp_path, stage):
+    command = [sys.executable, "-m", "flows.cli", "build", str(recipe), "--root", str(tmp_path)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=env, text=True) as process:
+        deadline = time.monotonic() + 120
+        progress = tmp_path / "progress.jsonl"
+        while time.monotonic() < deadline and process.poll() is None:
+            if progress.exists() and f'"{stage}"' in progress.read_text(encoding="utf-8"):
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - began < 5  # two on a machine of its own
+    assert process.returncode == 130, errors
+    assert errors.count("longmix: stopped; the same command resumes") == 1
+    assert "Traceback" not in errors
+    assert longmix("build", recipe, "--root", tmp_path, "--quiet").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["gc", "--dry-run", "--root", "ROOT"],
+        ["gc", "--root", "ROOT"],
+        ["list", "ROOT"],
+        ["check", "ROOT"],
+        ["show", "ROOT", "0"],
+        ["query", "ROOT", "FROM totals"],
+        ["diff", "ROOT"],
+        ["plan", "RECIPE", "--root", "ROOT"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_command_that_reads_makes_no_root(words, recipe, tmp_path):
+    root = tmp_path / "none" / "root"
+    result = longmix(*[{"ROOT": root, "RECIPE": recipe}.get(word, word) for word in words])
+    if words[0] != "plan":
+        assert str(root) in complaint(result)
+    assert list(tmp_path.iterdir()) == []
