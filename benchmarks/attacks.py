@@ -20,16 +20,14 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.attack import entry, inputs, machine, rot, settings
-from benchmarks.attack.ground import Ground, Outcome, outcome, words_of
+from benchmarks.attack.ground import Attack, Ground, outcome, words_of
 
-Attack = tuple[str, Callable[[Ground], Outcome]]  # what must happen, in a few words, and the attack
 GROUPS: dict[str, dict[str, Attack]] = {
     "Nobody gets in": entry.ATTACKS,
     "Nothing rots unseen": rot.ATTACKS,

@@ -75,7 +75,7 @@ def main() -> None:
     n_different = n = 0
     rng = random.Random(0)
     n_pairs = sum(map(len, measured_lines(args.work / "clean").values()))
-    kills = [] if args.no_renames else [(when, kind) for kind in kinds for when in ("before", "after")]
+    kills: list[tuple] = [] if args.no_renames else [(when, kind) for kind in kinds for when in ("before", "after")]
     kills += [("at", rng.uniform(0.1, 1) * seconds) for _ in range(args.times)]
     kills += [("scoring", rng.randrange(1, n_pairs)) for _ in range(args.scoring)]
     for kill in kills:

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 from pyarrow import ipc
 
-from benchmarks.attack.ground import Ground, Outcome, newest, outcome, refused
+from benchmarks.attack.ground import Attack, Ground, Outcome, newest, outcome, refused
 from benchmarks.attack.inputs import list_files
 from tests import micro
 
@@ -126,7 +126,7 @@ def special_paths(ground: Ground) -> Outcome:
 
 
 READ = "SELECT content FROM read_text('{path}')"
-ATTACKS = {
+ATTACKS: dict[str, Attack] = {
     "query-copies": ("the README is unchanged", copies_over_readme),
     "query-reads": ("the file is not printed", partial(reads_secret, sql=READ)),
     "query-attaches": ("nothing is attached or written", attaches),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -16,6 +17,7 @@ from tests import micro
 MIX = "micro"
 SEEN_CHARACTERS = 60
 LONGEST_SECONDS = 300.0
+FOLDER_OF_AN_ATTACK = re.compile(r"(?<![\w/])/[^\s:'\"]*/attacks/[\w-]+/")
 TAIL_CHARACTERS = 20_000  # of a command's output
 
 
@@ -43,7 +45,7 @@ class Ended:
     @property
     def last_line(self) -> str:
         lines = [line.strip() for line in self.output.splitlines() if line.strip()]
-        return lines[-1] if lines else ""
+        return lines[-1].removeprefix("longmix: ").removeprefix("error: ") if lines else ""
 
     @property
     def is_refused(self) -> bool:
@@ -61,7 +63,9 @@ class Ended:
             return f"ended by {signal.Signals(-self.status).name}"
         if self.has_traceback:
             return f"traceback: {self.last_line}"
-        return "done" if self.status == 0 else f"status {self.status}: {self.last_line}"
+        if self.status == 0:
+            return "done"
+        return f"{'refused' if self.status in (1, 2) else f'status {self.status}'}: {self.last_line}"
 
 
 @dataclass
@@ -182,6 +186,9 @@ def waited(process: subprocess.Popen, until: float) -> tuple[int | None, int]:
         time.sleep(0.02)
 
 
+Attack = tuple[str, Callable[[Ground], Outcome]]  # what must happen, in a few words, and the attack
+
+
 def refused(ended: Ended) -> Outcome:
     return outcome(ended.is_refused, ended.summary())
 
@@ -195,7 +202,7 @@ def done_or_refused(ended: Ended) -> Outcome:
 
 
 def outcome(is_held: bool, seen: str) -> Outcome:
-    seen = " ".join(seen.split())
+    seen = " ".join(FOLDER_OF_AN_ATTACK.sub("", seen).split())
     return Outcome(is_held, seen if len(seen) <= SEEN_CHARACTERS else f"{seen[: SEEN_CHARACTERS - 1]}…")
 
 

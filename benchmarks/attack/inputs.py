@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import ipc
 
-from benchmarks.attack.ground import Ended, Ground, Outcome, done, done_or_refused, outcome
+from benchmarks.attack.ground import Attack, Ended, Ground, Outcome, done, done_or_refused, outcome
 from tests import micro
 
 SOURCE = 'name = "hostile"\ndomain = "web"\npath = "{path}"'
@@ -166,7 +166,7 @@ def large_record(ground: Ground) -> Outcome:
     return done_or_refused(ground.build_small(source(path, "max_record_bytes = 1_000_000")))
 
 
-ATTACKS = {
+ATTACKS: dict[str, Attack] = {
     "long-document": ("builds", partial(long_document, n_bytes=12_000_000)),
     "damaged-arrow": ("no signal, no traceback", damaged_arrow),
     "odd-labels": ("each builds", odd_labels),
@@ -175,7 +175,7 @@ ATTACKS = {
     "rejects": ("ends within 120 s", partial(archive, line=b"x\n", n_bytes=2_000_000)),
     "tiny-files": ("builds, at most 2 kB a document", partial(tiny_files, n_files=3_000)),
 }
-FULL = {  # minutes each
+FULL: dict[str, Attack] = {  # minutes each
     "long-document-full": ("builds", partial(long_document, n_bytes=62_000_000)),
     "blank-lines-full": ("ends within 120 s", partial(archive, line=b"\n", n_bytes=4_000_000_000)),
     "rejects-full": ("ends within 120 s", partial(archive, line=b"x\n", n_bytes=20_000_000)),

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.attack.ground import Ended, Ground, Outcome, done_or_refused, newest, outcome, refused
+from benchmarks.attack.ground import Attack, Ended, Ground, Outcome, done_or_refused, newest, outcome, refused
 
 OTHER_FILE_SYSTEM = Path("/dev/shm")
 MOST_SECONDS_OF_CTRL_C = 2.0
@@ -124,7 +124,7 @@ def ctrl_c(ground: Ground, stage: str) -> Outcome:
     return outcome(is_soon and ended.status == 130 and not ended.has_traceback, seen)
 
 
-ATTACKS = {
+ATTACKS: dict[str, Attack] = {
     "root-is-file": ("refused in one line", root_is_a_file),
     "datasets-link": ("builds and checks, or refused", datasets_is_a_link),
     "shards-elsewhere": ("builds, or refused in one line", shards_elsewhere),

@@ -6,7 +6,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from benchmarks.attack.ground import MIX, Ground, Outcome, files_of, newest, outcome
+from benchmarks.attack.ground import MIX, Attack, Ground, Outcome, files_of, newest, outcome
 from tests.rot import flip
 
 NOBODY = 65534
@@ -133,7 +133,7 @@ FLIPPED = {
     "flip-catalog": f"{VERSION}/catalog.duckdb",
     "flip-sequences": f"{VERSION}/sequences-*.parquet",
 }
-ATTACKS = {
+ATTACKS: dict[str, Attack] = {
     "gc-dry-run": ("no root is made", dry_run_of_nothing),
     "read-only": ("builds, writes only the root", read_only_checkout),
     "flip-base": ("the same version, or named", flipped_under_refresh),

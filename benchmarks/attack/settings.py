@@ -3,7 +3,7 @@
 import json
 import shutil
 
-from benchmarks.attack.ground import Ended, Ground, Outcome, outcome
+from benchmarks.attack.ground import Attack, Ended, Ground, Outcome, outcome
 from tests import micro
 
 TOKENIZER = micro.ROOT / "examples" / "tokenizer" / "tokenizer.json"
@@ -153,7 +153,7 @@ def panic(ground: Ground) -> Outcome:
     return outcome(ended.is_done or ended.is_refused, ended.summary())
 
 
-ATTACKS = {
+ATTACKS: dict[str, Attack] = {
     "odd-recipes": ("each is refused in one line", odd_recipes),
     "odd-tokenizers": ("each is refused in one line", odd_tokenizers),
     "odd-models": ("each is refused in one line", odd_models),
