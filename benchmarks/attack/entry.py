@@ -72,7 +72,17 @@ def split_outside(ground: Ground) -> Outcome:
         write_saved(ground.folder / name, text)
     (folder / "dataset_dict.json").write_text(json.dumps({"splits": ["train", "../secret"]}))
     ended = ground.build_small(f'name = "saved"\ndomain = "web"\npath = "{folder}"\nsplit = "../secret"')
-    return refused(ended)
+    if not ended.is_done:
+        return refused(ended)
+    n_read = documents_with(ground, SECRET)
+    return outcome(n_read == 0, f"built, {n_read} documents from the other folder")
+
+
+def documents_with(ground: Ground, text: str) -> int:
+    """How many documents of the small mix hold a text."""
+    sql = f"SELECT count(*) n FROM tables.DOCUMENTS WHERE text LIKE '%{text}%'"
+    answer = ground.run("query", ground.folder / "root", sql, "--format", "csv")
+    return int(answer.last_line) if answer.status == 0 else 0
 
 
 def write_saved(folder: Path, text: str) -> None:
@@ -102,10 +112,8 @@ def link_outside(ground: Ground) -> Outcome:
     shutil.copy(micro.CORPUS / "book" / micro.SPEECH, folder / "speech.txt")
     (folder / "link.txt").symlink_to(path)
     ended = ground.build_small(f'name = "texts"\ndomain = "web"\npath = "{folder}"')
-    answer = ground.run("query", ground.folder / "root", "SELECT count(*) n FROM tables.DOCUMENTS WHERE text LIKE "
-                        f"'%{SECRET}%'", "--format", "csv")  # fmt: skip
-    is_read = answer.status == 0 and answer.output.split()[-1] != "0"
-    return outcome(not is_read and (ended.is_done or ended.is_refused), "it was read" if is_read else ended.summary())
+    n_read = documents_with(ground, SECRET) if ended.is_done else 0
+    return outcome(n_read == 0 and (ended.is_done or ended.is_refused), "it was read" if n_read else ended.summary())
 
 
 def special_paths(ground: Ground) -> Outcome:

@@ -147,7 +147,7 @@ class Ground:
         (folder / "pages.jsonl").write_text("".join(json.dumps({"text": row["text"]}) + "\n" for row in rows))
         parts = {
             "encode": f'tokenizer = "{micro.ROOT}/examples/tokenizer/tokenizer.json"\neos_token = "<|endoftext|>"',
-            "plan": "budget_tokens = 3_000\nlong_tokens = 4096\nshort_rate = 0.9",
+            "plan": "budget_tokens = 3_000\nlong_tokens = 4096\nshort_rate = 0.9\nmax_epochs = 4",
             "pack": "sequence_tokens = 1024",
             "run": "workers = 2",
             **sections,

@@ -11,7 +11,7 @@ MODEL = micro.ROOT / "tests" / "reference" / "prolong" / "model_opt_trained"
 SECONDS_OF_A_REFUSAL = 60.0
 SECONDS_OF_A_TEXT = 180.0
 END = 'eos_token = "<|endoftext|>"'
-PLAN = "budget_tokens = {}\nlong_tokens = 4096"
+PLAN = "budget_tokens = {}\nlong_tokens = 4096\nshort_rate = 0.9\nmax_epochs = 4"
 HUB = '\n\n[[sources]]\nname = "hub"\ndomain = "web"\nhub = "{}"\nsplit = "train"'
 
 RECIPES: dict[str, dict[str, str]] = {  # sections in place of those of a sound recipe
