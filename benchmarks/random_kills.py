@@ -76,7 +76,10 @@ class Mixes:
         return {name: Undisturbed(**run) for name, run in kept["runs"].items()}
 
     def made(self) -> dict[str, Undisturbed]:
-        """What undisturbed runs took. Their roots: built, refreshed, removed (its first version), collected, scored."""
+        """What undisturbed runs took. Their roots: built, refreshed, removed (its first version), collected, scored.
+
+        again: refreshed twice. The second refresh has another base, so it adds actions that lead to the same shards.
+        """
         runs = {}
         complete(self.command("build", self.fresh("built")))  # compiles what this machine has not compiled yet
         runs["build"] = complete(self.command("build", self.fresh("built")))
@@ -90,6 +93,8 @@ class Mixes:
         complete(self.command("build", self.fresh("rebuilt", "collected")))
         complete(self.command("gc", self.fresh("rebuilt-collected", "rebuilt")))
         complete(self.command("gc", self.fresh("refreshed-collected", "refreshed")))
+        complete(self.command("refresh", self.fresh("again", "refreshed")))
+        complete(self.command("gc", self.fresh("again-collected", "again")))
         runs["scoring"] = complete(self.command("scoring", self.fresh("scored")))
         return runs
 
@@ -97,6 +102,11 @@ class Mixes:
         if name not in self.fingerprints:
             self.fingerprints[name] = fingerprint(self.work / name)
         return self.fingerprints[name]
+
+    def after_refresh(self, root: Path) -> str:
+        """Which undisturbed root a refresh must leave: `again` where the version that it makes is the newest already."""
+        newest = [(folder / "datasets" / MIX / "latest").readlink() for folder in (root, self.work / "refreshed")]
+        return "again" if newest[0] == newest[1] else "refreshed"
 
 
 @cache
@@ -127,8 +137,9 @@ def in_build(mixes: Mixes, rng: random.Random) -> tuple[str, bool]:
 def in_refresh(mixes: Mixes, rng: random.Random) -> tuple[str, bool]:
     root, moment = killed(mixes, "refresh", "built", mixes.runs["refresh"].moment(rng))
     where = stage_of(root)
+    expected = mixes.after_refresh(root)
     complete(mixes.command("refresh", root, rng.choice(WORKERS)))
-    return f"{moment.way}: {where}", fingerprint(root) == mixes.expected("refreshed")
+    return f"{moment.way}: {where}", fingerprint(root) == mixes.expected(expected)
 
 
 def in_gc(mixes: Mixes, rng: random.Random) -> tuple[str, bool]:
@@ -157,10 +168,11 @@ def in_gc_beside(mixes: Mixes, rng: random.Random) -> tuple[str, bool]:
         time.sleep(rng.uniform(0, 0.3))
     hit = running[victim].killed()
     other = running["refresh" if victim == "gc" else "gc"].finished(may_be_busy=True)
+    expected = mixes.after_refresh(root)
     complete(mixes.command("refresh", root, rng.choice(WORKERS)), mixes.command("gc", root))
     outcome = "other refused" if other is None else "other done"
     where = f"{victim} {'killed' if hit else 'ended before'}, {outcome}"
-    return where, fingerprint(root) == mixes.expected("refreshed-collected")
+    return where, fingerprint(root) == mixes.expected(f"{expected}-collected")
 
 
 def in_scoring(mixes: Mixes, rng: random.Random) -> tuple[str, bool]:

@@ -32,7 +32,8 @@ def read_only_checkout(ground: Ground) -> Outcome:
         return outcome(False, f"not run: {ended.last_line}")
     others = files_of(ground.folder) - before - {"output", "temporary", "own"}
     made = {name for name in others if not name.startswith("own/")}
-    return outcome(ended.is_done and not made, f"made {min(made)}" if made else ended.summary())
+    is_stray = ended.is_done and made
+    return outcome(ended.is_done and not made, f"made {min(made)}" if is_stray else ended.summary())
 
 
 def first(root: Path, pattern: str) -> Path:
