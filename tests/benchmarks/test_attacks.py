@@ -152,6 +152,8 @@ def test_the_stage_of_a_killed_build_is_the_last_that_began(tmp_path):
     assert stage_of(tmp_path) == "after ingest"
     path.write_text(begun.format("ingest") + begun.format("encode") + ended.format("ingest") + '{"stage": "scre')
     assert stage_of(tmp_path) == "encode"
+    path.write_text(begun.format("ingest") + begun.format("encode"))
+    assert stage_of(tmp_path) == "encode"
 
 
 def test_the_table_of_kills_counts_by_kind_and_place():
