@@ -4,9 +4,11 @@
     python benchmarks/crash.py mixes/128k.toml --times 2 --no-renames
     python benchmarks/crash.py scored --scoring 20
     python benchmarks/crash.py sft --times 10
+    python benchmarks/crash.py random --kills 200 --seed 0      (build, refresh, gc and scoring: random_kills.py)
 
 The rerun uses another number of workers. Prints a row per kill and exits with 1 if any byte differs (in catalog.duckdb:
-any row). `sft` is a small set of instruction samples, `scored` is mixes/tiny.toml with the small trained model of tests/reference. --scoring kills it while the
+any row). `sft` is a small set of instruction samples, `scored` is mixes/tiny.toml with the small trained model of tests/reference.
+--scoring kills it while the
 model runs; then the rerun must also keep the pairs measured before the kill.
 """
 
@@ -18,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks import random_kills
 from tests import scored, sft_mix
 from tests.kills import (
     KINDS,
@@ -47,6 +50,8 @@ def killed(kill: tuple, recipe: Path, root: Path, workers: int) -> str:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["random"]:
+        random_kills.main(sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--times", type=int, default=0)
@@ -70,7 +75,7 @@ def main() -> None:
     n_different = n = 0
     rng = random.Random(0)
     n_pairs = sum(map(len, measured_lines(args.work / "clean").values()))
-    kills = [] if args.no_renames else [(when, kind) for kind in kinds for when in ("before", "after")]
+    kills: list[tuple] = [] if args.no_renames else [(when, kind) for kind in kinds for when in ("before", "after")]
     kills += [("at", rng.uniform(0.1, 1) * seconds) for _ in range(args.times)]
     kills += [("scoring", rng.randrange(1, n_pairs)) for _ in range(args.scoring)]
     for kill in kills:

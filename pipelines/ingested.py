@@ -1,11 +1,11 @@
 """ROOT/ingested/MIX.json: the shards that the mix's last ingest made, so that they can be queried whatever becomes of a build."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pipelines.store import Shard, Store, files, load_shard
+from pipelines.store import Shard, Store, files, shards_in
+from schemas import records
 from schemas.errors import RecipeError
 
 INGESTED = "ingested"  # the folder, and a --version of `longmix query`
@@ -13,7 +13,7 @@ INGESTED = "ingested"  # the folder, and a --version of `longmix query`
 
 def remember(mix: str, shards: Sequence[Shard], store: Store) -> None:
     """List the shards of DOCUMENTS and REJECTED."""
-    record = {"stage": INGESTED, "shards": [asdict(shard) for shard in shards]}
+    record = records.with_checksum({"stage": INGESTED, "shards": [asdict(shard) for shard in shards]})
     files.write_json(path_of(store.root, mix), record, store.parts())
 
 
@@ -40,7 +40,7 @@ def last_ingest(root: Path, mix: str | None) -> tuple[str, dict[str, list[Shard]
         raise RecipeError(f"{root}: {finding}")
     path = path_of(root, mix or names[0])
     try:
-        shards = [load_shard(item) for item in json.loads(path.read_bytes())["shards"]]
+        shards = shards_in(path.read_bytes())
     except FileNotFoundError:
         raise RecipeError(f"{root}: no ingest of {mix}; there are {', '.join(names) or 'none'}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:

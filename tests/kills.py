@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
+import xxhash
 
 FORKS = get_context("forkserver")  # a server that has imported the pipelines once; a build is a fork of it
 FORKS.set_forkserver_preload(["pipelines.build", "pipelines.recipe"])
@@ -120,8 +121,9 @@ def measured_lines(root: Path) -> dict[str, list[bytes]]:
 def fingerprint(root: Path) -> dict[str, str]:
     """Path below the root -> hash of its bytes, for all that a build must leave the same.
 
-    The time in a manifest stands outside with the checksums of manifest and catalog, and so do the hashes of raw files,
-    which name where these lie; catalog.duckdb counts by the rows of its tables, in order.
+    Left out: the time in a manifest, its own checksum, and the hashes of raw files, which depend on where these lie. Of the
+    checksums of card and catalog only whether they are right, as the card names its folder and the catalog is compared
+    by the rows of its tables, in order.
     """
     found = {}
     for path in sorted(p for p in root.rglob("*") if p.is_file() and not p.parent.is_symlink()):
@@ -130,7 +132,10 @@ def fingerprint(root: Path) -> dict[str, str]:
             continue
         if path.name == "manifest.json":
             manifest = json.loads(path.read_text())
-            del manifest["built"]["at"], manifest["pages"]["catalog.duckdb"], manifest["checksum"]
+            del manifest["built"]["at"], manifest["checksum"]
+            for page in ("README.md", "catalog.duckdb"):
+                content = path.with_name(page).read_bytes() if path.with_name(page).is_file() else b""
+                manifest["pages"][page] = manifest["pages"][page] == xxhash.xxh3_128_hexdigest(content)
             raw = json.dumps(manifest, sort_keys=True).encode()
         elif path.name == "catalog.duckdb":
             raw = rows_of(path)
