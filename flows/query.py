@@ -11,21 +11,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
-from tokenizers import Tokenizer
 
-from flows import sequence_text
 from flows.tables import printed
 from pipelines.catalog import connect, connect_ingested, literal, rows_of, variables_of
-from pipelines.encode import decode, load
 from pipelines.ingested import INGESTED, last_ingest, mixes
 from pipelines.store import Store
 from pipelines.versions import find_version, shards_of, tokenizer_of
 from schemas.errors import RecipeError
 from schemas.manifest import Manifest
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 MOST_ROWS = 10_000  # of a table; JSON and CSV have all rows
 WRITES = re.compile(r"COPY|EXPORT")  # types of statements that write files, those that the views read among them
@@ -192,12 +192,16 @@ def show_sequence(root: Path, sequence: str, mix: str | None, version: str, char
     Raises:
         RecipeError: the version has no such sequence, or no tokenizer.
     """
+    from flows import sequence_text
+
     with opened(root, mix, version) as (con, manifest, folder):
         found = sequence_row(con, sequence, folder)
         lines = [sequence_text.sequence_head(sequence, f"{manifest.mix} {manifest.version}", found)]
         segments = rows_of(con, PLACES.format(sequence=found["sequence_id"]))
         shown: list[list[str]] = [[]] * len(segments)
         if chars:
+            from pipelines.encode import load
+
             tokenizer = load(tokenizer_of(folder, manifest))
             ((input_ids,),) = con.execute(INPUT_IDS.format(sequence=found["sequence_id"])).fetchall()
             ids = np.array(input_ids)
@@ -232,11 +236,13 @@ def sequence_row(con: duckdb.DuckDBPyConnection, sequence: str, folder: Path) ->
     raise RecipeError(f"{folder}: no sequence {sequence}; choose one from 0 to {there['n'] - 1:,}")
 
 
-def ends(tokenizer: Tokenizer, input_ids: np.ndarray, chars: int) -> list[str]:
+def ends(tokenizer: "Tokenizer", input_ids: np.ndarray, chars: int) -> list[str]:
     """The text of a segment if it has at most 2 * chars characters, else its first and its last characters.
 
     Only the ends of a long segment are decoded.
     """
+    from pipelines.encode import decode
+
     n = MOST_TOKENS_A_CHAR * chars
     if len(input_ids) <= 2 * n:
         complete = decode(tokenizer, input_ids)
