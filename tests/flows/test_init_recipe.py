@@ -59,7 +59,7 @@ def test_what_a_recipe_cannot_use_is_named(tmp_path):
     assert isinstance(result.exception, RecipeError)
     assert "no source has a field of text" in str(result.exception)
     assert "Left out, as files of other formats: .pdf (1)." in result.output
-    assert "lists of messages (see docs/samples.md): chat." in " ".join(result.output.split())
+    assert "instruction samples (see docs/samples.md): chat." in " ".join(result.output.split())
     assert not (tmp_path / "r.toml").exists()
 
 
