@@ -140,4 +140,4 @@ def absent_lengths(
         if absent and domain in used:
             lines += filled(f"{domain}: {', '.join(absent)}", indent=2)
     which = "document of the sample" if is_estimate else "document"
-    return [f"Lengths that no {which} has, by domain:", *lines] if lines else []
+    return [f"Lengths of 16K and more that no {which} has, by domain:", *lines] if lines else []

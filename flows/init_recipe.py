@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,7 @@ MIN_SEQUENCES = 32
 
 
 def init_recipe(
-    folder: Annotated[Path, typer.Argument(help="A folder of JSONL, Parquet or text files.")],
+    folder: Annotated[Path, typer.Argument(help="A folder of JSONL, Parquet, CSV, text, Markdown or code files.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The recipe, a new file.")] = Path("recipe.toml"),
     tokenizer: Annotated[
         str | None, typer.Option(help="A tokenizer.json or a hub id; by default that of examples/.")
@@ -41,7 +42,8 @@ def init_recipe(
     for line in notes(contents, tokenizer):
         echo(line)
     if not usable:
-        raise RecipeError(f"{folder}: no source has a field of text; write the recipe by hand, see docs/ingest.md")
+        page = "docs/samples.md" if any(each.is_samples for each in contents.surveys) else "docs/ingest.md"
+        raise RecipeError(f"{folder}: no source has a field of text; write the recipe by hand, see {page}")
     text = recipe_text(folder, usable, out.absolute(), tokenizer)
     with open(out, "x", encoding="utf-8") as stream:
         stream.write(text)
@@ -50,7 +52,9 @@ def init_recipe(
     except RecipeError as error:
         echo(f"{out}: written, but to be corrected before a build: {error}")
         return
-    echo(f"{out}: written; next: longmix plan {out}, then longmix build {out}")
+    echo(f"{out}: written. Next:")
+    for command in ("plan", "build"):
+        echo(f"  longmix {command} {shlex.quote(str(out))}")
 
 
 def table(contents: "Folder") -> str:
@@ -77,11 +81,9 @@ def notes(contents: "Folder", tokenizer: str | None) -> list[str]:
     sentences = []
     if contents.passed_over:
         suffixes = ", ".join(f"{suffix} ({n:,})" for suffix, n in contents.passed_over.most_common(5))
-        sentences.append(f"Files of no known format, which are left out: {suffixes}.")
+        sentences.append(f"Left out, as files of other formats: {suffixes}.")
     if samples := [each.name for each in contents.surveys if each.is_samples]:
-        sentences.append(
-            f"Left out, as their records are lists of messages (see docs/samples.md): {', '.join(samples)}."
-        )
+        sentences.append(f"Left out, as they are instruction samples (see docs/samples.md): {', '.join(samples)}.")
     if without := [each.name for each in contents.surveys if field_of(each) == "none"]:
         sentences.append(f"Left out, as the records sampled have no field of text: {', '.join(without)}.")
     if not contents.is_complete:
@@ -114,10 +116,16 @@ def recipe_text(folder: Path, surveys: "list[Survey]", out: Path, tokenizer: str
 def source_text(each: "Survey", out: Path) -> str:
     keys: dict[str, Any] = {"name": each.name, "domain": each.name, "path": relative(Path(each.path), out)}
     keys["format"] = each.kind
+    if each.suffixes and Path(each.path).is_dir():
+        keys["text_suffixes"] = list(each.suffixes)
     if each.kind != "text":
         keys["text"] = each.text
         keys |= {role: name for role in ("id", "origin", "license_field") if (name := each.role(role))}
-    return "\n".join(["[[sources]]", *(f"{key} = {quoted(value)}" for key, value in keys.items())])
+    return "\n".join(["[[sources]]", *(f"{key} = {toml(value)}" for key, value in keys.items())])
+
+
+def toml(value: str | list[str]) -> str:
+    return quoted(value) if isinstance(value, str) else f"[{', '.join(map(quoted, value))}]"
 
 
 def quoted(text: str) -> str:

@@ -70,7 +70,10 @@ class StageProgress:
             return "nothing to make" if self.existing or not self.shards else "done"
         words = []
         if self.documents:
-            words.append(f"{self.documents:,} documents" + (f", {self.reused:,} of them reused" if self.reused else ""))
+            words.append(
+                f"{self.documents:,} document{'' if self.documents == 1 else 's'}"
+                + (f", {self.reused:,} of them reused" if self.reused else "")
+            )
         if (rate := self.n_bytes / 1e6 / self.seconds) >= LEAST_RATE:
             words.append(f"{rate:,.1f} MB/s")
         if self.model_tokens:

@@ -6,19 +6,19 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
-from tokenizers import Tokenizer
 
-from flows import sequence_text
 from flows.opened import Query, opened, tables_of
 from flows.tables import printed
 from pipelines.catalog import literal, rows_of
-from pipelines.encode import decode, load
 from pipelines.versions import tokenizer_of
 from schemas.errors import RecipeError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 MOST_ROWS = 10_000  # of a table; JSON and CSV have all rows
 WRITES = re.compile(r"COPY|EXPORT")  # types of statements that write files, those that the views read among them
@@ -131,12 +131,16 @@ def show_sequence(root: Path, sequence: str, mix: str | None, version: str, char
         RecipeError: the version has no such sequence, or no tokenizer.
         DamagedError: a file of the version cannot be read; the message names it.
     """
+    from flows import sequence_text
+
     with opened(root, mix, version) as (con, manifest, folder):
         found = sequence_row(con, sequence, folder)
         lines = [sequence_text.sequence_head(sequence, f"{manifest.mix} {manifest.version}", found)]
         segments = rows_of(con, PLACES.format(sequence=found["sequence_id"]))
         shown: list[list[str]] = [[]] * len(segments)
         if chars:
+            from pipelines.encode import load
+
             tokenizer = load(tokenizer_of(folder, manifest))
             ((input_ids,),) = con.execute(INPUT_IDS.format(sequence=found["sequence_id"])).fetchall()
             ids = np.array(input_ids)
@@ -171,11 +175,13 @@ def sequence_row(con: duckdb.DuckDBPyConnection, sequence: str, folder: Path) ->
     raise RecipeError(f"{folder}: no sequence {sequence}; choose one from 0 to {there['n'] - 1:,}")
 
 
-def ends(tokenizer: Tokenizer, input_ids: np.ndarray, chars: int) -> list[str]:
+def ends(tokenizer: "Tokenizer", input_ids: np.ndarray, chars: int) -> list[str]:
     """The text of a segment if it has at most 2 * chars characters, else its first and its last characters.
 
     Only the ends of a long segment are decoded.
     """
+    from pipelines.encode import decode
+
     n = MOST_TOKENS_A_CHAR * chars
     if len(input_ids) <= 2 * n:
         complete = decode(tokenizer, input_ids)

@@ -9,9 +9,9 @@ Row = Mapping[str, Any]
 
 
 def sequence_head(number: str, name: str, row: Row) -> str:
-    return (
-        f"Sequence {number} of {name}: {row['n_tokens']:,} tokens, {row['n_segments']:,} segments\n  in {row['file']}"
-    )
+    n = row["n_segments"]
+    segments = f"{n:,} segment{'' if n == 1 else 's'}"
+    return f"Sequence {number} of {name}: {row['n_tokens']:,} tokens, {segments}\n  in {row['file']}"
 
 
 def segment(row: Row, ends: Sequence[str], before: Row | None = None) -> list[str]:
@@ -36,11 +36,11 @@ def segment(row: Row, ends: Sequence[str], before: Row | None = None) -> list[st
 
 
 def reason(row: Row, before: Row | None) -> str:
-    """Why the segment stands after the one before it; empty in a mix without an order."""
+    """Why the segment follows the one before it; empty in a mix without an order."""
     if not row["is_ordered"]:
         return ""
     if before and before["document_id"] == row["document_id"] and before["document_stop"] == row["document_start"]:
-        return "goes on where the segment before it ends"
+        return "continues the document of the segment before it"
     if row["epoch"]:
         return "a further copy, packed apart from the others"
     if row["path_position"] is None:

@@ -5,17 +5,19 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flows.tables import WIDTH, aligned, compact
 from pipelines import findings
-from pipelines.actions import Reused
-from pipelines.check import Checked
 from pipelines.supply import selection, sentences, short_cells
-from pipelines.versions import Version
 from schemas.lengths import BUCKETS
+
+if TYPE_CHECKING:
+    from pipelines.actions import Reused
+    from pipelines.check import Checked
+    from pipelines.versions import Version
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -54,7 +56,7 @@ def left_out(rows: Rows) -> list[str]:
 # -- a build
 
 
-def headline(version: Version, totals: Mapping[str, Any], rejections: Rows, seconds: float) -> list[str]:
+def headline(version: "Version", totals: Mapping[str, Any], rejections: Rows, seconds: float) -> list[str]:
     state = f"made in {seconds:,.0f} s" if version.is_new else f"nothing to make ({seconds:,.0f} s)"
     rejected = filled(f"rejected: {findings.rejected(rejections)}", indent=2) if rejections else []
     repaired = [f"  damaged shards that were made again: {len(version.mended):,}"] if version.mended else []
@@ -80,7 +82,7 @@ def path(rows: Rows) -> list[str]:
     return [line for sentence in findings.path(rows) for line in filled(sentence)]
 
 
-def reused(by_stage: Mapping[str, Reused]) -> list[str]:
+def reused(by_stage: "Mapping[str, Reused]") -> list[str]:
     """Documents of the shards made whose rows were copied, by stage."""
     counts = [f"{name} {n.n_reused:,} of {n.n_documents:,}" for name, n in by_stage.items() if n.n_reused]
     return filled(f"rows of unchanged documents reused: {', '.join(counts)}", indent=2) if counts else []
@@ -151,7 +153,7 @@ def unchanged(base: str) -> str:
     return f"Nothing changed since {base}: no version was written."
 
 
-def location(version: Version) -> str:
+def location(version: "Version") -> str:
     return f"**{version.folder}**" + ("" if version.is_new else ": published before, nothing was made.")
 
 
@@ -173,7 +175,7 @@ def views_help(comments: Mapping[str, str], tables: Iterable[str]) -> str:
 # -- a check
 
 
-def check_report(results: list[Checked], root: Path) -> str:
+def check_report(results: "list[Checked]", root: Path) -> str:
     """What `longmix check` found: one line a fault, and a line with the totals."""
     faults = [result.fault for result in results if result.fault]
     lines = [f"{fault.path}: {fault.finding}; repair: {fault.remedy}" for fault in faults]

@@ -50,7 +50,7 @@ A set of instruction samples, a recipe of sft_recipe.py, has other stages after 
     supply.py, findings.py    sentences on shortfalls, rejected records, the encoding and the path
     chosen.py        figures of a set of samples: queries of the views
     check.py, garbage.py, diff.py, overview.py     commands on a built root: longmix check, gc, diff, list
-    survey.py        what a folder of files holds, for longmix init
+    survey.py, first_records.py    what a folder of files holds, for longmix init
     gather/          step zero: packages -> raw files of the default corpus, and the default models; demonstration.py builds
                      instruction samples from the corpus
 

@@ -3,11 +3,6 @@
 A source is a subfolder, or the files of the folder itself that have one name but for numbers: part-000.jsonl, part-001.jsonl.
 """
 
-import bz2
-import csv
-import gzip
-import io
-import json
 import lzma
 import os
 import re
@@ -18,20 +13,25 @@ from fnmatch import fnmatchcase
 from glob import escape
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import zstandard
 
+from pipelines.first_records import SAMPLE_RECORDS, records_of
 from pipelines.ingest.listing import COMPRESSED
 from pipelines.ingest.readers import READERS
+from pipelines.ingest.walking import is_hub_blob
 from schemas.errors import RecipeError
 
 MOST_FILES = 200_000  # names that are looked at
-SAMPLE_BYTES = 1_000_000  # of a file, decompressed
-SAMPLE_RECORDS = 200
+MOST_TEXT_SOURCES = 12  # of a folder with more subfolders of texts, these are one source
 SUFFIXES = {**{suffix: kind for kind, reader in READERS.items() for suffix in reader.suffixes}, ".txt": "text"}
+PROSE_AND_CODE = {  # texts as well, where a folder has fewer bytes of the formats above: a README beside data is none
+    ".md", ".mdx", ".markdown", ".rst", ".adoc", ".org", ".tex", ".text",
+    ".py", ".pyi", ".ipynb", ".js", ".jsx", ".ts", ".tsx", ".java", ".kt", ".scala", ".c", ".h", ".cc", ".cpp", ".hpp", ".cs",
+    ".go", ".rs", ".rb", ".php", ".swift", ".m", ".jl", ".r", ".lua", ".pl", ".sh", ".sql", ".hs", ".ml", ".ex", ".erl",
+}  # fmt: skip
+OF_SAVED_DATASETS = {"state.json", "dataset_info.json", "dataset_dict.json"}  # beside Arrow files
 EXPANSION = {
     "xz": 4.0,
     "bz2": 4.0,
@@ -49,6 +49,7 @@ ROLES = {
     "license_field": ("license", "licence", "license_type"),
 }
 MESSAGES = ("messages", "conversations", "conversation")
+ALPACA = {"instruction", "output"}
 
 
 @dataclass
@@ -57,6 +58,7 @@ class Survey:
 
     Attributes:
         path: of a file or folder, or a glob.
+        suffixes: of a source of Markdown or code; empty where the format names them.
         text_bytes: of all files, decompressed; estimated from their sizes.
         fields: of the sampled records: name -> mean length of its texts; empty where a file has no fields.
         is_samples: whether the records have lists of messages.
@@ -66,6 +68,7 @@ class Survey:
     path: str
     kind: str
     files: list[Path]
+    suffixes: tuple[str, ...] = ()
     n_bytes: int = 0
     text_bytes: float = 0.0
     n_sampled: int = 0
@@ -101,14 +104,22 @@ def survey(folder: Path) -> Folder:
     if not folder.is_dir():
         raise RecipeError(f"{folder}: no such folder; name a folder of files, or write a recipe by hand")
     paths = list(islice(walk(folder), MOST_FILES))
-    passed_over: Counter[str] = Counter()
     by_source: dict[tuple[str, str], list[Path]] = {}
-    for path in paths:
+    others: list[Path] = []
+    for path in without_indexes(paths):
         kind = kind_of(path)
         if kind is None:
-            passed_over[path.suffix or "no suffix"] += 1
+            others.append(path)
         else:
             by_source.setdefault((group_of(folder, path), kind), []).append(path)
+    texts = [path for path in others if path.suffix.lower() in PROSE_AND_CODE]
+    if n_bytes(texts) > sum(n_bytes(files) for files in by_source.values()):
+        others = [path for path in others if path.suffix.lower() not in PROSE_AND_CODE]
+        for path in texts:
+            by_source.setdefault((group_of_text(folder, path), "text"), []).append(path)
+    if sum(kind == "text" for _, kind in by_source) > MOST_TEXT_SOURCES:
+        by_source = merged(by_source)
+    passed_over = Counter(suffix_of(path) for path in others)
     if not by_source:
         suffixes = ", ".join(f"{suffix} ({n:,})" for suffix, n in passed_over.most_common(5)) or "none"
         raise RecipeError(f"{folder}: no file of a known format; it has {suffixes}; see docs/ingest.md for the formats")
@@ -116,21 +127,49 @@ def survey(folder: Path) -> Folder:
     surveys = []
     for (group, kind), files in sorted(by_source.items()):
         place = str(folder / group) if (folder / group).is_dir() else pattern_of(files, folder)
-        each = Survey(unique(group, names), place, kind, files)
+        suffixes = {path.suffix.lower() for path in files if kind_of(path) is None}
+        suffixes |= {".txt"} if suffixes and len(suffixes) < len({path.suffix.lower() for path in files}) else set()
+        each = Survey(unique(group or folder.absolute().name, names), place, kind, files, tuple(sorted(suffixes)))
         look_into(each)
         surveys.append(each)
     return Folder(surveys, passed_over, is_complete=len(paths) < MOST_FILES)
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Files under a folder, without hidden ones, links, names that are not UTF-8, and what longmix itself wrote."""
+    """Files under a folder, without hidden ones, names that are not UTF-8, and what longmix itself wrote.
+
+    Of links, only those of a hub snapshot into the blobs of its repository are followed.
+    """
     for parent, folders, names in os.walk(folder):
         is_root = {"actions", "shards"} <= set(folders)
         folders[:] = [] if is_root else sorted(name for name in folders if not name.startswith("."))
         for name in [] if is_root else sorted(names):
             path = Path(parent, name)
-            if not name.startswith(".") and not path.is_symlink() and is_utf8(str(path)):
+            is_link = path.is_symlink() and not is_hub_blob(os.path.realpath(path), os.path.realpath(parent))
+            if not name.startswith(".") and not is_link and is_utf8(str(path)):
                 yield path
+
+
+def merged(by_source: Mapping[tuple[str, str], list[Path]]) -> dict[tuple[str, str], list[Path]]:
+    """The same with all texts in one source, that of the folder itself, which has no name here."""
+    texts = sorted(path for (_, kind), files in by_source.items() if kind == "text" for path in files)
+    return {key: files for key, files in by_source.items() if key[1] != "text"} | {("", "text"): texts}
+
+
+def without_indexes(paths: Sequence[Path]) -> list[Path]:
+    """The files without those by which `datasets` describes Arrow files of the same folder or of folders below."""
+    saved = {folder for path in paths if path.suffix == ".arrow" for folder in (path.parent, path.parent.parent)}
+    return [path for path in paths if not (path.name in OF_SAVED_DATASETS and path.parent in saved)]
+
+
+def n_bytes(paths: Sequence[Path]) -> int:
+    return sum(path.stat().st_size for path in paths)
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix of a file name, with that of its compression: ".xml.gz"."""
+    plain = COMPRESSED.sub("", path.name)
+    return (Path(plain).suffix + path.name[len(plain) :]) or "no suffix"
 
 
 def is_utf8(text: str) -> bool:
@@ -157,12 +196,22 @@ def group_of(folder: Path, path: Path) -> str:
     return NUMBERS.sub("", stem) or stem
 
 
+def group_of_text(folder: Path, path: Path) -> str:
+    """The name of the source of a Markdown or code file: its subfolder, or else its suffix."""
+    first, *others = path.relative_to(folder).parts
+    return first if others else path.suffix.lower().removeprefix(".")
+
+
 def pattern_of(files: Sequence[Path], folder: Path) -> str:
     """A path or glob that names these files and no others of their folder."""
     if len(files) == 1:
         return str(files[0])
     names = [path.name for path in files]
     prefix, suffix = shared_start(names), shared_start([name[::-1] for name in names])[::-1]
+    if sum(
+        fnmatchcase(path.name, f"{escape(prefix.rstrip('0123456789'))}*{escape(suffix)}") for path in folder.iterdir()
+    ) == len(names):
+        prefix = prefix.rstrip("0123456789")  # n0*.txt would miss a later n1000.txt
     pattern = f"{escape(prefix)}*{escape(suffix)}"
     if sum(fnmatchcase(path.name, pattern) for path in folder.iterdir()) != len(names):
         pattern = f"{escape(prefix)}[0-9]*{escape(suffix)}"
@@ -197,7 +246,7 @@ def look_into(each: Survey) -> None:
     each.n_sampled = len(records)
     lengths: dict[str, list[int]] = {}
     for record in records:
-        each.is_samples |= any(isinstance(record.get(name), list) for name in MESSAGES)
+        each.is_samples |= any(isinstance(record.get(name), list) for name in MESSAGES) or record.keys() >= ALPACA
         for name, value in record.items():
             if isinstance(value, str):
                 lengths.setdefault(name, []).append(len(value))
@@ -208,56 +257,3 @@ def look_into(each: Survey) -> None:
 
 def expansion(path: Path) -> float:
     return EXPANSION.get(path.suffix.lstrip(".").lower(), 1.0)
-
-
-def records_of(path: Path, kind: str) -> Iterator[Mapping[str, Any]]:
-    """The first records of a file."""
-    if kind == "parquet":
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=SAMPLE_RECORDS):
-                yield from batch.to_pylist()
-                return
-        return
-    if kind == "hf":
-        yield from arrow_records(path)
-        return
-    with open(path, "rb") as stream:
-        start = beginning(stream, path.suffix.lower())
-    text = start.decode("utf-8-sig", "replace")
-    if kind in ("csv", "tsv"):
-        yield from csv.DictReader(io.StringIO(text), delimiter="\t" if ".tsv" in path.name.lower() else ",")
-        return
-    if text.lstrip().startswith("["):
-        text = text.lstrip().removeprefix("[")
-    decoder, place = json.JSONDecoder(), 0
-    while place < len(text):
-        try:
-            record, place = decoder.raw_decode(text, place + len(text[place:]) - len(text[place:].lstrip(" \t\r\n,")))
-        except ValueError:
-            return
-        if isinstance(record, dict):
-            yield record
-
-
-def arrow_records(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The rows of the first batch of an Arrow file or stream."""
-    with pa.memory_map(str(path)) as source:
-        try:
-            batch = pa.ipc.open_file(source).get_batch(0)
-        except pa.ArrowInvalid:
-            source.seek(0)
-            batch = pa.ipc.open_stream(source).read_next_batch()
-        yield from batch.slice(0, SAMPLE_RECORDS).to_pylist()
-
-
-def beginning(stream: Any, suffix: str) -> bytes:
-    """The first bytes of a file, decompressed."""
-    if suffix == ".gz":
-        return gzip.open(stream).read(SAMPLE_BYTES)
-    if suffix == ".xz":
-        return lzma.open(stream).read(SAMPLE_BYTES)
-    if suffix == ".bz2":
-        return bz2.open(stream).read(SAMPLE_BYTES)
-    if suffix in (".zst", ".zstd"):
-        return zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True).read(SAMPLE_BYTES)
-    return stream.read(SAMPLE_BYTES)

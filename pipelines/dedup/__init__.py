@@ -40,7 +40,7 @@ VERDICTS_VERSION = 3  # the same, for DUPLICATES and NEAR
 
 SKETCH_MASK = np.uint64(63)  # the sketch holds the shingles in which all of these bits are 0: one of 64
 NO_SHINGLES = Shingles(np.empty(0, np.uint64), np.zeros(1, np.int64))
-VERDICTS = pa.array(["kept", "exact", "near"])
+VERDICTS = ["kept", "exact", "near"]
 
 
 class DedupParams(BaseModel):
@@ -281,7 +281,7 @@ def write_duplicates(
         rows = slice(first, first + shard.n_rows)
         table = {
             "document_id": hex_strings(ranks.document_id[rows]),
-            "verdict": VERDICTS.take(pa.array(verdict[rows])),
+            "verdict": pa.array(VERDICTS).take(pa.array(verdict[rows])),
             "kept_id": hex_strings(ranks.document_id[survivor[rows]], is_kept[rows]),
             "similarity": pa.array(similarity[rows], mask=is_kept[rows]),
         }

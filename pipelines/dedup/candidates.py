@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import apache_beam as beam
 import numpy as np
 from numba import njit
 
@@ -70,6 +69,8 @@ def components(shards: Sequence[Shard], texts: np.ndarray, join: Join, engine: E
         shards: all of SIGNATURES; positions count their rows in this order.
         texts: positions of the texts to join, ascending.
     """
+    import apache_beam as beam
+
     firsts = np.cumsum([0, *(shard.n_rows for shard in shards)])
     cuts = np.searchsorted(texts, firsts)
     parts = [

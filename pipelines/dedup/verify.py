@@ -11,8 +11,8 @@ members are unchanged; therefore a group is also looked up under the name that i
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,6 +27,9 @@ from pipelines.dedup.survivors import survivors
 from pipelines.stage import Engine
 from pipelines.store import Shard, Store, name_of
 from schemas.errors import StageError
+
+if TYPE_CHECKING:
+    import apache_beam as beam
 
 VERSION = 2  # raise when the same texts would give other verdicts
 
@@ -102,7 +105,9 @@ def near(
     """
     store = engine.store
 
-    def spread(p: beam.Pipeline, todo: list[Group]) -> object:
+    def spread(p: "beam.Pipeline", todo: list[Group]) -> object:
+        import apache_beam as beam
+
         layout = Layout.of(todo, n_shingles)
         params.join.scratch.reserve(SHINGLES, int(layout.places[-1]) * 8)
         texts = p | "Texts" >> beam.Create(texts_by_shard(todo, documents, layout), reshuffle=False)

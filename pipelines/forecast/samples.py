@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines import build_sft
+from pipelines import build_sft, choose
 from pipelines.build import plain
 from pipelines.encode import EncodeParams
 from pipelines.forecast.estimate import ENCODE_BYTES, bytes_per_token, read_beginning
@@ -97,8 +97,9 @@ def samples_forecast(recipe: SftRecipe, root: Path) -> SamplesForecast:
     """Look up the results of a build, and make nothing.
 
     Raises:
-        RecipeError: a source can't be read, or the model can't be loaded.
+        RecipeError: a source can't be read, the model can't be loaded, or the recipe ranks samples by what none measures.
     """
+    choose.check(recipe.choose, recipe.influence.parts if recipe.influence else ())
     engine = Engine.looking(root)
     for base in possible_bases(root, recipe.mix):
         engine.notes.clear()

@@ -234,7 +234,9 @@ def no_files(files: list[File], kind: str | None) -> str:
     """The message for a source without files of its format."""
     listed = by_suffix([f.name for f in files if not is_folder_fault(f)]) or "none"
     problem = f"no {kind} files" if kind else "no files with a known suffix"
-    return f"{problem}; found {listed}; correct the path or set format to one of {', '.join(FORMATS)}"
+    formats = ", ".join(FORMATS)
+    texts = "for texts of other suffixes, set format and text_suffixes"
+    return f"{problem}; found {listed}; correct the path or set format to one of {formats}; {texts}"
 
 
 def by_suffix(names: Sequence[str]) -> str:

@@ -9,8 +9,7 @@ worker: the vectors of one group, about 150 MB for 2^27 tokens of web pages, and
 """
 
 from collections.abc import Mapping, Sequence
-
-import apache_beam as beam
+from typing import TYPE_CHECKING
 
 from pipelines.order.dealing import centroids_of, draws_by_first_copy, draws_by_group, keys_of
 from pipelines.order.embedded import Embedded
@@ -21,6 +20,9 @@ from pipelines.order.products import library, one_thread
 from pipelines.stage import Engine, Read, over_each
 from pipelines.store import Shard, name_of
 from schemas.tables import DRAWS
+
+if TYPE_CHECKING:
+    import apache_beam as beam
 
 VERSION = 1  # raise when the same params would give other rows
 
@@ -76,7 +78,7 @@ def made(tables: Tables, params: OrderParams, sources: tuple[str, ...], base: Ta
     ]
     with engine.scratch("order") as scratch:
 
-        def spread(p: beam.Pipeline, todo: list[Group]) -> object:
+        def spread(p: "beam.Pipeline", todo: list[Group]) -> object:
             for group in todo:
                 save(group, members.take(chosen[group.number]), scratch)
             if vectors:

@@ -8,8 +8,8 @@ Parquet. Memory: one row group. Scratch: 4 bytes per token.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
@@ -26,6 +26,9 @@ from pipelines.store import Shard, Store, name_of
 from pipelines.store.files import Scratch
 from schemas.errors import SchemaError
 from schemas.tables import DRAWS
+
+if TYPE_CHECKING:
+    import apache_beam as beam
 
 VERSION = 3  # raise when the same params would give other rows
 SFT_VERSION = 1  # the same, for SFT_SEQUENCES
@@ -91,7 +94,7 @@ def load_rows(scratch: Scratch, number: int) -> Rows:
 
 
 def move_tokens(
-    p: beam.Pipeline,
+    p: "beam.Pipeline",
     groups: Sequence[Group],
     tokens: Sequence[Shard],
     pads: Sequence[int],
@@ -99,6 +102,8 @@ def move_tokens(
     scratch: Scratch,
 ) -> None:
     """Beam: write the tokens of all TOKENS shards to the flat files, then the shard of each group."""
+    import apache_beam as beam
+
     index = Index(tokens, store)
     pieces_by_group = []
     for group in groups:

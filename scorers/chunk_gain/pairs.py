@@ -11,7 +11,6 @@ from hashlib import blake2b
 from itertools import islice
 
 import numpy as np
-from numba import njit, uint32, vectorize
 
 Pair = tuple[int, int]  # target, context
 
@@ -61,6 +60,8 @@ def sequence(s: int, content_hash: str) -> Iterator[Pair]:
 
 def spread(s: int, low: int, high: int, content_hash: str, use: str) -> Iterator[Pair]:
     """Every pair with low <= distance < high once, in the order of the Sobol' sequence; pairs it misses come last."""
+    from scorers.chunk_gain import points  # compiled when imported, which costs a second
+
     rows = in_rows(s, low, high)
     ends = np.cumsum(rows)
     n_all = int(ends[-1]) if s else 0
@@ -69,7 +70,8 @@ def spread(s: int, low: int, high: int, content_hash: str, use: str) -> Iterator
     seen: set[Pair] = set()
     for start in range(0, 8 * n_all, STEPS):  # enough steps to reach nearly all pairs
         n = np.arange(start, start + STEPS, dtype=np.uint32)
-        u, v = scrambled(reversed_bits(n), seeds[0]), scrambled(sobol(n), seeds[1])
+        u = points.scrambled(points.reversed_bits(n), seeds[0])
+        v = points.scrambled(points.sobol(n), seeds[1])
         row = np.searchsorted(ends, u.astype(np.uint64) * np.uint64(n_all) >> np.uint64(32), side="right")
         distance = low + (v.astype(np.uint64) * rows[row].astype(np.uint64) >> np.uint64(32)).astype(np.int64)
         for pair in zip(row.tolist(), (row - distance).tolist(), strict=True):
@@ -90,44 +92,3 @@ def some_pairs(s: int, content_hash: str, low: int, high: int, max_pairs: int) -
     target = np.repeat(np.arange(s), rows)
     distance = low + np.arange(len(target)) - np.repeat(np.cumsum(rows) - rows, rows)
     return np.stack([target, target - distance], axis=1).astype(np.int32)
-
-
-@njit(uint32(uint32), cache=True)
-def reverse(x: np.uint32) -> np.uint32:
-    x = (x >> uint32(16)) | (x << uint32(16))
-    x = ((x & uint32(0xFF00FF00)) >> uint32(8)) | ((x & uint32(0x00FF00FF)) << uint32(8))
-    x = ((x & uint32(0xF0F0F0F0)) >> uint32(4)) | ((x & uint32(0x0F0F0F0F)) << uint32(4))
-    x = ((x & uint32(0xCCCCCCCC)) >> uint32(2)) | ((x & uint32(0x33333333)) << uint32(2))
-    return ((x & uint32(0xAAAAAAAA)) >> uint32(1)) | ((x & uint32(0x55555555)) << uint32(1))
-
-
-@vectorize([uint32(uint32)], cache=True)
-def reversed_bits(n: np.uint32) -> np.uint32:
-    """The first coordinate of point n, as a fraction of 2**32: the van der Corput sequence."""
-    return reverse(n)
-
-
-@vectorize([uint32(uint32)], cache=True)
-def sobol(n: np.uint32) -> np.uint32:
-    """The second coordinate of point n of the Sobol' sequence, as a fraction of 2**32."""
-    value, direction = uint32(0), uint32(1 << 31)
-    while n:
-        if n & uint32(1):
-            value ^= direction
-        n >>= uint32(1)
-        direction ^= direction >> uint32(1)
-    return value
-
-
-@vectorize([uint32(uint32, uint32)], cache=True)
-def scrambled(x: np.uint32, seed: np.uint32) -> np.uint32:
-    """Owen's nested scrambling by a hash: the higher bits decide whether each bit is flipped.
-
-    Source: B. Burley, "Practical hash-based Owen scrambling", JCGT 9(4), 2020; the Laine-Karras permutation.
-    """
-    x = reverse(x) + seed
-    x ^= x * uint32(0x6C50B47C)
-    x ^= x * uint32(0xB82F1E52)
-    x ^= x * uint32(0xC7AFE638)
-    x ^= x * uint32(0x8D22F6E6)
-    return reverse(x)

@@ -13,6 +13,6 @@ def test_a_length_without_a_document_is_named_where_the_domain_has_a_target():
     targets = [target("a", "long", 1, 1), target("b", "long", 0, 0), target("c", "long", 1, 1)]
     head, line = absent_lengths(["a", "b", "c"], tokens, targets)
     assert line == "  a: 16-32K"
-    assert head.startswith("Lengths that no document has")
+    assert head.startswith("Lengths of 16K and more that no document has")
     assert absent_lengths(["b"], tokens[1:2], targets) == []
     assert BUCKETS[LONG_BUCKETS] == "16-32K"

@@ -58,8 +58,8 @@ def test_what_a_recipe_cannot_use_is_named(tmp_path):
     result = invoked("init", str(folder), "-o", str(tmp_path / "r.toml"))
     assert isinstance(result.exception, RecipeError)
     assert "no source has a field of text" in str(result.exception)
-    assert "Files of no known format, which are left out: .pdf (1)." in result.output
-    assert "lists of messages (see docs/samples.md): chat." in " ".join(result.output.split())
+    assert "Left out, as files of other formats: .pdf (1)." in result.output
+    assert "instruction samples (see docs/samples.md): chat." in " ".join(result.output.split())
     assert not (tmp_path / "r.toml").exists()
 
 
@@ -94,3 +94,21 @@ def test_the_token_that_ends_a_document(tmp_path):
     path.write_text("{}")
     with pytest.raises(RecipeError, match=r"not a tokenizer\.json"):
         eos_of("tokenizer.json", tmp_path / "r.toml")
+
+
+def test_code_builds_and_the_next_commands_can_be_copied(tmp_path):
+    from flows.summary import catalog
+
+    folder = tmp_path / "my code"
+    for i in range(3):
+        (folder / f"{i}").mkdir(parents=True)
+        (folder / f"{i}" / "a.py").write_text(f"n = {i}\n" + "print('words')\n" * 200)
+        (folder / f"{i}" / "b.txt").write_text(f"{i} " + "some text " * 200)
+    out = tmp_path / "my recipe.toml"
+    result = invoked("init", str(tmp_path), "--out", str(out))
+    assert f"  longmix plan '{out}'\n  longmix build '{out}'\n" in result.output
+    (source,) = load(out).sources
+    assert (source.name, source.text_suffixes) == ("my-code", (".py", ".txt"))
+    with catalog(build(load(out), tmp_path / "root")) as con:
+        (row,) = rows_of(con, "SELECT count(*) AS n FROM documents")
+    assert row["n"] == 6

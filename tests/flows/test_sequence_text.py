@@ -44,7 +44,7 @@ def ordered(**more):
         (ordered(), ordered(path_position=3, document_id="e"), "place 5 of the path; the document before it on the path is not before it here"),
         (ordered(restarts=True), ordered(path_position=4, document_id="e"), "place 5 of the path; the path restarts here, cosine 0.500"),
         (ordered(similarity_to_previous=None), ordered(path_position=4, document_id="e"), "place 5 of the path; a neighbour of the document before it"),
-        (ordered(document_start=4), ordered(document_stop=4), "goes on where the segment before it ends"),
+        (ordered(document_start=4), ordered(document_stop=4), "continues the document of the segment before it"),
         (ordered(epoch=1, path_position=None), ordered(path_position=4, document_id="e"), "a further copy, packed apart from the others"),
         (ordered(path_position=None, near_set="e"), None, "a near copy of e, packed apart from it"),
     ],

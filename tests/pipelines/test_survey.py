@@ -76,8 +76,8 @@ def test_shards_are_one_source_and_other_names_are_others(tmp_path):
         jsonl(tmp_path / f"{name}.jsonl", {"text": "a"})
     by_name = found(tmp_path)
     assert {name: len(each.files) for name, each in by_name.items()} == {"c4": 1, "enwiki": 2, "web": 3, "web-more": 1}
-    assert by_name["web"].path == f"{tmp_path}/web-0000*-of-00003.jsonl"
-    assert by_name["enwiki"].path == f"{tmp_path}/enwiki0*.jsonl"
+    assert by_name["web"].path == f"{tmp_path}/web-*-of-00003.jsonl"
+    assert by_name["enwiki"].path == f"{tmp_path}/enwiki*.jsonl"
 
 
 def test_a_glob_leaves_other_sources_out(tmp_path):
@@ -147,3 +147,73 @@ def test_names_of_sources():
     names: set[str] = set()
     made = [unique(name, names) for name in ("ä b/c", "b-c", "", "__x", "b-c")]
     assert made == ["b-c", "b-c-2", "source", "x", "b-c-3"]
+
+
+def texts(folder, *names, n_bytes=100):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x" * n_bytes)
+
+
+def test_markdown_and_code_are_texts(tmp_path):
+    texts(tmp_path, "src/a.py", "src/deep/b.md", "src/c.txt", "src/logo.png", "top.md")
+    contents = survey(tmp_path)
+    by_name = {each.name: each for each in contents.surveys}
+    assert (by_name["src"].kind, by_name["src"].suffixes) == ("text", (".md", ".py", ".txt"))
+    assert (by_name["md"].path, by_name["md"].suffixes) == (str(tmp_path / "top.md"), (".md",))
+    assert contents.passed_over == {".png": 1}
+
+
+def test_a_readme_beside_more_bytes_of_data_is_no_text(tmp_path):
+    jsonl(tmp_path / "a.jsonl", {"text": "a" * 100})
+    texts(tmp_path, "README.md", n_bytes=100)
+    assert list(found(tmp_path)) == ["a"]
+    texts(tmp_path, "README.md", n_bytes=200)
+    assert sorted(found(tmp_path)) == ["a", "md"]
+
+
+def test_many_subfolders_of_texts_are_one_source(tmp_path):
+    texts(tmp_path / "docs", *(f"{i:02}/a.md" for i in range(12)))
+    assert len(found(tmp_path / "docs")) == 12
+    texts(tmp_path / "docs", "more/a.md")
+    (each,) = survey(tmp_path / "docs").surveys
+    assert (each.name, each.path, len(each.files)) == ("docs", str(tmp_path / "docs"), 13)
+
+
+def test_the_number_of_a_name_is_not_cut_in_two(tmp_path):
+    texts(tmp_path, "n098.txt", "n099.txt")
+    assert found(tmp_path)["n"].path == f"{tmp_path}/n*.txt"  # not n09*.txt, which a later n100.txt is not
+
+
+def test_a_hub_snapshot_is_read_through_its_links(tmp_path):
+    snapshot = tmp_path / "datasets--me--it" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    blobs = tmp_path / "datasets--me--it" / "blobs"
+    jsonl(blobs / "beef", {"text": "a"})
+    (snapshot / "a.jsonl").symlink_to(blobs / "beef")
+    jsonl(tmp_path / "b.jsonl", {"text": "a"})
+    (snapshot / "b.jsonl").symlink_to(tmp_path / "b.jsonl")
+    assert list(found(snapshot)) == ["a"]
+
+
+def test_the_descriptions_of_a_saved_dataset_are_no_source(tmp_path):
+    for split in ("train", "test"):
+        (tmp_path / "ds" / split).mkdir(parents=True)
+        table = pa.table({"text": ["a"]})
+        with pa.ipc.new_stream(tmp_path / "ds" / split / "data-0.arrow", table.schema) as stream:
+            stream.write_table(table)
+        jsonl(tmp_path / "ds" / split / "state.json", {"a": "b"})
+    jsonl(tmp_path / "ds" / "dataset_dict.json", {"splits": ["train", "test"]})
+    jsonl(tmp_path / "other" / "state.json", {"text": "a"})
+    assert {name: each.kind for name, each in found(tmp_path).items()} == {"ds": "hf", "other": "jsonl"}
+
+
+def test_alpaca_records_are_samples(tmp_path):
+    jsonl(tmp_path / "alpaca.jsonl", {"instruction": "i", "input": "", "output": "o"})
+    assert found(tmp_path)["alpaca"].is_samples
+
+
+def test_the_suffix_of_a_compressed_file_is_both(tmp_path):
+    jsonl(tmp_path / "a.jsonl", {"text": "a"})
+    texts(tmp_path, "wiki.xml.gz")
+    assert survey(tmp_path).passed_over == {".xml.gz": 1}

@@ -9,8 +9,10 @@ import pytest
 from flows.sample_text import scoring
 from flows.tables import WIDTH
 from flows.text import filled
+from pipelines.choose import ChooseParams
 from pipelines.forecast import samples
 from pipelines.forecast.samples import Lengths, SamplesForecast, of_lengths, part_bytes
+from schemas.errors import RecipeError
 
 
 def lengths(source="a", domain="x", n=3, kept=(), part=1.0):
@@ -92,3 +94,10 @@ def test_the_parts_of_a_sample_in_bytes():
     context, instruction, response, total = part_bytes(json.loads(json.dumps(sample)))
     assert (context, response, total) == (5, 5, 6 + 8 + 3 + 4 + 5)
     assert context + instruction + response == total
+
+
+def test_a_plan_refuses_a_choice_by_what_no_model_measures(tmp_path):
+    """As the build does."""
+    unmeasured = SimpleNamespace(choose=ChooseParams(), influence=None, sources=(), mix="m")
+    with pytest.raises(RecipeError, match="influence needs hmg and cam, which are not measured"):
+        samples.samples_forecast(unmeasured, tmp_path)

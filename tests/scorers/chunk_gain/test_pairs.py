@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from scorers.chunk_gain import pairs
+from scorers.chunk_gain import points
 from scorers.chunk_gain.pairs import (
     FAR,
     NEAR_EVERY,
@@ -55,7 +55,7 @@ def test_every_pair_comes_once():
 
 def test_what_the_sequence_skips_comes_at_the_end(monkeypatch):
     """With a poor sequence, which stays in a corner: all the same each pair comes once."""
-    monkeypatch.setattr(pairs, "scrambled", lambda x, seed: x >> np.uint32(2) + (seed & np.uint32(1)))
+    monkeypatch.setattr(points, "scrambled", lambda x, seed: x >> np.uint32(2) + (seed & np.uint32(1)))
     for s in SMALL:
         for use, low, high in (("near", 1, FAR), ("far", FAR, s)):
             found = list(spread(s, low, high, content_hash(s), use))
