@@ -120,7 +120,7 @@ class Follower:
     def events(self) -> Iterator[dict]:
         try:
             raw = self.path.read_bytes() if self.position is None else self.tail()
-        except FileNotFoundError:
+        except OSError:  # missing yet; a root that is none is reported by the build
             return
         lines = raw[: raw.rfind(b"\n") + 1]
         events = [json.loads(line) for line in lines.splitlines()]

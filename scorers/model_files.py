@@ -48,10 +48,16 @@ def model_files(folder: Path) -> list[Path]:
             f"{folder}: its weights have names that transformers does not look for; rename the file to {SINGLE}, or "
             f"put the {INDEX} of the files beside them"
         )
-    for path in files:
-        if path.suffix == ".safetensors":
-            check_header(path)
     return files
+
+
+def check_headers(folder: Path) -> None:
+    """
+    Raises:
+        RecipeError: see check_header.
+    """
+    for path in sorted(folder.glob("*.safetensors")):
+        check_header(path)
 
 
 def check_header(path: Path) -> None:

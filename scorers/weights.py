@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from schemas.errors import RecipeError
 from schemas.hub_errors import Wanted, downloaded
 from schemas.names import from_name, path_named
-from scorers.model_files import PATTERNS, model_files
+from scorers.model_files import PATTERNS, check_headers, model_files
 
 
 class Weights(BaseModel):
@@ -31,7 +31,9 @@ class Weights(BaseModel):
         """
         local = path_named(folder, name)
         if local.exists():
-            return cls.of(local)
+            weights = cls.of(local)
+            check_headers(local)
+            return weights
         if name.startswith((".", "/", "~")) or name.endswith(".gguf") or name.count("/") != 1:
             raise RecipeError(f"{local}: no such folder or file; `longmix model` fetches the default models")
 

@@ -57,7 +57,7 @@ def refused(folder, config, weights):
     (folder / "config.json").write_text(config, encoding="utf-8")
     (folder / "model.safetensors").write_bytes(weights)
     with pytest.raises(RecipeError) as error:
-        Weights.of(folder)
+        Weights.named(folder.parent, folder.name)
     assert str(error.value).startswith(str(folder))
     assert str(error.value).endswith("; fetch the model again")
     assert str(error.value).isprintable()
@@ -81,4 +81,4 @@ def test_weights_whose_header_lies(made, parts, tmp_path):
 def test_the_same_model_undamaged_is_taken(parts, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(parts[0]), encoding="utf-8")
     (tmp_path / "model.safetensors").write_bytes(safetensors(*parts[1:]))
-    assert Weights.of(tmp_path).hash
+    assert Weights.named(tmp_path, ".").hash
