@@ -85,6 +85,6 @@ def test_a_header_has_every_type():
         (0, 1), (-1, 1), (1, 1), (127, 2), (-128, 2),
     ]  # fmt: skip
     with pytest.raises(ValueError, match="9"):
-        struct(b"\x19\x00", 0)
+        struct(b"\x1b\x00", 0)
     with pytest.raises(IndexError):
         struct(b"\x15", 0)
