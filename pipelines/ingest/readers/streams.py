@@ -50,12 +50,13 @@ def blocks(file: File) -> Iterator[bytes]:
     """
     meter = file.meter or Meter()
     with open(file.path, "rb") as stream:
-        limit = unpacked_limit(os.fstat(stream.fileno()).st_size)
+        size = os.fstat(stream.fileno()).st_size
+        limit = unpacked_limit(size)
         for block in as_utf8(unpacked(stream, file)):
             yield block
             meter.n_bytes += len(block)
             if meter.n_bytes > limit:
-                detail = f"{meter.n_bytes:,} bytes that are no record, of a file of {file.n_bytes:,}"
+                detail = f"{meter.n_bytes:,} bytes that are no record, of a file of {size:,}"
                 raise Unusable("unpacks_too_far", detail)
 
 
