@@ -107,7 +107,10 @@ class Ground:
         return Ended(status, output, time.monotonic() - began, peak)
 
     def variables(self) -> dict[str, str]:
-        return {**os.environ, "TMPDIR": str(self.made("temporary")), **self.environment}
+        own = {
+            name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")
+        }  # set by imports here
+        return {**own, "TMPDIR": str(self.made("temporary")), **self.environment}
 
     def made(self, name: str) -> Path:
         path = self.folder / name
