@@ -127,9 +127,9 @@ def survey(folder: Path) -> Folder:
     surveys = []
     for (group, kind), files in sorted(by_source.items()):
         place = str(folder / group) if (folder / group).is_dir() else pattern_of(files, folder)
-        suffixes = {path.suffix.lower() for path in files if kind_of(path) is None}
-        suffixes |= {".txt"} if suffixes and len(suffixes) < len({path.suffix.lower() for path in files}) else set()
-        each = Survey(unique(group or folder.absolute().name, names), place, kind, files, tuple(sorted(suffixes)))
+        own = {path.suffix.lower() for path in files if kind_of(path) is None}
+        own |= {".txt"} if own and len(own) < len({path.suffix.lower() for path in files}) else set()
+        each = Survey(unique(group or folder.absolute().name, names), place, kind, files, tuple(sorted(own)))
         look_into(each)
         surveys.append(each)
     return Folder(surveys, passed_over, is_complete=len(paths) < MOST_FILES)

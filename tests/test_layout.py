@@ -110,7 +110,7 @@ INSIDE = {  # modules that import the inside of another stage's folder: this lis
     },
     "flows/init_recipe.py": {"pipelines.encode.params"},
     "pipelines/recipe_faults.py": {"pipelines.ingest.source"},
-    "pipelines/survey.py": {"pipelines.ingest.listing", "pipelines.ingest.readers"},
+    "pipelines/survey.py": {"pipelines.ingest.listing", "pipelines.ingest.readers", "pipelines.ingest.walking"},
 }  # fmt: skip
 
 

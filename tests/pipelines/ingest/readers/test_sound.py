@@ -108,5 +108,6 @@ def test_deep_nesting_is_refused():
     column = pa.array([1])
     for _ in range(130):
         column = pa.Array.from_buffers(pa.list_(column.type), 1, [None, ints([0, 1])], children=[column])
+    assert column.type.num_fields == 1
     with pytest.raises(pa.ArrowInvalid, match="too deeply"):
         check(column)
