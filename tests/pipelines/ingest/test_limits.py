@@ -81,7 +81,7 @@ def test_a_file_of_rejected_records_is_read_to_a_limit_and_the_others_to_their_e
         "a.jsonl.gz": b"x\n" * 20_000,
         "b.jsonl": good,
         "c.jsonl": b"x\n" * 2000,
-        "d.jsonl.gz": good + b"x\n" * 250,
+        "d.jsonl.gz": (line_of(0) + b"\n") * 300 + b"x\n" * 280,
     }
     reasons, documents, rejected = outcome(tmp_path, files)
     assert documents == {"b.jsonl": 300, "d.jsonl.gz": 300}
