@@ -81,15 +81,15 @@ def test_a_file_of_rejected_records_is_read_to_a_limit_and_the_others_to_their_e
         "a.jsonl.gz": b"x\n" * 20_000,
         "b.jsonl": good,
         "c.jsonl": b"x\n" * 2000,
-        "d.jsonl.gz": good + b"x\n" * 250,
+        "d.jsonl.gz": (line_of(0) + b"\n") * 900 + b"x\n" * 800,
     }
     reasons, documents, rejected = outcome(tmp_path, files)
-    assert documents == {"b.jsonl": 300, "d.jsonl.gz": 300}
+    assert documents == {"b.jsonl": 300, "d.jsonl.gz": 900}
     limit = 50 + len(packed(files["a.jsonl.gz"], "a.jsonl.gz"))
     assert limit < reasons["a.jsonl.gz", "not_json"] < limit + 120  # two chunks of 36 records
     assert reasons["a.jsonl.gz", "too_many_rejected"] == 1
     assert reasons["c.jsonl", "not_json"] == 2000  # not compressed
-    assert reasons["d.jsonl.gz", "not_json"] == 280  # fewer than its documents
+    assert reasons["d.jsonl.gz", "not_json"] == 800  # fewer than its documents
     (detail,) = {row["detail"] for row in rejected if row["reason"] == "too_many_rejected"}
     assert detail.endswith("records and 0 documents; the rest of the file was not read")
     assert outcome(tmp_path, {}, "again")[:2] == (reasons, documents)
