@@ -37,7 +37,14 @@ class Command(TyperCommand):
         except Exception as error:
             if is_expected(error):
                 raise
+            if is_interrupt(error):
+                raise KeyboardInterrupt from error
             raise explained(error, ctx.params.get("root"), ctx.info_name or "longmix") from error
+
+
+def is_interrupt(error: Exception) -> bool:
+    """Whether an error is what DuckDB makes of Ctrl-C."""
+    return isinstance(error, RuntimeError) and str(error) == "Query interrupted"
 
 
 def is_expected(error: Exception) -> bool:

@@ -12,7 +12,12 @@ INGESTED = "ingested"  # the folder, and a --version of `longmix query`
 
 
 def remember(mix: str, shards: Sequence[Shard], store: Store) -> None:
-    """List the shards of DOCUMENTS and REJECTED."""
+    """List the shards of DOCUMENTS and REJECTED, where they are other ones than those listed."""
+    try:
+        if shards_in(path_of(store.root, mix).read_bytes()) == list(shards):
+            return
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
     record = records.with_checksum({"stage": INGESTED, "shards": [asdict(shard) for shard in shards]})
     files.write_json(path_of(store.root, mix), record, store.parts())
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import micro
+from tests.interrupted import hears_interrupts
 
 ROOT = Path(__file__).parents[2]
 
@@ -108,7 +109,14 @@ def test_a_locale_without_utf_8(recipe, tmp_path):
 def test_an_interrupt_ends_a_build_in_two_seconds_and_the_next_one_resumes(recipe, tmp_path, stage):
     command = [sys.executable, "-m", "flows.cli", "build", str(recipe), "--root", str(tmp_path)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=env, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env=env,
+        text=True,
+        preexec_fn=hears_interrupts,  # noqa: PLW1509 it starts no thread
+    ) as process:
         deadline = time.monotonic() + 120
         progress = tmp_path / "progress.jsonl"
         while time.monotonic() < deadline and process.poll() is None:

@@ -9,6 +9,7 @@ import pytest
 
 from flows.exits import INTERRUPTED
 from flows.interrupts import SECONDS
+from tests.interrupted import hears_interrupts
 
 DEAF = """
 import signal, sys, time
@@ -25,7 +26,13 @@ WAITS = {
 
 @pytest.mark.parametrize("name", WAITS)
 def test_a_process_that_does_not_listen_is_ended(name):
-    process = subprocess.Popen([sys.executable, "-c", DEAF.format(WAITS[name])], stdout=-1, stderr=-1, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", DEAF.format(WAITS[name])],
+        stdout=-1,
+        stderr=-1,
+        text=True,
+        preexec_fn=hears_interrupts,  # noqa: PLW1509 it starts no thread
+    )
     assert process.stdout.readline() == "ready\n"
     began = time.monotonic()
     process.send_signal(signal.SIGINT)

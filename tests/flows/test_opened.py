@@ -20,6 +20,7 @@ from pipelines.versions import shards_of
 from schemas.errors import DamagedError, RecipeError
 from schemas.manifest import Manifest
 from tests import micro
+from tests.interrupted import hears_interrupts
 
 REMEDY = r"damaged or missing; `longmix build RECIPE --verify` makes it again$"
 
@@ -166,6 +167,7 @@ def test_ctrl_c_leaves_nothing(root, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.cli", "query", str(root), sql],
         env={**os.environ, "TMPDIR": str(folder)}, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        preexec_fn=hears_interrupts,  # noqa: PLW1509 it starts no thread
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 60

@@ -83,8 +83,8 @@ def test_an_earlier_build_is_passed_over(tmp_path, follower):
         (StageProgress("a", ended=1.0), "nothing to make"),
         (StageProgress("a", shards=3, ended=1.0), "done"),
         (StageProgress("a", shards=3), ""),
-        (StageProgress("a", shards=3, made=3, documents=1, began=1.0, latest=2.0), "1 documents"),
-        (StageProgress("a", shards=3, made=3, documents=1, n_bytes=40_000, began=1.0, latest=2.0), "1 documents"),
+        (StageProgress("a", shards=3, made=3, documents=1, began=1.0, latest=2.0), "1 document"),
+        (StageProgress("a", shards=3, made=3, documents=1, n_bytes=40_000, began=1.0, latest=2.0), "1 document"),
         (StageProgress("a", shards=3, made=3, n_bytes=60_000, began=1.0, latest=2.0), "0.1 MB/s"),
     ],
 )

@@ -43,7 +43,7 @@ def test_a_terminal_is_asked(root, monkeypatch, answer, n):
     monkeypatch.setattr(remove_version, "is_terminal", lambda: True)
     monkeypatch.setattr(remove_version.typer, "confirm", lambda text: questions.append(text) or answer)
     result = invoked("remove", str(root), "bb")
-    assert questions == [f"remove m {'b' * 12} (0.1 kB), the newest?"]
+    assert questions == [f"remove m {'b' * 12} (0.2 kB), the newest?"]
     assert len(names(root)) == n
     assert (result.exception is None) == answer
 

@@ -84,7 +84,7 @@ def test_a_plan_is_estimated_before_a_build_and_exact_after_it(built):
     recipe, root, before, _ = built
     after = invoked("plan", recipe, "--root", root).output
     assert "Estimated from a sample of records" in before
-    assert "Share of each source that was read: web 100%, tips 100%." in before
+    assert "of each source: web 100%, tips 100%." in before
     assert "Exact, from the tables of the last build." in after
     for text in (before, after):
         assert "Scoring: the recipe has no model." in text

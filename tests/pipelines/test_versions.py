@@ -178,8 +178,8 @@ def test_a_version_is_found_by_the_beginning_of_its_name(root):
 
 def built(root, version, at):
     folder = version_in(root, "other", version)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "built": {"at": at}}))
+    manifest = Manifest.of(folder).model_copy(update={"built": {"at": at}})
+    (folder / "manifest.json").write_text(json.dumps(manifest.record()))
     return folder
 
 

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from pipelines.catalog import check_laws, rows_of, write_catalog
+from pipelines.publish.card import Edition
 from pipelines.publish.report import report
 from pipelines.recipe import load
 from schemas.columns import part
@@ -89,7 +90,7 @@ def test_its_spread_is_in_the_catalog_and_in_the_report(tables, tmp_path):
     tables["SCORES_TOY"][1][1] = toy("d", "scored", value=1.25)
     with opened(tables, tmp_path) as con:
         write_catalog(con, tmp_path / "catalog.duckdb", {"mix": "m"})
-        html = report(con, load(TINY), "abc")
+        html = report(con, load(TINY), Edition("abc", tmp_path, ()))
     with duckdb.connect(str(tmp_path / "catalog.duckdb"), read_only=True) as con:
         assert con.execute("FROM other_scores WHERE kind = 'toy'").fetchall() == [
             ("toy", "book", "toy", 2, pytest.approx(0.35), 0.75, pytest.approx(1.15))

@@ -196,7 +196,7 @@ def test_a_broken_model_is_refused(tmp_path):
     assert str(tmp_path) in str(caught.value)
     (tmp_path / "model.safetensors").write_bytes(whole)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(RecipeError, match="not a causal LM"):
+    with pytest.raises(RecipeError, match="not a JSON object"):
         load(params_of(tmp_path))
 
 

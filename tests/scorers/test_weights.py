@@ -100,14 +100,14 @@ def test_the_hash_is_of_what_is_read_and_of_nothing_else(tmp_path):
             (folder / name.replace("__", ".")).write_text(text)
         return Weights.of(folder).hash
 
-    base = {"config__json": "{}", "model__safetensors": "weights", "tokenizer__json": "words"}
+    base = {"config__json": "{}", "model__safetensors": "weights", "tokenizer__json": '{"a": 1}'}
     assert of(**base) == of(**base, README__md="x", pytorch_model__bin="x")
     changed = [
         of(**base | {"config__json": "{ }"}),
         of(**base | {"model__safetensors": "weights2"}),
         of(**base | {"tokenizer__json": "w"}),
         of(**base, model2__safetensors="weights"),
-        of(**base | {"config__json": "words", "tokenizer__json": "{}"}),
+        of(**base | {"config__json": '{"a": 1}', "tokenizer__json": "{}"}),
     ]
     assert len({of(**base), *changed}) == 6
     assert "path" not in Weights(path="somewhere", hash="x").model_dump()

@@ -128,7 +128,7 @@ def test_the_limit_is_of_records_or_bytes_whichever_is_larger(tmp_path, engine):
 def test_a_file_lost_whole_is_named_and_counts_with_its_size(tmp_path, engine):
     folder = tmp_path / "in"
     write(folder / "a.jsonl", 50)
-    (folder / "b.jsonl.gz").write_bytes(b"no gzip " * 500)
+    (folder / "b.jsonl.gz").write_bytes(b"\0no gzip" * 500)
     with pytest.raises(RecipeError, match=r"1 of 51 records rejected \(\d\d.\d\d% of bytes\), most as not_gzip"):
         checked(engine, source(folder))
     notes = checked(engine, source(folder, max_rejected_share=0.99))

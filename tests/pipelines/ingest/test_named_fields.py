@@ -15,14 +15,14 @@ from tests.schemas.test_laws import document
 
 def test_the_fields_of_a_first_record(tmp_path):
     (tmp_path / "a.jsonl").write_text("[1]\nno\n" + json.dumps({"text": "t", "b": 1}) + "\n")
-    assert fields_of(source(tmp_path / "a.jsonl")) == ["text", "b"]
+    assert fields_of(source(tmp_path / "a.jsonl"), Store(tmp_path / "root")) == ["text", "b"]
     pq.write_table(pa.table({"text": ["t"], "c": [1]}), tmp_path / "a.parquet")
-    assert fields_of(source(tmp_path / "a.parquet")) == ["text", "c"]
+    assert fields_of(source(tmp_path / "a.parquet"), Store(tmp_path / "root")) == ["text", "c"]
     write_rows(tmp_path / "saved" / "a.arrow", {"text": pa.array(["t"]), "d": pa.array([1])})
-    assert fields_of(source(tmp_path / "saved")) == ["text", "d"]
+    assert fields_of(source(tmp_path / "saved"), Store(tmp_path / "root")) == ["text", "d"]
     (tmp_path / "a.txt").write_text("t")
-    assert fields_of(source(tmp_path / "a.txt")) == []
-    assert fields_of(source(tmp_path / "none")) == []
+    assert fields_of(source(tmp_path / "a.txt"), Store(tmp_path / "root")) == []
+    assert fields_of(source(tmp_path / "none"), Store(tmp_path / "root")) == []
 
 
 def test_the_text_is_not_suggested(tmp_path):
