@@ -5,9 +5,14 @@ library in C delays it. Every file is complete once it has its name, so a proces
 """
 
 import os
+import shutil
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from flows.exits import INTERRUPTED
 from flows.terminal import complain
@@ -15,6 +20,7 @@ from flows.terminal import complain
 SECONDS = 1.2  # in which a command may end by itself
 
 SAID = threading.Event()
+FOLDERS: set[Path] = set()  # temporary ones of this process, outside of a root
 
 
 def stopped() -> None:
@@ -37,4 +43,17 @@ def wait(reader: int) -> None:
         pass
     time.sleep(SECONDS)
     stopped()
+    for folder in list(FOLDERS):
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(INTERRUPTED)
+
+
+@contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """A temporary folder that is removed at the end of the block, also where an interrupt ends the process inside it."""
+    with TemporaryDirectory(prefix=prefix) as name:
+        FOLDERS.add(Path(name))
+        try:
+            yield Path(name)
+        finally:
+            FOLDERS.discard(Path(name))

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import duckdb
 
+from flows.interrupts import temporary_folder
 from pipelines.catalog import LABEL_BYTES, LONGEST, connect, connect_ingested, make_room, variables_of
 from pipelines.ingested import INGESTED, last_ingest, mixes
 from pipelines.store import Shard, Store
@@ -53,8 +53,8 @@ def opened(root: Path, mix: str | None, version: str) -> Iterator[tuple[duckdb.D
     longest = longest_list(folder)
     with (
         damage_named(store, tables),
-        TemporaryDirectory(prefix="longmix-query-") as spill,
-        connect(store, tables, names, Path(spill), variables) as con,
+        temporary_folder("longmix-query-") as spill,
+        connect(store, tables, names, spill, variables) as con,
     ):
         make_room(con, longest, LABEL_BYTES)
         yield con, manifest, folder
@@ -76,8 +76,8 @@ def tables_of(root: Path, query: Query) -> Iterator[duckdb.DuckDBPyConnection]:
     store = Store(root.absolute(), run=None)
     with (
         damage_named(store, tables),
-        TemporaryDirectory(prefix="longmix-query-") as spill,
-        connect_ingested(store, tables, Path(spill)) as con,
+        temporary_folder("longmix-query-") as spill,
+        connect_ingested(store, tables, spill) as con,
     ):
         yield con
 

@@ -65,7 +65,7 @@ def scoring(forecast: SamplesForecast, recipe: SftRecipe) -> str:
 def samples_headline(version: Version, totals: Mapping[str, Any], rejections: Rows, seconds: float) -> list[str]:
     """totals: of the view `totals` and of TOTALS of pipelines.chosen."""
     state = f"made in {seconds:,.0f} s" if version.is_new else f"nothing to make ({seconds:,.0f} s)"
-    repaired = [f"  damaged shards that were made again: {len(version.mended):,}"] if version.mended else []
+    repaired = [f"  damaged files that were made again: {len(version.mended):,}"] if version.mended else []
     rows = f"{totals['sequences']:,} sequences of {totals['sequence_tokens']:,}"
     rejected = filled(f"rejected: {findings.rejected(rejections)}", indent=2) if rejections else []
     return [

@@ -59,7 +59,7 @@ def left_out(rows: Rows) -> list[str]:
 def headline(version: "Version", totals: Mapping[str, Any], rejections: Rows, seconds: float) -> list[str]:
     state = f"made in {seconds:,.0f} s" if version.is_new else f"nothing to make ({seconds:,.0f} s)"
     rejected = filled(f"rejected: {findings.rejected(rejections)}", indent=2) if rejections else []
-    repaired = [f"  damaged shards that were made again: {len(version.mended):,}"] if version.mended else []
+    repaired = [f"  damaged files that were made again: {len(version.mended):,}"] if version.mended else []
     rows = f"{totals['sequences']:,} sequences of {totals['sequence_tokens']:,}"
     return [
         f"{version.mix} {version.version}: {state}",

@@ -56,11 +56,11 @@ def test_a_folder_of_the_root_that_is_none(recipe, tmp_path, name, kind):
     assert re.search(r"; (move or remove|correct the path|choose)", line)
 
 
-@pytest.mark.parametrize("name", ["shards", "actions", "scratch", "datasets"])
-def test_a_folder_that_is_a_link(recipe, tmp_path, name):
-    (tmp_path / "elsewhere").mkdir()
+def test_folders_that_are_links(recipe, tmp_path):
     (tmp_path / "root").mkdir()
-    (tmp_path / "root" / name).symlink_to(tmp_path / "elsewhere")
+    for name in ("shards", "actions", "scratch", "datasets"):
+        (tmp_path / "elsewhere" / name).mkdir(parents=True)
+        (tmp_path / "root" / name).symlink_to(tmp_path / "elsewhere" / name)
     result = longmix("build", recipe, "--root", tmp_path / "root", "--quiet")
     assert result.returncode == 0, result.stderr
 
@@ -73,23 +73,24 @@ def mounts():
 in_own_mounts = pytest.mark.skipif(not (shutil.which("unshare") and mounts()), reason="no mounts without privileges")
 
 
-def mounting(folder, options):
-    folder.mkdir(parents=True)
-    script = f'mount -t tmpfs -o {options} tmpfs "$0" && exec "$@"'
-    return ["unshare", "-rm", "sh", "-c", script, str(folder)]
+def mounting(options, *folders):
+    for folder in folders:
+        folder.mkdir(parents=True)
+    script = " && ".join(f"mount -t tmpfs -o {options} tmpfs '{folder}'" for folder in folders)
+    return ["unshare", "-rm", "sh", "-c", f'{script} && exec "$@"', "sh"]
 
 
 @in_own_mounts
-@pytest.mark.parametrize("name", ["shards", "actions", "scratch", "datasets"])
-def test_a_folder_on_another_file_system(recipe, tmp_path, name):
-    result = longmix("build", recipe, "--root", tmp_path, "--quiet", prefix=mounting(tmp_path / name, "size=64m"))
+def test_folders_that_are_file_systems_of_their_own(recipe, tmp_path):
+    folders = [tmp_path / name for name in ("shards", "actions", "scratch", "datasets")]
+    result = longmix("build", recipe, "--root", tmp_path, "--quiet", prefix=mounting("size=64m", *folders))
     assert result.returncode == 0, result.stderr
 
 
 @in_own_mounts
-@pytest.mark.parametrize(("name", "size"), [("shards", "100k"), ("datasets", "200k"), ("scratch", "40k")])
+@pytest.mark.parametrize(("name", "size"), [("shards", "100k"), ("datasets", "200k")])
 def test_a_full_disk(recipe, tmp_path, name, size):
-    prefix = mounting(tmp_path / name, f"size={size}")
+    prefix = mounting(f"size={size}", tmp_path / name)
     line = complaint(longmix("build", recipe, "--root", tmp_path, "--quiet", prefix=prefix))
     assert "; free space on the disk and run the same command, which resumes" in line
     shutil.rmtree(tmp_path / name)
@@ -105,7 +106,7 @@ def test_a_locale_without_utf_8(recipe, tmp_path):
         path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("stage", ["ingest", "dedup", "encode", "pack"])
+@pytest.mark.parametrize("stage", ["dedup", "pack"])
 def test_an_interrupt_ends_a_build_in_two_seconds_and_the_next_one_resumes(recipe, tmp_path, stage):
     command = [sys.executable, "-m", "flows.cli", "build", str(recipe), "--root", str(tmp_path)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -34,6 +34,7 @@ def test_a_process_that_does_not_listen_is_ended(name):
         preexec_fn=hears_interrupts,  # noqa: PLW1509 it starts no thread
     )
     assert process.stdout.readline() == "ready\n"
+    time.sleep(0.5)  # until it is deaf
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)

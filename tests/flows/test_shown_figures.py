@@ -73,7 +73,7 @@ def test_the_headline(made):
     filled = f"{tokens / (len(SEQUENCES) * SEQUENCE_TOKENS):.2%}"
     assert f"{tokens:,} tokens in {len(SEQUENCES):,} sequences of 4,096, {filled} filled" in made
     assert f"{len(ALL)} documents read, {len(KEPT)} kept" in made
-    assert "damaged shards that were made again: 3" in made
+    assert "damaged files that were made again: 3" in made
     (line,) = [line for line in made if line.startswith("rejected: ")]
     assert line.startswith(f"rejected: {len(REJECTED) + len(REFUSED)} records (")
 

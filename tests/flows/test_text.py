@@ -115,7 +115,7 @@ def test_a_headline_tells_of_rejected_records_and_of_shards_made_again():
     assert len(plain) == 4
     assert "rejected" not in "".join(plain)
     lines = text.headline(Version(Path("/r"), "m", "v", is_new=True, mended=("T/1", "T/2")), totals(), [REJECTION], 1)
-    assert "  damaged shards that were made again: 2" in lines
+    assert "  damaged files that were made again: 2" in lines
     assert lines[-1] == f"  rejected: {BILLIONS:,} records ({BILLIONS:,} not_json)"
 
 
