@@ -1,37 +1,9 @@
 """The wording of the documents that `longmix diff` names."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from flows.tables import aligned
-
-
-class Changed(Protocol):
-    """A document that came in, went out or was renamed; see pipelines/diff.py."""
-
-    @property
-    def change(self) -> str: ...
-
-    @property
-    def source(self) -> str: ...
-
-    @property
-    def file(self) -> str: ...
-
-    @property
-    def record(self) -> int: ...
-
-    @property
-    def record_id(self) -> str | None: ...
-
-    @property
-    def document_id(self) -> str: ...
-
-    @property
-    def n_tokens(self) -> int: ...
-
-    @property
-    def earlier_file(self) -> str | None: ...
+from pipelines.diff import Changed
 
 
 def documents_text(rows: Sequence[Changed], n_by_change: dict[str, int]) -> str:

@@ -4,7 +4,6 @@ The root may be read-only. What DuckDB spills goes to a temporary folder of the 
 after an error or Ctrl-C.
 """
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 from flows.interrupts import temporary_folder
+from flows.terminal import echo
 from pipelines.catalog import LABEL_BYTES, LONGEST, connect, connect_ingested, make_room, variables_of
 from pipelines.ingested import INGESTED, last_ingest, mixes
 from pipelines.store import Shard, Store
@@ -72,7 +72,7 @@ def tables_of(root: Path, query: Query) -> Iterator[duckdb.DuckDBPyConnection]:
             yield con
         return
     mix, tables = last_ingest(root.absolute(), query.mix)
-    print(f"{mix}: the documents and rejected records of its last ingest, not those of a version", file=sys.stderr)
+    echo(f"{mix}: the documents and rejected records of its last ingest, not those of a version", err=True)
     store = Store(root.absolute(), run=None)
     with (
         damage_named(store, tables),

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pipelines.encode import EncodeParams, by_reference, encode_batch
 from pipelines.findings import counted
-from pipelines.ingest import Source
+from pipelines.ingest import Source, is_compressed
 from pipelines.ingest.account import Account, advice
 from pipelines.ingest.listing import find_files
 from pipelines.ingest.named_fields import COLUMNS, absent, records_fields
@@ -29,7 +29,6 @@ ENCODE_BYTES = 100_000  # of these
 ENCODE_CHARS = 10_000  # of one document
 MOST_OF = 0.9999  # of a source with files that were not read
 FEWEST_FILES, MOST_FILES = 8, 256  # small files are read in larger numbers, up to READ_BYTES together
-COMPRESSED = (".gz", ".zst", ".zstd", ".xz", ".bz2")
 
 
 @dataclass(frozen=True)
@@ -181,7 +180,7 @@ class Reading:
 
     def unread(self, files: Sequence[File], chosen: Sequence[File]) -> np.ndarray:
         """[n] bytes of each plain text that was not read; none where a file is not a document of its own size."""
-        if self.kind != "text" or any(f.name.lower().endswith(COMPRESSED) for f in files):
+        if self.kind != "text" or any(is_compressed(f.name) for f in files):
             return np.zeros(0)
         names = {f.name for f in chosen}
         return np.array([f.n_bytes for f in files if f.name not in names and f.n_bytes], np.float64)
