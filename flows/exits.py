@@ -1,5 +1,6 @@
 """How a command ends: its exit status, and the one line that says why."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ DONE, REFUSED, USAGE, INTERNAL, BUSY, INTERRUPTED = (
     70,
     75,
     130,
-)  # 70 and 75: EX_SOFTWARE, EX_TEMPFAIL of sysexits.h
+)  # 70, 75: EX_SOFTWARE, EX_TEMPFAIL (sysexits.h)
+OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 EXIT_STATUS = (
     f"Exit status: {DONE} done; {REFUSED} refused: a recipe, data or a state of the root, or `check` found damage; "
@@ -59,9 +61,15 @@ def explained(error: Exception, root: Path | None, command: str) -> LongmixError
     name, message = type(error).__name__, " ".join(str(error).split())
     if remedy := remedy_of(name, message):
         finding = (isinstance(error, OSError) and error.strerror) or message or "out of memory"
-        place = (isinstance(error, OSError) and error.filename) or command
-        return LongmixError(f"{place}: {finding}; {remedy} ({log})")
+        return LongmixError(f"{path_of(error) or command}: {finding}; {remedy} ({log})")
     return InternalError(f"internal error: {name}: {message}; {log}; please report it")
+
+
+def path_of(error: Exception) -> str | None:
+    """The path that an error of the operating system is about: of a copy that can't be written, where it was to be."""
+    if not isinstance(error, OSError):
+        return None
+    return error.filename2 if error.filename2 and error.errno in OF_WRITING else error.filename
 
 
 def status_of(error: LongmixError) -> int:

@@ -1,6 +1,7 @@
 """Every end of a command has an exit status and at most one line; tracebacks go into a file that the line names."""
 
 import errno
+import os
 import re
 import sys
 from pathlib import Path
@@ -103,3 +104,11 @@ def test_help_keeps_words_in_brackets_and_fits_80_columns(ended, monkeypatch):
     _, out, _ = ended("--help")
     assert max(map(len, out.splitlines())) <= 80
     assert "..." not in out.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize(
+    ("number", "place"), [(errno.EFBIG, "copy"), (errno.ENOSPC, "copy"), (errno.EACCES, "from"), (errno.ENOENT, "from")]
+)
+def test_an_error_of_a_copy_names_the_path_that_it_is_about(number, place, ended, monkeypatch, tmp_path):
+    failing(monkeypatch, OSError(number, os.strerror(number), "from", None, "copy"))
+    assert ended("gc", "--root", tmp_path)[2].startswith(f"longmix: {place}: {os.strerror(number)}; ")
