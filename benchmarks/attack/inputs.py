@@ -17,7 +17,8 @@ SOURCE = 'name = "hostile"\ndomain = "web"\npath = "{path}"'
 N_MUTATIONS = 100
 FILES_OF_A_BUILD = 10
 SECONDS_OF_AN_ARCHIVE = 120.0
-BYTES_OF_A_DOCUMENT = 2_000  # of the process, for each of many tiny documents
+BYTES_OF_A_DOCUMENT = 5_000  # of the process, for each document in a file of its own
+WORDS_OF_A_FILE = 18
 
 
 def source(path: Path, *lines: str) -> str:
@@ -140,18 +141,20 @@ def archive(ground: Ground, line: bytes, n_bytes: int) -> Outcome:
 
 
 def tiny_files(ground: Ground, n_files: int) -> Outcome:
-    """As many files of one document each: the build ends, and its memory by document is bounded."""
-    lines = [line for line in words().split("\n") if len(line) > 40]
-    folder = ground.made("tiny")
+    """Files of one document of about 100 bytes each: what three times as many need more is bounded by document."""
+    few, many = (built_of_files(ground, n) for n in (n_files // 3, n_files))
+    by_document = (many.peak_bytes - few.peak_bytes) / (n_files - n_files // 3)
+    seen = f"{by_document / 1000:.1f} kB a document, {many.seconds:.0f} s, {many.summary()}"
+    return outcome(many.is_done and by_document <= BYTES_OF_A_DOCUMENT, seen)
+
+
+def built_of_files(ground: Ground, n_files: int) -> Ended:
+    folder, vocabulary = ground.made(f"files-{n_files}"), words().split()
     for i in range(n_files):
         part = folder / f"{i % 100:02}"
         part.mkdir(exist_ok=True)
-        (part / f"{i}.txt").write_text(f"{i}: {lines[i % len(lines)]} {i * i}\n")
-    few = ground.build_small("")
-    many = ground.run("build", ground.small(source(folder)), "--root", ground.folder / "many", seconds=1800)
-    by_document = (many.peak_bytes - few.peak_bytes) / n_files
-    seen = f"{by_document / 1000:.1f} kB a document, {many.seconds:.0f} s, {many.summary()}"
-    return outcome(many.is_done and by_document <= BYTES_OF_A_DOCUMENT, seen)
+        (part / f"{i}.txt").write_text(" ".join(random.Random(i).sample(vocabulary, WORDS_OF_A_FILE)) + "\n")
+    return ground.run("build", ground.small(source(folder)), "--root", ground.folder / f"root-{n_files}", seconds=1800)
 
 
 def large_record(ground: Ground) -> Outcome:
@@ -173,11 +176,11 @@ ATTACKS: dict[str, Attack] = {
     "odd-records": ("builds, or refused in one line", large_record),
     "blank-lines": ("ends within 120 s", partial(archive, line=b"\n", n_bytes=300_000_000)),
     "rejects": ("ends within 120 s", partial(archive, line=b"x\n", n_bytes=2_000_000)),
-    "tiny-files": ("builds, at most 2 kB a document", partial(tiny_files, n_files=3_000)),
+    "tiny-files": ("builds, at most 5 kB a document", partial(tiny_files, n_files=9_000)),
 }
 FULL: dict[str, Attack] = {  # minutes each
     "long-document-full": ("builds", partial(long_document, n_bytes=62_000_000)),
     "blank-lines-full": ("ends within 120 s", partial(archive, line=b"\n", n_bytes=4_000_000_000)),
     "rejects-full": ("ends within 120 s", partial(archive, line=b"x\n", n_bytes=20_000_000)),
-    "tiny-files-full": ("builds, at most 2 kB a document", partial(tiny_files, n_files=30_000)),
+    "tiny-files-full": ("builds, at most 5 kB a document", partial(tiny_files, n_files=30_000)),
 }

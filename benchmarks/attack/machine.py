@@ -79,6 +79,20 @@ def full_disk(ground: Ground, size: str) -> Outcome:
     return outcome(names_the_disk(ended), ended.summary())
 
 
+def read_only_root(ground: Ground) -> Outcome:
+    """A root on a file system that is read-only: it can be read, and a build of another mix is refused."""
+    root = ground.built()
+    mount = f'mount --bind "{root}" "{root}" && mount -o remount,ro,bind "{root}" && exec "$@"'
+    prefix = ("unshare", "-rm", "sh", "-c", mount, "sh")
+    for words in (("query", root, "FROM sources"), ("show", root, "0"), ("list", root), ("check", root)):
+        read = ground.run(*words, prefix=prefix)
+        if not read.is_done:
+            return outcome(False, f"{words[0]}: {read.summary()}")
+    ground.add_article()
+    ended = ground.run("build", ground.recipe, "--root", root, prefix=prefix)
+    return outcome(ended.is_refused and "ead-only" in ended.output, ended.summary())
+
+
 def locale_c(ground: Ground) -> Outcome:
     """A build in the locale C publishes the version of a build in UTF-8, pages in UTF-8."""
     ground.built()
@@ -131,6 +145,7 @@ ATTACKS: dict[str, Attack] = {
     "disk-quota": ("one line, then the same version", small_files),
     "disk-full": ("one line that names the space", partial(full_disk, size="200k")),
     "disk-full-publish": ("one line that names the space", partial(full_disk, size="5m")),
+    "read-only-root": ("read; a build is refused in one line", read_only_root),
     "locale-c": ("the same version, UTF-8", locale_c),
     "ctrl-c-signatures": ("ends in 2 s, status 130", partial(ctrl_c, stage="signatures")),
     "ctrl-c-ingest": ("ends in 2 s, status 130", partial(ctrl_c, stage="ingest")),
