@@ -31,6 +31,7 @@ A set of instruction samples, a recipe of sft_recipe.py, has other stages after 
     forecast/        `longmix plan`; it and calibrate.py call the functions of build.py and only look
     recipe.py        the TOML file: a section is the Params class of its stage, a key is a field of that class
     beam_faults.py   what is wrong with [run]: runners and options that Beam does not have
+    beam_parts.py    what every pipeline is made of: its options, and elements spread over the workers
     recipe_faults.py, names.py    what is wrong with a recipe, in the words of its keys; sizes such as "128K"; names
     stage.py         the engine: looks up what was made before and spreads the rest with Beam
     actions.py       the most frequent action: one shard, made by a function of columns of others

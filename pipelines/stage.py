@@ -48,12 +48,12 @@ class Runner(BaseModel):
         Beam's "multi_threading" mode opens four gRPC ports on every address without a credential. Its "in_memory" mode
         runs the same bundles on the same number of threads, by plain calls.
         """
-        from apache_beam.options.pipeline_options import PipelineOptions
+        from pipelines.beam_parts import Options
 
         local = {}
         if self.runner == "FnApiRunner":
             local = {"direct_num_workers": self.n_workers, "direct_running_mode": "in_memory"}
-        return PipelineOptions(flags=[], runner=self.runner, **{**local, **self.options})
+        return Options(flags=[], runner=self.runner, **{**local, **self.options})
 
 
 class Named(Protocol):
@@ -228,15 +228,16 @@ class Engine:
 
 
 def over_each(function: Callable[..., object], *arguments: object) -> Spread:
-    """Call `function(action, *arguments)` for each action. The Reshuffle spreads them: without it one worker does all."""
+    """Call `function(action, *arguments)` for each action."""
 
-    def spread(p: "beam.Pipeline", actions: list[Any]) -> object:
+    def called(p: "beam.Pipeline", actions: list[Any]) -> object:
         import apache_beam as beam
 
-        elements = p | "Actions" >> beam.Create(actions, reshuffle=False)
-        return elements | "Spread" >> beam.Reshuffle() | "Make" >> beam.Map(function, *arguments)
+        from pipelines.beam_parts import spread
 
-    return spread
+        return spread(p, actions) | "Make" >> beam.Map(function, *arguments)
+
+    return called
 
 
 RAISED = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception|Exit|Interrupt|NotMade))(?:: (.*))?$", re.MULTILINE)

@@ -71,6 +71,8 @@ def components(shards: Sequence[Shard], texts: np.ndarray, join: Join, engine: E
     """
     import apache_beam as beam
 
+    from pipelines.beam_parts import spread
+
     firsts = np.cumsum([0, *(shard.n_rows for shard in shards)])
     cuts = np.searchsorted(texts, firsts)
     parts = [
@@ -81,9 +83,7 @@ def components(shards: Sequence[Shard], texts: np.ndarray, join: Join, engine: E
     join.scratch.reserve(SIGNATURES, int(firsts[-1]) * join.n_permutations * 4)
     with engine.pipeline("dedup") as p:
         _ = (
-            p
-            | "Signatures" >> beam.Create(parts, reshuffle=False)
-            | "Spread" >> beam.Reshuffle()
+            spread(p, parts)
             | "Bands" >> beam.FlatMap(blocks, join, engine.store)
             | "Group" >> beam.GroupByKey()
             | "Join" >> beam.Map(join_block, join)

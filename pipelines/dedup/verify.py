@@ -105,19 +105,21 @@ def near(
     """
     store = engine.store
 
-    def spread(p: "beam.Pipeline", todo: list[Group]) -> object:
+    def judged(p: "beam.Pipeline", todo: list[Group]) -> object:
         import apache_beam as beam
+
+        from pipelines.beam_parts import spread
 
         layout = Layout.of(todo, n_shingles)
         params.join.scratch.reserve(SHINGLES, int(layout.places[-1]) * 8)
-        texts = p | "Texts" >> beam.Create(texts_by_shard(todo, documents, layout), reshuffle=False)
-        written = texts | "Spread" >> beam.Reshuffle() | "Shingle" >> beam.FlatMap(write_shingles, params, store)
+        texts = spread(p, texts_by_shard(todo, documents, layout))
+        written = texts | "Shingle" >> beam.FlatMap(write_shingles, params, store)
         placed = [(i, (group, layout.spans(group.positions))) for i, group in enumerate(todo)]
         groups = p | "Groups" >> beam.Create(placed, reshuffle=False)
         grouped = {"written": written, "group": groups} | "Group" >> beam.CoGroupByKey()
         return grouped | "Judge" >> beam.Map(judge_group, params, store)
 
-    shards_by_group = engine.each("verify", groups, spread, find=lambda group: find_near(group, store))
+    shards_by_group = engine.each("verify", groups, judged, find=lambda group: find_near(group, store))
     return [shard for shards in shards_by_group for shard in shards]
 
 

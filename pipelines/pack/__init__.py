@@ -104,6 +104,8 @@ def move_tokens(
     """Beam: write the tokens of all TOKENS shards to the flat files, then the shard of each group."""
     import apache_beam as beam
 
+    from pipelines.beam_parts import spread
+
     index = Index(tokens, store)
     pieces_by_group = []
     for group in groups:
@@ -117,13 +119,10 @@ def move_tokens(
         shards.append((tokens[number], f"{number}.pieces.npy"))
     by_number = {group.number: group for group in groups}
     _ = (
-        p
-        | "Shards" >> beam.Create(shards, reshuffle=False)
-        | "Spread" >> beam.Reshuffle()
+        spread(p, shards)
         | "Scatter" >> beam.FlatMap(scatter, store, scratch)
         | "Group" >> beam.GroupByKey()  # waits for all TOKENS shards
         | "Plan" >> beam.MapTuple(lambda number, counts: (by_number[number], list(counts)))
-        | "SpreadGroups" >> beam.Reshuffle()
         | "Write" >> beam.Map(write_group, pads, store, scratch)
     )
 
