@@ -10,7 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import pytest
+from numba.core.caching import UserProvidedCacheLocator
 
 from tests import scored
 
@@ -126,12 +128,22 @@ for path in sys.argv[1:]:
 HELP = "from flows.cli import app; app(['query', '--help'])"
 
 
+def copy_kernels(folder):
+    """The compiled kernels of the packages as those of the copy, which would take a minute to compile."""
+    place = UserProvidedCacheLocator.get_suitable_cache_subpath
+    for module in folder.rglob("__init__.py"):
+        kernels = Path(numba.config.CACHE_DIR) / place(str(scored.ROOT / module.relative_to(folder)))
+        if kernels.is_dir():
+            shutil.copytree(kernels, folder / "kernels" / place(str(module)), ignore=shutil.ignore_patterns("*.tmp.*"))
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     """The packages with the toy in them, and a recipe that scores and selects by it."""
     folder = tmp_path_factory.mktemp("extension")
     for name in ("schemas", "scorers", "pipelines", "flows", "mixes", "examples"):
-        shutil.copytree(scored.ROOT / name, folder / name)  # with the compiled kernels, which take a minute to make
+        shutil.copytree(scored.ROOT / name, folder / name)
+    copy_kernels(folder)
     (folder / "scorers" / "toy.py").write_text(TOY)
     for name, before, put in EDITS:
         text = (folder / name).read_text()
@@ -147,7 +159,7 @@ def copy(tmp_path_factory):
 
 def run(copy, code, *arguments):
     """What a program that imports the copy prints."""
-    env = {**os.environ, "PYTHONPATH": str(copy), "COLUMNS": "200"}
+    env = {**os.environ, "PYTHONPATH": str(copy), "COLUMNS": "200", "NUMBA_CACHE_DIR": str(copy / "kernels")}
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=copy,

@@ -46,14 +46,8 @@ def test_the_clean_build_has_what_the_tests_below_need(clean):
     assert recipe.is_file()
 
 
-@pytest.mark.parametrize("workers", [2, 4])
-def test_workers_and_root_cannot_show(clean, tmp_path, workers):
-    run(clean[0], tmp_path / "elsewhere", workers)
-    assert fingerprint(tmp_path / "elsewhere") == clean[2]
-
-
-def test_the_place_of_the_corpus_cannot_show(clean, tmp_path):
-    run(micro.write(tmp_path, **micro.ORDERED), tmp_path / "root")
+def test_workers_root_and_the_place_of_the_corpus_cannot_show(clean, tmp_path):
+    run(micro.write(tmp_path, **micro.ORDERED), tmp_path / "root", workers=4)
     assert fingerprint(tmp_path / "root") == clean[2]
 
 
@@ -112,12 +106,9 @@ def test_files_in_another_order_make_the_same(clean, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("when", "kind", "workers"),
     [
-        ("before", "a shard of DOCUMENTS", 2),
         ("before", "a seal", 1),
-        ("before", "an action", 2),
-        ("after", "an action", 1),
+        ("after", "an action", 2),
         ("after", "a block of vectors", 2),
-        ("before", "a shard of ORDER", 1),
         ("before", "the published folder", 4),
         ("before", "latest", 1),
     ],
@@ -128,11 +119,10 @@ def test_a_kill_at_a_rename_leaves_no_trace(clean, tmp_path, when, kind, workers
     assert fingerprint(tmp_path) == clean[2]
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_a_kill_at_any_time_leaves_no_trace(clean, tmp_path, seed):
+def test_a_kill_at_any_time_leaves_no_trace(clean, tmp_path):
     """The time is one at which a seeded number of events was reported."""
     n_events = len((clean[1] / "progress.jsonl").read_text().splitlines())
-    at = random.Random(seed).randrange(1, n_events - 1)
+    at = random.Random(0).randrange(1, n_events - 1)
     assert run_killed_when(clean[0], tmp_path, 2, "progress.jsonl", at)
     run(clean[0], tmp_path, workers=1)
     assert fingerprint(tmp_path) == clean[2]

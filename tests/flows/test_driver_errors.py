@@ -44,8 +44,10 @@ def test_a_root_that_is_a_file(recipe, tmp_path):
     assert f"{tmp_path / 'root'}: can't be written" in complaint(longmix("build", recipe, "--root", tmp_path / "root"))
 
 
-@pytest.mark.parametrize("name", ["shards", "actions", "scratch", "datasets"])
-@pytest.mark.parametrize("kind", ["file", "dangling link"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("shards", "file"), ("actions", "dangling link"), ("scratch", "file"), ("datasets", "dangling link")],
+)
 def test_a_folder_of_the_root_that_is_none(recipe, tmp_path, name, kind):
     if kind == "file":
         (tmp_path / name).write_text("x")

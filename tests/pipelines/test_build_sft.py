@@ -69,7 +69,7 @@ def test_the_chosen_are_the_top_and_short_instructions(clean):
 
 @pytest.mark.parametrize(
     ("when", "kind", "workers"),
-    [("after", "measured values", 2), ("before", "a shard of SFT_SEQUENCES", 1), ("after", "a shard of SCORES_CAM", 4)],
+    [("after", "measured values", 2), ("before", "a shard of SFT_SEQUENCES", 4)],
 )
 def test_a_kill_and_any_number_of_workers_leave_the_same_bytes(clean, tmp_path, when, kind, workers):
     folder, root, _ = clean
