@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines import build_sft, choose
+from pipelines import build_sft, choose, findings
 from pipelines.build import plain
 from pipelines.encode import EncodeParams
+from pipelines.forecast.encoded import encoding_rows
 from pipelines.forecast.estimate import ENCODE_BYTES, bytes_per_token, read_beginning
 from pipelines.ingest import Source
+from pipelines.recipe import check_tokens
 from pipelines.sft_recipe import SftRecipe
 from pipelines.stage import Engine
 from pipelines.store import Shard, Store
@@ -106,6 +108,7 @@ def samples_forecast(recipe: SftRecipe, root: Path) -> SamplesForecast:
         with suppress(NotMade):
             exact = of_lengths(recipe, from_root(recipe, engine, tables_of(base)), is_exact=True)
             return replace(exact, notes=tuple(dict.fromkeys(engine.notes)))
+    check_tokens(recipe)
     return of_lengths(recipe, [sampled(source, recipe.encode, root) for source in recipe.sources], is_exact=False)
 
 
@@ -122,6 +125,7 @@ def from_root(recipe: SftRecipe, engine: Engine, base: Mapping[str, list[Shard]]
     with suppress(NotMade):
         is_measured = build_sft.scores(recipe, tables, engine, plain) != {}
     measured = set() if is_measured else measured_contents(recipe, engine.store)
+    engine.notes.extend(findings.encoding(encoding_rows(tables["DOCUMENTS"], tables["SAMPLES"], engine.store)))
     pairs = zip(tables["DOCUMENTS"], tables["SAMPLES"], strict=True)
     return [
         each
