@@ -120,30 +120,22 @@ TOO_DEEP = "nested too deeply; a recipe has sections of keys, and no section ins
 
 
 def load(path: Path | str) -> AnyRecipe:
-    """The recipe of a TOML file, see `read`; its tokenizer has the tokens that the recipe names.
+    """The recipe of a TOML file, see `read`; its tokenizer can be loaded and has the recipe's EOS and BOS.
 
     Raises:
-        RecipeError, StageError: see `read` and `check_tokens`.
+        RecipeError: the tokenizer can't be loaded, or lacks a token; and see `read`.
+        StageError: see `read`.
     """
     recipe = read(path)
-    check_tokens(recipe)
-    return recipe
-
-
-def check_tokens(recipe: AnyRecipe) -> None:
-    """
-    Raises:
-        RecipeError: the tokenizer can't be loaded, or lacks a token that the recipe names.
-    """
     eos_id(recipe.encode)
     bos_id(recipe.encode)
-    pad_ids(recipe.pack, recipe.encode)
+    return recipe
 
 
 def read(path: Path | str) -> AnyRecipe:
     """The recipe of a TOML file, with its paths made absolute and its files hashed: of samples if it has [samples].
 
-    The tokenizer is not loaded, which takes a quarter of a CPU second: a forecast does that where no text is encoded yet.
+    The tokenizer, a quarter of a CPU second, is loaded for tokens of [pack] alone. A forecast loads it to sample texts.
 
     Raises:
         RecipeError: it can't be read, is not TOML, or asks for what can't be; the message names the key.
@@ -156,10 +148,12 @@ def read(path: Path | str) -> AnyRecipe:
         sized = with_sizes(raw, [kind])
         if fault := size_fault(sized, raw):
             raise RecipeError(f"{path}: {fault}")
-        return kind.model_validate(sized, context={"folder": path.absolute().parent})
+        recipe = kind.model_validate(sized, context={"folder": path.absolute().parent})
+        pad_ids(recipe.pack, recipe.encode)
     except ValidationError as error:
         message = one_line(f"{path}: {'; '.join(complaints(error, kind, raw))}")
         raise (StageError if is_worth_a_retry(error) else RecipeError)(message) from error
+    return recipe
 
 
 def parsed(path: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pipelines.forecast.samples import samples_forecast as samples_forecast
 from pipelines.plan import LEFT_OUT, PlanParams, plan, read_kept, reads_of, targets_table
 from pipelines.plan.cells import Cells
 from pipelines.plan.upsample import Targets, solve
-from pipelines.recipe import Recipe, check_tokens
+from pipelines.recipe import Recipe
 from pipelines.score import ScoreParams
 from pipelines.stage import Engine
 from pipelines.store import Shard, Store
@@ -92,7 +92,6 @@ def forecast(recipe: Recipe, root: Path) -> Forecast:
         with suppress(NotMade):
             return with_notes(from_root(recipe, engine, tables_of(base)), engine)
     engine.notes.clear()
-    check_tokens(recipe)
     estimate = from_samples(recipe, [sample(source, recipe.encode, root) for source in recipe.sources])
     return with_notes(with_embedding(estimate, recipe, engine, {}), engine)
 

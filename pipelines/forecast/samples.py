@@ -17,7 +17,6 @@ from pipelines.encode import EncodeParams
 from pipelines.forecast.encoded import encoding_rows
 from pipelines.forecast.estimate import ENCODE_BYTES, bytes_per_token, read_beginning
 from pipelines.ingest import Source
-from pipelines.recipe import check_tokens
 from pipelines.sft_recipe import SftRecipe
 from pipelines.stage import Engine
 from pipelines.store import Shard, Store
@@ -108,7 +107,6 @@ def samples_forecast(recipe: SftRecipe, root: Path) -> SamplesForecast:
         with suppress(NotMade):
             exact = of_lengths(recipe, from_root(recipe, engine, tables_of(base)), is_exact=True)
             return replace(exact, notes=tuple(dict.fromkeys(engine.notes)))
-    check_tokens(recipe)
     return of_lengths(recipe, [sampled(source, recipe.encode, root) for source in recipe.sources], is_exact=False)
 
 
