@@ -115,12 +115,15 @@ def built(recipe: "AnyRecipe", root: Path, base: Path | None, *, verify: bool, q
 @command()
 def plan(recipe: RecipePath, root: Root = Path("data/mixes")) -> None:
     """Forecast a build and what the corpus cannot supply. By domain and length, with what a model will read."""
+    from flows.without_pandas import leave_out_pandas
+
+    leave_out_pandas()
     from flows.forecast_text import forecast_text
     from flows.sample_text import samples_forecast_text
     from pipelines.forecast import forecast, samples_forecast
-    from pipelines.recipe import Recipe, load
+    from pipelines.recipe import Recipe, read
 
-    loaded = load(recipe)
+    loaded = read(recipe)
     if isinstance(loaded, Recipe):
         echo(forecast_text(forecast(loaded, root), loaded))
     else:

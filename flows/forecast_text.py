@@ -8,7 +8,7 @@ import numpy as np
 from flows.tables import aligned, printable
 from flows.text import UNITS, filled, length_table, supply
 from pipelines.encode import notes
-from pipelines.forecast import EmbeddingForecast, Forecast, ScoringForecast
+from pipelines.forecast import Embedded, EmbeddingForecast, Forecast, ScoringForecast
 from pipelines.recipe import AnyRecipe, Recipe
 from pipelines.score import ScoreParams
 from pipelines.score.budget import FIRST
@@ -43,7 +43,7 @@ def forecast_text(forecast: Forecast, recipe: Recipe) -> str:
         lines += filled(
             f"plan.select: {forecast.missing[-1]} does not exist yet, so this forecast selects every document."
         )
-    if recipe_notes := encoding_notes(recipe):
+    if recipe_notes := encoding_notes(recipe) if forecast.sampled else []:
         lines += ["", *recipe_notes]
     return "\n".join(lines)
 
@@ -103,8 +103,10 @@ def scoring(forecast: ScoringForecast, params: ScoreParams) -> str:
     )
 
 
-def embedding(forecast: EmbeddingForecast) -> str:
+def embedding(forecast: EmbeddingForecast | Embedded) -> str:
     """Which encoder embeds how many documents, and for how long."""
+    if isinstance(forecast, Embedded):
+        return f"Embedding: nothing is left to embed; {forecast.encoder} read all {forecast.n_documents:,} drawn documents."
     kind = "a static table" if forecast.is_static else "a transformer"
     about = "" if forecast.is_exact else "about "
     texts = "documents of the corpus" if forecast.is_real_text else "texts that fill its window"

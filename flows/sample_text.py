@@ -37,7 +37,7 @@ def samples_forecast_text(forecast: SamplesForecast, recipe: SftRecipe) -> str:
         *aligned(["domain", "samples", "with context", "tokens", "model tokens"], cells),
     ]
     lines += [f"  {UNITS}", "", *filled(scoring(forecast, recipe)), *filled(method(recipe))]
-    if notes := encoding_notes(recipe):
+    if notes := encoding_notes(recipe) if forecast.sampled else []:
         lines += ["", *notes]
     return "\n".join(lines)
 

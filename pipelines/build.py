@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pipelines import build_sft, dedup, embed, encode, ingest, order, pack, plan, publish, score, screen
+from pipelines import build_sft, dedup, embed, encode, ingest, order, pack, plan, score, screen
 from pipelines.recipe import AnyRecipe, Recipe
 from pipelines.score.model import reader_of
 from pipelines.sft_recipe import SftRecipe
@@ -89,6 +89,8 @@ def check_models(recipe: AnyRecipe) -> None:
 
 def graph(recipe: AnyRecipe, engine: Engine, base: Path | None, stage: Stage = plain) -> Version:
     """All stages, from raw files to a published version."""
+    from pipelines import publish  # with DuckDB; a forecast calls the functions below and does not publish
+
     before = tables_of(base)
     if isinstance(recipe, SftRecipe):
         tables = build_sft.tables_of(recipe, engine, before, stage)
@@ -142,16 +144,22 @@ def reader(recipe: Recipe) -> encode.EncodeParams:
     return reader_of(recipe.score, recipe.encode) if recipe.score else recipe.encode
 
 
+def drawn(recipe: Recipe, tables: Tables, engine: Engine, stage: Stage = plain) -> Tables:
+    """Which copies of which documents are drawn, and a vector of each document where the order needs them."""
+    by = {name: tables[name] for name in recipe.selects_by}
+    draws, targets = stage(plan.run)(tables["DOCUMENTS"], tables["TOKENS"], by, recipe.plan, engine)
+    chosen: Tables = {"DRAWS": draws, "TARGETS": targets}
+    if recipe.order.encoder and recipe.order.needs_vectors:
+        chosen["EMBEDDINGS"] = stage(embed.run)(tables["DOCUMENTS"], draws, recipe.order.encoder, engine)
+    return chosen
+
+
 def mix(
     recipe: Recipe, tables: Tables, engine: Engine, base: Mapping[str, list[Shard]], stage: Stage = plain
 ) -> Tables:
     """Which copies of which documents are drawn, the path through them, and the training rows packed from them."""
-    by = {name: tables[name] for name in recipe.selects_by}
-    draws, targets = stage(plan.run)(tables["DOCUMENTS"], tables["TOKENS"], by, recipe.plan, engine)
-    mixed: Tables = {"DRAWS": draws, "TARGETS": targets}
+    mixed = drawn(recipe, tables, engine, stage)
     if recipe.order.makes_path:
-        if recipe.order.encoder and recipe.order.needs_vectors:
-            mixed["EMBEDDINGS"] = stage(embed.run)(tables["DOCUMENTS"], draws, recipe.order.encoder, engine)
         names = tuple(source.name for source in recipe.sources)
         mixed |= stage(order.run)({**tables, **mixed}, recipe.order, names, base, engine)
     path = mixed.get("ORDER", [])

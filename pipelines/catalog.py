@@ -28,6 +28,7 @@ NOT_MATERIALISED = {
 OF_INGEST = {"encoded", "rejected", "rejections"}  # views that need no table but DOCUMENTS and REJECTED
 WITHOUT_TEXT = "SELECT COLUMNS(lambda name: name <> 'head')"  # the one column of views that holds text
 STORAGE = "v1.0.0"  # the oldest DuckDB that can open a catalog
+INSERT_SHARDS = "INSERT INTO shards SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)"  # a list a column
 LIMIT_BYTES = 400_000_000  # of memory of a connection; the rest is spilled
 TOKEN_BYTES = 32  # that a scan needs at most for each token of the longest list
 LABEL_BYTES = 64  # that the law on labels needs
@@ -67,7 +68,7 @@ def connect(
             shards = list(tables.get(name, ()))
             rows = [(name, i, str(store.path(s)), *(s.came_from or (None, None))) for i, s in enumerate(shards)]
             if rows:
-                con.executemany("INSERT INTO shards VALUES (?, ?, ?, ?, ?)", rows)
+                con.execute(INSERT_SHARDS, [list(column) for column in zip(*rows, strict=True)])
             con.execute(view_of(name, [row[2] for row in rows]))
         for name, value in {"published": list(published), **variables}.items():
             con.execute(f"SET VARIABLE {name} = {literal(value)}")

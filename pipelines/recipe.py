@@ -120,7 +120,22 @@ TOO_DEEP = "nested too deeply; a recipe has sections of keys, and no section ins
 
 
 def load(path: Path | str) -> AnyRecipe:
+    """The recipe of a TOML file, see `read`; its tokenizer can be loaded and has the recipe's EOS and BOS.
+
+    Raises:
+        RecipeError: the tokenizer can't be loaded, or lacks a token; and see `read`.
+        StageError: see `read`.
+    """
+    recipe = read(path)
+    eos_id(recipe.encode)
+    bos_id(recipe.encode)
+    return recipe
+
+
+def read(path: Path | str) -> AnyRecipe:
     """The recipe of a TOML file, with its paths made absolute and its files hashed: of samples if it has [samples].
+
+    The tokenizer, a quarter of a CPU second, is loaded for tokens of [pack] alone. A forecast loads it to sample texts.
 
     Raises:
         RecipeError: it can't be read, is not TOML, or asks for what can't be; the message names the key.
@@ -134,8 +149,6 @@ def load(path: Path | str) -> AnyRecipe:
         if fault := size_fault(sized, raw):
             raise RecipeError(f"{path}: {fault}")
         recipe = kind.model_validate(sized, context={"folder": path.absolute().parent})
-        eos_id(recipe.encode)
-        bos_id(recipe.encode)
         pad_ids(recipe.pack, recipe.encode)
     except ValidationError as error:
         message = one_line(f"{path}: {'; '.join(complaints(error, kind, raw))}")

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 from tokenizers import Tokenizer
 
 from schemas.errors import RecipeError
+from schemas.kernels import kernel
 from scorers.model_files import SINGLE
 from scorers.weights import Weights
 
@@ -58,7 +58,7 @@ class Table:
         return means(flat, offsets, self.rows, self.unknown)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def means(ids: np.ndarray, offsets: np.ndarray, rows: np.ndarray, unknown: int) -> np.ndarray:
     """[n, d] float32: the mean row of each text, of length 1; zeros where it has none.
 

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -56,6 +55,8 @@ def rank_samples(
     Returns:
         [n] id, hmg, cam, score and rank, 1 for the highest score; NULL where a part is missing.
     """
+    import duckdb  # slow to import, and recipes import this module for Mixing
+
     raw = {
         "place": np.arange(len(ids)),
         "scope": pa.array(scopes if scopes is not None else [""] * len(ids), pa.string()),

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 
 from pipelines.dedup.minhash import band_keys, n_agreeing
 from pipelines.stage import Engine
 from pipelines.store import Shard, Store
 from pipelines.store.files import Scratch
+from schemas.kernels import kernel
 
 RECORD = np.dtype([("key", "<u8"), ("position", "<u4")])
 SIGNATURES = "signatures"  # the file of all signatures
@@ -129,7 +129,7 @@ def join_block(block: tuple[int, Iterable[Slice]], join: Join) -> None:
         np.save(stream, edges)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def connect(
     keys: np.ndarray, positions: np.ndarray, signatures: np.ndarray, min_agreeing: int, max_texts: int
 ) -> np.ndarray:
@@ -163,7 +163,7 @@ def connect(
     return edges[:n]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find(root: np.ndarray, i: int) -> int:
     while root[i] != i:
         root[i] = root[root[i]]
@@ -171,7 +171,7 @@ def find(root: np.ndarray, i: int) -> int:
     return i
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def union(root: np.ndarray, edges: np.ndarray) -> None:
     """Merge the components of both ends of each edge, under the smaller of their roots."""
     for e in range(len(edges)):
@@ -179,7 +179,7 @@ def union(root: np.ndarray, edges: np.ndarray) -> None:
         root[max(one, other)] = min(one, other)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def compress(root: np.ndarray) -> None:
     """Point every position directly to the root of its component."""
     for i in range(len(root)):

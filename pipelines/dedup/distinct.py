@@ -4,12 +4,13 @@ Numba's cache of a kernel does not notice changes in the modules that it calls: 
 """
 
 import numpy as np
-from numba import njit
+
+from schemas.kernels import kernel
 
 ONE = np.uint64(1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def sort_distinct(hashes: np.ndarray, n: int, slots: np.ndarray, out: np.ndarray) -> int:
     """Write the distinct values of the first n hashes to `out`, ascending. Returns their number.
 

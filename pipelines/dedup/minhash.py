@@ -14,7 +14,8 @@ import math
 from functools import cache
 
 import numpy as np
-from numba import njit
+
+from schemas.kernels import kernel
 
 EMPTY = np.uint32(2**32 - 1)  # every place of the signature of a text without shingles
 DEVIATIONS = 3.0  # how far below the threshold an estimate may fall, in standard deviations at the threshold
@@ -35,7 +36,7 @@ def signatures(values: np.ndarray, offsets: np.ndarray, n_permutations: int, see
     return made
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def sign_all(values: np.ndarray, offsets: np.ndarray, a: np.ndarray, b: np.ndarray, made: np.ndarray) -> None:
     for i in range(len(offsets) - 1):
         for j in range(offsets[i], offsets[i + 1]):
@@ -70,7 +71,7 @@ def band_keys(signed: np.ndarray, n_bands: int, rows: int) -> np.ndarray:
     return keys
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def key_all(signed: np.ndarray, rows: int, keys: np.ndarray) -> None:
     for i in range(keys.shape[0]):
         for band in range(keys.shape[1]):
@@ -94,7 +95,7 @@ def min_agreeing(threshold: float, n_permutations: int) -> int:
     return math.ceil((threshold - DEVIATIONS * deviation) * n_permutations)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def n_agreeing(one: np.ndarray, other: np.ndarray) -> int:
     n = 0
     for k in range(len(one)):

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from pipelines.batches import batches
 from pipelines.dedup.characters import (
@@ -34,6 +33,7 @@ from pipelines.dedup.characters import (
     characters,
 )
 from pipelines.dedup.distinct import sort_distinct
+from schemas.kernels import kernel
 
 MAX_WORDS = 1 << 10  # of a text at a time, so that they stay in the CPU's first cache
 MAX_HASHES = 1 << 21  # of a long text at a time, 16 MB; at least 4 * MAX_WORDS
@@ -114,7 +114,7 @@ def buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8), starts
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def shingle_all(  # noqa: PLR0913, PLR0917 numba: arrays one by one
     data: np.ndarray,
     starts: np.ndarray,
@@ -133,7 +133,7 @@ def shingle_all(  # noqa: PLR0913, PLR0917 numba: arrays one by one
         offsets[i + 1] = offsets[i] + sort_distinct(hashes, n, slots, values[offsets[i] :])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def shingle_range(
     text: np.ndarray,
     table: np.ndarray,
@@ -148,7 +148,7 @@ def shingle_range(
     return n if n < 0 else sort_distinct(hashes, n, slots, values)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def mix(h: np.uint64) -> np.uint64:
     """A bijection in which every bit of the result depends on every bit of h."""
     h = (h ^ (h >> HALF)) * MIX[0]
@@ -156,7 +156,7 @@ def mix(h: np.uint64) -> np.uint64:
     return h ^ (h >> HALF)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def code_point(text: np.ndarray, i: int) -> tuple[np.int64, int]:
     """The character at byte i of a UTF-8 text, and where the next one begins."""
     point = np.int64(text[i])
@@ -169,7 +169,7 @@ def code_point(text: np.ndarray, i: int) -> tuple[np.int64, int]:
     return point, i + width
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def hash_windows(  # noqa: PLR0913, PLR0917 numba: arrays one by one
     text: np.ndarray,
     table: np.ndarray,
@@ -219,7 +219,7 @@ def hash_windows(  # noqa: PLR0913, PLR0917 numba: arrays one by one
     return n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def hash_words(text: np.ndarray, i: int, table: np.ndarray, words: np.ndarray, n: int) -> tuple[int, int]:
     """Append hashes of the words from byte i of a UTF-8 text to the n in `words`.
 
@@ -258,7 +258,7 @@ def hash_words(text: np.ndarray, i: int, table: np.ndarray, words: np.ndarray, n
     return n, i
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def is_final(text: np.ndarray, begin: int, end: int, table: np.ndarray) -> bool:
     """Whether a sigma at [begin, end) ends a word: a cased letter before it and none after, ignorable ones skipped.
 

@@ -6,9 +6,9 @@ do not change if the kept texts come first another time.
 """
 
 import numpy as np
-from numba import njit
 
 from pipelines.dedup.minhash import n_agreeing
+from schemas.kernels import kernel
 
 
 def survivors(
@@ -40,7 +40,7 @@ def survivors(
     return survivor, similarity
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find_survivors(  # noqa: PLR0913, PLR0917 numba kernel: arrays, no objects
     buckets: np.ndarray,
     n_buckets: int,
@@ -78,7 +78,7 @@ def find_survivors(  # noqa: PLR0913, PLR0917 numba kernel: arrays, no objects
                     last[buckets[i, band]] = i
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def prefer(i: int, j: int, jaccard_ij: float, threshold: float, survivor: np.ndarray, similarity: np.ndarray) -> None:
     """Make j the survivor of i if it reaches the threshold and is more similar, or equal and earlier, than the current."""
     better = survivor[i] < 0 or jaccard_ij > similarity[i] or (jaccard_ij == similarity[i] and j < survivor[i])
@@ -86,7 +86,7 @@ def prefer(i: int, j: int, jaccard_ij: float, threshold: float, survivor: np.nda
         survivor[i], similarity[i] = j, jaccard_ij
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def jaccard(one: np.ndarray, other: np.ndarray, threshold: float) -> float:
     """The Jaccard similarity of two ascending arrays of distinct values; 0 if their lengths rule out `threshold`."""
     if min(len(one), len(other)) / max(len(one), len(other)) < threshold:

@@ -170,7 +170,8 @@ ENCODE = ShardStage("encode", VERSION, "TOKENS", encode_rows, same=("content_has
 
 def run(documents: list[Shard], duplicates: list[Shard], params: EncodeParams, engine: Engine) -> list[Shard]:
     """TOKENS, a shard beside each shard of DOCUMENTS."""
-    eos_id(params), bos_id(params)
+    if not engine.looks_only:  # a look-up need not load the tokenizer
+        eos_id(params), bos_id(params)
     reads = (
         (Read(text, ("text", "content_hash", "n_bytes")), Read(verdict, ("document_id", "verdict")))
         for text, verdict in zip(documents, duplicates, strict=True)

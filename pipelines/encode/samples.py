@@ -205,7 +205,8 @@ def run(
     documents: list[Shard], duplicates: list[Shard], params: SamplesParams, encode: EncodeParams, engine: Engine
 ) -> list[Shard]:
     """SAMPLES, a shard beside each shard of DOCUMENTS."""
-    eos_id(encode), bos_id(encode)
+    if not engine.looks_only:  # a look-up need not load the tokenizer
+        eos_id(encode), bos_id(encode)
     reads = (
         (Read(text, ("text", "content_hash", "n_bytes")), Read(verdict, ("document_id", "verdict")))
         for text, verdict in zip(documents, duplicates, strict=True)

@@ -9,13 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import build
+from pipelines import build, findings
 from pipelines.encode import EncodeParams
-from pipelines.forecast.embedding import EmbeddingForecast, embedding_forecast
+from pipelines.forecast.embedding import Embedded as Embedded
+from pipelines.forecast.embedding import EmbeddingForecast as EmbeddingForecast
+from pipelines.forecast.embedding import embedding_forecast
+from pipelines.forecast.encoded import encoding_rows
 from pipelines.forecast.estimate import Sample, estimated, sample
 from pipelines.forecast.samples import SamplesForecast as SamplesForecast
 from pipelines.forecast.samples import samples_forecast as samples_forecast
-from pipelines.order import OrderParams
 from pipelines.plan import LEFT_OUT, PlanParams, plan, read_kept, reads_of, targets_table
 from pipelines.plan.cells import Cells
 from pipelines.plan.upsample import Targets, solve
@@ -70,7 +72,7 @@ class Forecast:
     missing: tuple[str, ...]
     scoring: ScoringForecast | None
     n_drawn: int
-    embedding: EmbeddingForecast | None = None
+    embedding: EmbeddingForecast | Embedded | None = None
     notes: tuple[str, ...] = ()
     read_bytes: int = 0
 
@@ -91,7 +93,7 @@ def forecast(recipe: Recipe, root: Path) -> Forecast:
             return with_notes(from_root(recipe, engine, tables_of(base)), engine)
     engine.notes.clear()
     estimate = from_samples(recipe, [sample(source, recipe.encode, root) for source in recipe.sources])
-    return with_notes(with_embedding(estimate, recipe.order, engine, []), engine)
+    return with_notes(with_embedding(estimate, recipe, engine, {}), engine)
 
 
 def with_notes(forecast: Forecast, engine: Engine) -> Forecast:
@@ -99,15 +101,19 @@ def with_notes(forecast: Forecast, engine: Engine) -> Forecast:
     return replace(forecast, notes=tuple(dict.fromkeys([*engine.notes, *forecast.notes])))
 
 
-def with_embedding(forecast: Forecast, params: OrderParams, engine: Engine, documents: Sequence[Shard]) -> Forecast:
-    """The forecast with that of the encoder. documents: shards of DOCUMENTS, none where the corpus was not read."""
-    if params.encoder is None or not params.needs_vectors:
+def with_embedding(forecast: Forecast, recipe: Recipe, engine: Engine, tables: build.Tables) -> Forecast:
+    """The forecast with that of the encoder. tables: those that exist, none where the corpus was not read."""
+    encoder = recipe.order.encoder
+    if encoder is None or not recipe.order.needs_vectors:
         return forecast
-    is_exact = bool(documents) and not forecast.missing
-    return replace(
-        forecast,
-        embedding=embedding_forecast(params.encoder, forecast.n_drawn, engine, documents, is_exact=is_exact),
-    )
+    is_exact = bool(tables) and not forecast.missing
+    if is_exact:
+        with suppress(NotMade):
+            build.drawn(recipe, tables, engine)
+            return replace(forecast, embedding=Embedded(encoder.folder.name, forecast.n_drawn))
+    documents = tables.get("DOCUMENTS", [])
+    embedding = embedding_forecast(encoder, forecast.n_drawn, engine, documents, is_exact=is_exact)
+    return replace(forecast, embedding=embedding)
 
 
 def from_root(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -> Forecast:
@@ -124,8 +130,9 @@ def from_root(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -
         missing: tuple[str, ...] = ()
     except NotMade:
         missing = recipe.selects_by
+    engine.notes.extend(findings.encoding(encoding_rows(tables["DOCUMENTS"], tables["TOKENS"], engine.store)))
     exact = replace(from_tables(tables, recipe.plan, engine.store), missing=missing, scoring=scoring)
-    return with_embedding(exact, recipe.order, engine, tables["DOCUMENTS"])
+    return with_embedding(exact, recipe, engine, tables)
 
 
 def from_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: Store) -> Forecast:

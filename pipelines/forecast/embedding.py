@@ -43,6 +43,14 @@ class EmbeddingForecast:
     is_real_text: bool
 
 
+@dataclass(frozen=True)
+class Embedded:
+    """The vectors of all drawn documents exist: nothing is timed. encoder, n_documents: as in EmbeddingForecast."""
+
+    encoder: str
+    n_documents: int
+
+
 def embedding_forecast(
     params: EncoderParams, n_documents: int, engine: Engine, documents: Sequence[Shard] = (),
     draws: Sequence[Shard] = (), *, is_exact: bool = True,

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines import build_sft, choose
+from pipelines import build_sft, choose, findings
 from pipelines.build import plain
 from pipelines.encode import EncodeParams
+from pipelines.forecast.encoded import encoding_rows
 from pipelines.forecast.estimate import ENCODE_BYTES, bytes_per_token, read_beginning
 from pipelines.ingest import Source
 from pipelines.sft_recipe import SftRecipe
@@ -122,6 +123,7 @@ def from_root(recipe: SftRecipe, engine: Engine, base: Mapping[str, list[Shard]]
     with suppress(NotMade):
         is_measured = build_sft.scores(recipe, tables, engine, plain) != {}
     measured = set() if is_measured else measured_contents(recipe, engine.store)
+    engine.notes.extend(findings.encoding(encoding_rows(tables["DOCUMENTS"], tables["SAMPLES"], engine.store)))
     pairs = zip(tables["DOCUMENTS"], tables["SAMPLES"], strict=True)
     return [
         each

@@ -3,11 +3,11 @@
 Every figure is of similarities as floats; those of windows need the vectors in memory.
 """
 
-import numba
 import numpy as np
 
 from pipelines.order.graph import Graph, restarts_of, union_graph
 from pipelines.shares import MICRO
+from schemas.kernels import kernel
 
 BLOCK = 1_024  # documents whose vectors are read together
 PRODUCTS = 1 << 24  # cosines of a block of nearest_of
@@ -40,7 +40,7 @@ def graph_weight(order: np.ndarray, graph: Graph) -> float:
     return float(edge_weight(*union, np.asarray(order, np.int64))) / MICRO
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def edge_weight(offsets: np.ndarray, neighbours: np.ndarray, similarities: np.ndarray, order: np.ndarray) -> int:
     total = 0
     for t in range(1, len(order)):
@@ -138,7 +138,7 @@ def held_karp_bound(vectors: np.ndarray, n_steps: int = N_STEPS) -> float:
     return float(least_one_tree((vectors @ vectors.T).astype(np.float32), n_steps, start))
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def least_one_tree(similarities: np.ndarray, n_steps: int, start: float) -> float:
     """The least weight, over the steps, of the heaviest 1-tree under penalties; `start` if that is less.
 
@@ -169,7 +169,7 @@ def least_one_tree(similarities: np.ndarray, n_steps: int, start: float) -> floa
     return least
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def one_tree(similarities: np.ndarray, penalty: np.ndarray, degree: np.ndarray) -> float:
     """Weight of the heaviest 1-tree, where a link of i and j counts similarity + penalty[i] + penalty[j]. Prim's method.
 

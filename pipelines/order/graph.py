@@ -5,10 +5,10 @@ Similarities are compared in millionths (int32): the last bits of a float32 prod
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from pipelines.shares import MICRO
+from schemas.kernels import kernel
 
 MAX_SIMILARITY = 2_000.0  # in millionths it fits int32, negated too
 SHORT = 48  # rows up to this length are sorted by insertion: most of a row is in order already
@@ -67,7 +67,7 @@ def restarts_of(graph: Graph, order: np.ndarray) -> np.ndarray:
     return ~reached(graph.offsets, graph.neighbours, np.asarray(order, np.int64))
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def clean_lists(
     ids: np.ndarray,
     similarities: np.ndarray,
@@ -99,7 +99,7 @@ def clean_lists(
     return -1
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def union_rows(
     offsets: np.ndarray, neighbours: np.ndarray, similarities: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -124,7 +124,7 @@ def union_rows(
     return compact, ids[:end], weights[:end]
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def both_ways(
     offsets: np.ndarray, neighbours: np.ndarray, similarities: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -148,7 +148,7 @@ def both_ways(
     return starts, ids, weights
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def sort_row(ids: np.ndarray, weights: np.ndarray) -> None:
     """Sort a row in place by weight descending, then id ascending."""
     n = len(ids)
@@ -169,7 +169,7 @@ def sort_row(ids: np.ndarray, weights: np.ndarray) -> None:
         ids[to], weights[to] = j, weight
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def reached(offsets: np.ndarray, neighbours: np.ndarray, order: np.ndarray) -> np.ndarray:
     """[n] bool: whether each place's document lists the one before, or is listed by it."""
     edge = np.zeros(len(order), np.bool_)
@@ -180,7 +180,7 @@ def reached(offsets: np.ndarray, neighbours: np.ndarray, order: np.ndarray) -> n
     return edge
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def lists(offsets: np.ndarray, neighbours: np.ndarray, i: int, j: int) -> bool:
     for e in range(offsets[i], offsets[i + 1]):
         if neighbours[e] == j:

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from pipelines.order.graph import Graph
 from pipelines.order.products import ROWS, millionths, padded, strips
 from pipelines.shares import MICRO
+from schemas.kernels import kernel
 
 GHOST_SHARE = 0.9  # of the cosine with its own centre that a ghost has with the other centre
 
@@ -155,7 +155,7 @@ def merged(n: int, lists: list[tuple[np.ndarray, np.ndarray, np.ndarray]], leave
     return Graph(offsets, other[first], micro[first])
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def mark_near(strip: np.ndarray, first: int, n_rows: int, near: int, leaves: np.ndarray, parent: np.ndarray) -> None:
     """Mark each row with an earlier near copy, and join the two."""
     candidate = np.float32((near - 2) / MICRO)  # a little less, to look at few pairs
@@ -167,7 +167,7 @@ def mark_near(strip: np.ndarray, first: int, n_rows: int, near: int, leaves: np.
                 unite(parent, i, j)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def insert(  # noqa: PLR0913, PLR0917 kernel
     strip: np.ndarray, first: int, n_rows: int, leaves: np.ndarray, members: np.ndarray, ids: np.ndarray,
     similarities: np.ndarray, least: np.ndarray,
@@ -195,12 +195,12 @@ def insert(  # noqa: PLR0913, PLR0917 kernel
                     least[x] = np.float32((similarities[x, last] - 2) / MICRO)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def micro_of(cosine: float) -> int:
     return int(np.rint(np.float64(cosine) * MICRO))
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def put(ids: np.ndarray, similarities: np.ndarray, other: int, micro: int) -> None:
     """Insert into a list that is descending by similarity, then ascending by id."""
     at = len(ids) - 1
@@ -212,7 +212,7 @@ def put(ids: np.ndarray, similarities: np.ndarray, other: int, micro: int) -> No
     ids[at], similarities[at] = other, micro
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def unite(parent: np.ndarray, a: int, b: int) -> None:
     """Join two sets; the lower of their roots is the root of both."""
     while parent[a] != a:
@@ -227,13 +227,13 @@ def unite(parent: np.ndarray, a: int, b: int) -> None:
         parent[a] = b
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def join(parent: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
     for i in range(len(a)):
         unite(parent, a[i], b[i])
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def roots(parent: np.ndarray) -> np.ndarray:
     """[n] int32 the root of each."""
     out = parent.copy()

@@ -13,10 +13,10 @@ annealing: all numbers are integers, so every machine computes the same order. A
 most, is tried N_TRIES times, and the order with the smallest deviation in its worst tenth is used.
 """
 
-import numba
 import numpy as np
 
 from pipelines.keys import salt
+from schemas.kernels import kernel
 
 GRAINS = 1024  # a row's worth of tokens, in the integer unit of deviations
 DOMAIN_WEIGHT, LENGTH_WEIGHT = 4, 1
@@ -82,7 +82,7 @@ def drift_weights(n_rows: int, ends: np.ndarray) -> np.ndarray:
     return weights
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def swap(deviations: np.ndarray, weights: np.ndarray, n_swaps: int, state: np.uint64) -> np.ndarray:
     """[r] an order of the rows of `deviations` in which the drift is small."""
     n_rows, n_classes = deviations.shape

@@ -6,10 +6,10 @@ document has to be found among similar ones that do not belong to it.
 No recipe uses this: it takes lists of neighbours of chunks, and the build searches for neighbours of documents only.
 """
 
-import numba
 import numpy as np
 
 from pipelines.pack.packers import Rows
+from schemas.kernels import kernel
 
 
 def negative_extension(
@@ -40,7 +40,7 @@ def negative_extension(
     return Rows.by_row(document[first], start[first], stop[last], row[first])
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def extended(
     document: np.ndarray, lengths: np.ndarray, offsets: np.ndarray, neighbours: np.ndarray, k: int, capacity: int
 ) -> tuple[np.ndarray, np.ndarray]:

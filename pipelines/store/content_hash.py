@@ -4,7 +4,6 @@ from hashlib import blake2b
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 
 class ColumnHash:
@@ -27,6 +26,8 @@ class ColumnHash:
             self.children = []
 
     def update(self, array: pa.Array) -> None:
+        import pyarrow.compute as pc  # slow to import, and `longmix query` needs none
+
         kind = self.field.type
         is_list = pa.types.is_nested(kind) and not pa.types.is_struct(kind)
         if self.field.nullable:

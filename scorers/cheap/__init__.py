@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from schemas.errors import RecipeError, SchemaError
+from schemas.kernels import kernel
 from schemas.tables import column
 from scorers.cheap.background import Background
 from scorers.cheap.block_order import order_z
@@ -72,7 +72,7 @@ def compiled(sources: int) -> Callable:
     changes in the files of the functions called. sources: a hash of these files, so that it does.
     """
 
-    @njit(cache=True, nogil=True)
+    @kernel
     def measure(data: np.ndarray, starts: np.ndarray, rows: np.ndarray, words: tuple, scores: np.ndarray) -> None:
         """Write the columns of CHEAP into `scores` [n, 5] at the rows [m] int64 of one domain; NaN stands for NULL.
 

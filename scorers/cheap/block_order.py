@@ -5,7 +5,8 @@ block: a block boundary inside a piece makes the two blocks similar.
 """
 
 import numpy as np
-from numba import njit
+
+from schemas.kernels import kernel
 
 MIN_BLOCKS = 8  # fewer blocks have too few permutations for a test
 RUN = 64  # blocks compared with each other, about 8,000 tokens; longer runs cost quadratically and separate no better
@@ -13,7 +14,7 @@ MAX_RUNS = 16  # so the longest text costs as much as 1,024 blocks
 MIN_ORDER_Z = 1.645  # 5 % level for a random order: below it are 52 to 97 % of shuffled texts, 4 % of intact ones
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def order_z(members: np.ndarray, starts: np.ndarray, weights: np.ndarray) -> float:
     """Similarity of near blocks as a z-score over random orders; NaN where it is undefined.
 
@@ -41,7 +42,7 @@ def order_z(members: np.ndarray, starts: np.ndarray, weights: np.ndarray) -> flo
     return excess / np.sqrt(variance) if variance > 1e-12 else np.nan
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def cosines(members: np.ndarray, starts: np.ndarray, weights: np.ndarray, marks: np.ndarray) -> np.ndarray:
     """[b, b] float64: cosine of each pair of blocks, 0 on the diagonal.
 
@@ -66,7 +67,7 @@ def cosines(members: np.ndarray, starts: np.ndarray, weights: np.ndarray, marks:
     return similarity
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def chance(similarity: np.ndarray) -> tuple[float, float]:
     """Mean and variance, over all n! orders, of the summed similarity of blocks one and two apart.
 

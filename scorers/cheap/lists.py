@@ -7,8 +7,8 @@ in an index or the value in a record.
 """
 
 import numpy as np
-from numba import njit
 
+from schemas.kernels import kernel
 from scorers.cheap.words import FACTOR, KINDS, START
 
 SYMBOLS = 6  # per line; with more, the rows of a ragged table would differ
@@ -22,7 +22,7 @@ WORD, NUMBER = 1, 2  # symbols; the symbol of a mark is its bytes
 NEWLINE, SPACE, DOT, ZERO, NINE, UPPER_A, UNDERSCORE = b"\n .09A_"
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def list_share(text: np.ndarray) -> float:
     """The share of a text's bytes in rows of a list; NaN where fewer than two lines count.
 
@@ -57,7 +57,7 @@ def list_share(text: np.ndarray) -> float:
     return rows / counted if n_lines > 1 else np.nan
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def outline(line: np.ndarray) -> tuple[np.uint64, int, bool]:
     """The hash of a line's shape, its longest run of plain words, and whether it has anything but ASCII marks.
 

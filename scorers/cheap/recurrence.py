@@ -9,8 +9,8 @@ distance, and a longer text only adds distances to the mean. In natural text rec
 """
 
 import numpy as np
-from numba import njit
 
+from schemas.kernels import kernel
 from scorers.cheap.words import BLOCK
 
 NEAR = 4  # blocks, about 512 tokens: more than a sentence or a paragraph repeats
@@ -19,7 +19,7 @@ MIN_BLOCKS = NEAR + WIDTH  # a shorter text has no window
 WINDOW = WIDTH * BLOCK  # words in a window
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def look_up(
     distinct: np.ndarray, keys: np.ndarray, heads: np.ndarray, idf: np.ndarray, shares: np.ndarray, unseen: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -48,7 +48,7 @@ def look_up(
     return weights, chances
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def recurrence(members: np.ndarray, starts: np.ndarray, weights: np.ndarray, chances: np.ndarray) -> float:
     """Observed minus expected occurrences, as a share of the weight of all look-ups.
 

@@ -4,8 +4,8 @@ Without it, every dependency score, with or without a model, ranks a paragraph p
 """
 
 import numpy as np
-from numba import njit
 
+from schemas.kernels import kernel
 from scorers.cheap.words import FACTOR
 
 WINDOW = 32  # words: natural prose hardly ever repeats as many; boilerplate and pasted text do
@@ -14,7 +14,7 @@ MAX_REPEAT_SHARE = 0.30  # above it are all of 24 texts made of one repeated par
 ONE = np.uint64(1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def repeat_share(hashes: np.ndarray) -> float:
     """The share of words in a window of WINDOW words that occurred before; NaN where there are fewer than two windows.
 

@@ -7,7 +7,8 @@ Words are case-sensitive. Ideographs and kana are split into single characters; 
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
+
+from schemas.kernels import kernel
 
 PATTERN = r"[0-9A-Za-z_\u00c0-\u1fff]+|[!-/:-@\[-^`{-~\u0080-\u00bf\u2000-\U0010ffff]"  # the rule as the tests use it
 
@@ -46,7 +47,7 @@ def buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return np.frombuffer(data, np.uint8), starts.astype(np.int64)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def cut(text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The words of a text: [n_words] uint64 hashes and [n_words] int64 first bytes.
 
@@ -80,7 +81,7 @@ def cut(text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return hashes[:n], begins[:n]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def number(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Number words by first occurrence: [n_words] int32 numbers, and [n_distinct] uint64 hash of each number.
 
@@ -104,7 +105,7 @@ def number(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return numbers, distinct[:n]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def blocks(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct words of each full block of BLOCK words: those of block i are members[starts[i] : starts[i + 1]].
 

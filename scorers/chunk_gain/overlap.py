@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
+
+from schemas.kernels import kernel
 
 COMMON = 8  # log2 of a token id: ids below are too frequent to be informative; byte-pair ids fall in frequency
 FEATURES = ("rare_tokens", "bigrams", "trigrams", "inverse_distance")  # the columns of features()
@@ -52,7 +53,7 @@ def features(chunk_bags: Sequence[Bag], pairs: np.ndarray) -> np.ndarray:
     return np.stack([*columns, 1 / (pairs[:, 0] - pairs[:, 1])], axis=1)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def shared(values: np.ndarray, weights: np.ndarray, starts: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """[n] float64: summed weight of the values that target and context share, by a merge of both sorted lists."""
     weight = np.zeros(len(pairs))

@@ -10,12 +10,12 @@ document frequencies and the mean length are those of all documents, not of the 
 
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 
 from pipelines.keys import ascending, keyed, salt
 from pipelines.order.graph import Graph
 from pipelines.order.orders.documents import OrderDocuments
+from schemas.kernels import kernel
 
 BUFFER = 2_048  # documents
 CHAIN = 32  # documents
@@ -80,7 +80,7 @@ def bm25(
     return kept, number[terms[shared]], weights[shared], idf
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def count_terms(text: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """sizes [n], terms [e], counts [e] of n texts. A term is a run of ASCII letters, digits and characters beyond ASCII.
 
@@ -122,12 +122,12 @@ def count_terms(text: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.nda
     return sizes, terms[:end].copy(), counts[:end].copy()
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def in_word(byte: int) -> bool:
     return byte >= 0x80 or 0x30 <= byte <= 0x39 or 0x61 <= byte <= 0x7A
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def chain(  # noqa: PLR0913, PLR0917
     stream: np.ndarray,
     offsets: np.ndarray,

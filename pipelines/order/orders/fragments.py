@@ -10,8 +10,9 @@ of a function that it calls does.
 import heapq
 from typing import NamedTuple
 
-import numba
 import numpy as np
+
+from schemas.kernels import kernel
 
 
 class Fragments(NamedTuple):
@@ -35,12 +36,12 @@ class Fragments(NamedTuple):
         return chained(self.links, self.other_end)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def joinable(links: np.ndarray, other_end: np.ndarray, i: int, j: int) -> bool:
     return links[i, 1] < 0 and links[j, 1] < 0 and other_end[i] != j
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def attach(links: np.ndarray, other_end: np.ndarray, i: int, j: int) -> None:
     """Link two ends of different fragments."""
     links[i, 0 if links[i, 0] < 0 else 1] = j
@@ -49,7 +50,7 @@ def attach(links: np.ndarray, other_end: np.ndarray, i: int, j: int) -> None:
     other_end[first], other_end[last] = last, first
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def chained(links: np.ndarray, other_end: np.ndarray) -> np.ndarray:
     n = len(links)
     order = np.empty(n, np.int64)
@@ -66,14 +67,14 @@ def chained(links: np.ndarray, other_end: np.ndarray) -> np.ndarray:
     return order
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def match(links: np.ndarray, other_end: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
     for e in range(len(low)):
         if joinable(links, other_end, low[e], high[e]):
             attach(links, other_end, low[e], high[e])
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def link_greedily(
     links: np.ndarray, other_end: np.ndarray, ends: np.ndarray, similarities: np.ndarray, target: int
 ) -> None:
@@ -103,7 +104,7 @@ def link_greedily(
             heapq.heappush(heap, (-np.int64(similarities[i, best]), i, np.int64(best)))
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def best_partner(links: np.ndarray, other_end: np.ndarray, ends: np.ndarray, similarities: np.ndarray, i: int) -> int:
     """The most similar end of another fragment, or -1. Of equal ones, the first after i, cyclically."""
     if links[ends[i], 1] >= 0:
@@ -117,7 +118,7 @@ def best_partner(links: np.ndarray, other_end: np.ndarray, ends: np.ndarray, sim
     return best
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def listed_partners(
     links: np.ndarray,
     order: np.ndarray,
@@ -151,7 +152,7 @@ def listed_partners(
     return partners, weights
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def link_listed(links: np.ndarray, other_end: np.ndarray, ends: np.ndarray, partners: np.ndarray) -> int:
     """Link each pair that still can be. Returns the number of links."""
     n_links = 0

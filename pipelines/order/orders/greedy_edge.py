@@ -4,7 +4,6 @@ An edge is taken in descending order of similarity if both documents have a link
 matching, as in the travelling salesman problem). Ties go to the lower ids.
 """
 
-import numba
 import numpy as np
 
 from pipelines.keys import keyed, salt
@@ -13,6 +12,7 @@ from pipelines.order.orders.documents import OrderDocuments
 from pipelines.order.orders.fragments import Fragments, match
 from pipelines.order.orders.improve import improved
 from pipelines.order.orders.join import join_by_lists, join_by_vectors
+from schemas.kernels import kernel
 
 MAX_COUNTED = 1 << 22  # distinct values that are sorted by counting; cosines have half as many
 
@@ -45,7 +45,7 @@ def matched(union: Graph) -> Fragments:
     return fragments
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def heaviest_first(offsets: np.ndarray, neighbours: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """[n_edges] the lower and the higher id of each edge, by weight descending, then by the two ids: a counting sort."""
     n_edges = len(neighbours) // 2

@@ -8,12 +8,12 @@ when one of their links changes (don't-look bits), and all once more after the l
 Sources: Croes 1958 (2-opt), Or 1976, Bentley 1992 (neighbour lists, don't-look bits).
 """
 
-import numba
 import numpy as np
 
 from pipelines.order.graph import Graph
 from pipelines.order.orders.split import product
 from pipelines.shares import MICRO
+from schemas.kernels import kernel
 
 N_NEIGHBOURS = 10  # of each document, how many are tried
 MAX_SEGMENT = 3  # documents that Or-opt moves together
@@ -39,7 +39,7 @@ def improved(order: np.ndarray, union: Graph, vectors: np.ndarray | None) -> np.
     return path if path[0] < path[-1] else path[::-1].copy()
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def improve(
     cycle: np.ndarray, offsets: np.ndarray, neighbours: np.ndarray, similarities: np.ndarray, vectors: np.ndarray
 ) -> np.ndarray:
@@ -72,7 +72,7 @@ def improve(
     return cycle
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def try_moves(a: int, cycle: np.ndarray, place: np.ndarray, graph: tuple, changed: np.ndarray) -> int:
     """Make the first move found that links a to a neighbour and gains. Returns the places it reversed, or 0."""
     offsets, neighbours = graph[0], graph[1]
@@ -93,7 +93,7 @@ def try_moves(a: int, cycle: np.ndarray, place: np.ndarray, graph: tuple, change
     return 0
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def two_opt(  # noqa: PLR0913, PLR0917
     a: int,
     b: int,
@@ -113,7 +113,7 @@ def two_opt(  # noqa: PLR0913, PLR0917
     return reverse(cycle, place, b, c, forward)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def or_opt(  # noqa: PLR0913, PLR0917
     a: int,
     p: int,
@@ -151,7 +151,7 @@ def or_opt(  # noqa: PLR0913, PLR0917
     return 0
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def move(  # noqa: PLR0913, PLR0917
     cycle: np.ndarray, place: np.ndarray, first: int, last: int, c: int, d: int, side: bool, a: int
 ) -> int:
@@ -172,7 +172,7 @@ def move(  # noqa: PLR0913, PLR0917
     return cost
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def reverse(cycle: np.ndarray, place: np.ndarray, x: int, y: int, forward: bool) -> int:
     """Reverse the part from x to y, or the rest, which gives the same cycle. Returns how many places it looked at, > 0."""
     n_nodes = len(cycle)
@@ -189,14 +189,14 @@ def reverse(cycle: np.ndarray, place: np.ndarray, x: int, y: int, forward: bool)
     return length + 1
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def is_long(place: np.ndarray, x: int, y: int) -> bool:
     """Whether a reversal from x to y, in either direction, changes too many places."""
     n_between = (place[y] - place[x]) % len(place) + 1
     return min(n_between, len(place) - n_between) > MAX_REVERSED
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def following(cycle: np.ndarray, place: np.ndarray, node: int, forward: bool) -> int:
     at = place[node] + (1 if forward else -1)
     if at == len(cycle):
@@ -204,7 +204,7 @@ def following(cycle: np.ndarray, place: np.ndarray, node: int, forward: bool) ->
     return cycle[at]  # -1 is the last place
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def similarity(graph: tuple, i: int, j: int) -> int:
     """In millionths: of vectors if there are any, else as listed, else 0."""
     offsets, neighbours, similarities, vectors = graph

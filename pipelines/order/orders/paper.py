@@ -10,11 +10,11 @@ Source: Shi et al. 2024 (arXiv 2310.10638), Algorithm 1, where `arg min sim` mus
 
 import heapq
 
-import numba
 import numpy as np
 
 from pipelines.order.graph import Graph, union_graph
 from pipelines.order.orders.documents import OrderDocuments
+from schemas.kernels import kernel
 
 
 def paper(graph: Graph, documents: OrderDocuments) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +30,7 @@ def paper_static(graph: Graph, documents: OrderDocuments) -> tuple[np.ndarray, n
     return walk_static(union.offsets, union.neighbours, starts)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def walk_static(offsets: np.ndarray, neighbours: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """starts: [n] the documents in the order in which the path may restart at them."""
     n = len(offsets) - 1
@@ -50,7 +50,7 @@ def walk_static(offsets: np.ndarray, neighbours: np.ndarray, starts: np.ndarray)
     return order, restarts
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def walk_residual(offsets: np.ndarray, neighbours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The heap has each unvisited document of degree at most `limit` under its present degree.
 
@@ -85,7 +85,7 @@ def walk_residual(offsets: np.ndarray, neighbours: np.ndarray) -> tuple[np.ndarr
     return order, restarts
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def fill(heap: list, degree: np.ndarray, visited: np.ndarray) -> int:
     """Push every unvisited document whose degree is at most twice the least one. Returns this limit."""
     least = len(degree)
@@ -99,7 +99,7 @@ def fill(heap: list, degree: np.ndarray, visited: np.ndarray) -> int:
     return limit
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def heaviest(at: int, offsets: np.ndarray, neighbours: np.ndarray, cursor: np.ndarray, visited: np.ndarray) -> int:
     """The first unvisited neighbour in the row of `at`, or -1. Visits are final, so the cursor only moves forward."""
     if at < 0:

@@ -16,11 +16,11 @@ Source: swj0419/in-context-pretraining at acccf53, sort_id.py; written anew from
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from pipelines.order.graph import Graph, restarts_of
 from pipelines.order.orders.documents import OrderDocuments
+from schemas.kernels import kernel
 
 RANKS = 9  # of the stored neighbours, how many the walk looks at
 MIN_GROUP = 21
@@ -104,7 +104,7 @@ def resembles(one: set[str], other: set[str]) -> bool:
     return not either or len(one & other) / either > MAX_JACCARD
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def walk(lists: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """order [n], and the group of each place [n], ascending."""
     n = len(lists)
@@ -132,7 +132,7 @@ def walk(lists: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return order, group
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def merge(lists: np.ndarray, order: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Groups are linked lists: `after` and `before` of each document, the first one of each group."""
     n = len(order)
@@ -175,7 +175,7 @@ def merge(lists: np.ndarray, order: np.ndarray, groups: np.ndarray) -> tuple[np.
     return merged_order, size[numbers], numbers
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def unlink(i: int, g: int, before: np.ndarray, after: np.ndarray, first: np.ndarray) -> None:
     if before[i] >= 0:
         after[before[i]] = after[i]
@@ -185,7 +185,7 @@ def unlink(i: int, g: int, before: np.ndarray, after: np.ndarray, first: np.ndar
         before[after[i]] = before[i]
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def link(i: int, j: int, g: int, before: np.ndarray, after: np.ndarray, first: np.ndarray) -> None:
     """Put i just before j in group g."""
     before[i], after[i] = before[j], j

@@ -5,10 +5,10 @@ so cells that follow each other are similar. Products are summed in a fixed orde
 vectors are the same on every processor.
 """
 
-import numba
 import numpy as np
 
 from pipelines.shares import MICRO
+from schemas.kernels import kernel
 
 SAMPLE = 4_096  # rows from which the two means are found
 N_ITERATIONS = 6
@@ -58,7 +58,7 @@ def direction(vectors: np.ndarray) -> np.ndarray:
     return (total / length if length > 0 else total).astype(np.float32)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def millionths(vectors: np.ndarray, vector: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """[len(rows)] int64: the product of each of these rows with `vector`."""
     products = np.empty(len(rows), np.int64)
@@ -67,7 +67,7 @@ def millionths(vectors: np.ndarray, vector: np.ndarray, rows: np.ndarray) -> np.
     return products
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def product(x: np.ndarray, y: np.ndarray) -> np.float32:
     """Of two vectors, as four partial sums in a fixed order on every processor.
 

@@ -1,9 +1,9 @@
 """Concatenate and cut: draws in order, with a new row after every `capacity` tokens, wherever that cuts a document."""
 
-import numba
 import numpy as np
 
 from pipelines.pack.packers.rows import Drawn, Rows
+from schemas.kernels import kernel
 
 
 def concat(drawn: Drawn, capacity: int, max_segments: int | None) -> Rows:
@@ -16,7 +16,7 @@ def concat(drawn: Drawn, capacity: int, max_segments: int | None) -> Rows:
     return Rows.by_row(*cut(drawn.lengths, drawn.documents, capacity, limit))
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def cut(lengths: np.ndarray, documents: np.ndarray, capacity: int, max_segments: int) -> tuple[np.ndarray, ...]:
     """(draw, start, stop, row) of each piece."""
     max_pieces = len(lengths) + lengths.sum() // capacity + 1

@@ -18,7 +18,6 @@ Share of the path's neighbours that are neighbours in a row, and rows above the 
     best_fit                                          0.1 %, 0.0 %    0 %, 0.0 %
 """
 
-import numba
 import numpy as np
 
 from pipelines.pack.packers.best_fit import with_full_rows
@@ -33,6 +32,7 @@ from pipelines.pack.packers.rooms import (
 )
 from pipelines.pack.packers.rows import Drawn, Rows
 from pipelines.pack.packers.sorting import ascending
+from schemas.kernels import kernel
 
 STEPS = (0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 26, 34, 43, 55, 68, 80, 90, 100)  # per cent of the windows that are dissolved
 MOST_DISSOLVED = 68  # per cent; more only if the last of TOLERANCES asks for it
@@ -130,7 +130,7 @@ class Pool:
         return n_rows - n_dissolved, pieces.row
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def windows(
     path: np.ndarray, lengths: np.ndarray, documents: np.ndarray, capacity: int, max_segments: int
 ) -> np.ndarray:

@@ -10,10 +10,10 @@ idea: Ding et al. 2024 (arXiv 2404.10830), best-fit packing.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from pipelines.pack.packers.sorting import ascending
+from schemas.kernels import kernel
 
 LEVELS = 5  # of bits: rooms below 64^5
 ONE = np.uint64(1)
@@ -96,7 +96,7 @@ def longest_first(lengths: np.ndarray, documents: np.ndarray) -> np.ndarray:
     return ascending(lengths.max(initial=0) - longest[documents], by_document)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def best_fit_into(order: np.ndarray, pieces: Pieces, rooms: Rooms, n_rows: int, partition: int) -> int:
     """Place pieces into the rows of the stacks, and return the number of rows.
 
@@ -122,7 +122,7 @@ def best_fit_into(order: np.ndarray, pieces: Pieces, rooms: Rooms, n_rows: int, 
     return n_rows
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def remove_all(label: int, pieces: Pieces, rooms: Rooms) -> None:
     """Take the rows that have pieces of a label out of their stacks."""
     each = pieces.first[label]
@@ -131,7 +131,7 @@ def remove_all(label: int, pieces: Pieces, rooms: Rooms) -> None:
         each = pieces.following[each]
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def open_windows(window: np.ndarray, pieces: Pieces, rooms: Rooms) -> None:
     """Put the pieces of windows into their rows, which are numbered as the windows are. window: [k], -1 for none."""
     for i in range(len(window)):
@@ -144,7 +144,7 @@ def open_windows(window: np.ndarray, pieces: Pieces, rooms: Rooms) -> None:
             rooms.n_segments[r] += 1
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def fill(
     own: np.ndarray, free: np.ndarray, partition: np.ndarray, by_partition: np.ndarray, pieces: Pieces, rooms: Rooms
 ) -> int:
@@ -183,7 +183,7 @@ def fill(
     return best_fit_into(free[pieces.row[free] < 0], pieces, rooms, n_rows, -1)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def place(piece: int, pieces: Pieces, rooms: Rooms, n_rows: int, partition: int) -> int:
     length = pieces.lengths[piece]
     best = least_room(rooms.bits, length)
@@ -201,7 +201,7 @@ def place(piece: int, pieces: Pieces, rooms: Rooms, n_rows: int, partition: int)
     return n_rows
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def put(piece: int, r: int, pieces: Pieces) -> None:
     """Note the row of a piece."""
     label = pieces.labels[piece]
@@ -214,7 +214,7 @@ def put(piece: int, r: int, pieces: Pieces) -> None:
         pieces.last[label] = piece
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def push(r: int, rooms: Rooms) -> None:
     """Put a row on the stack of its room, unless it is full or in a stack."""
     room = rooms.room[r]
@@ -228,7 +228,7 @@ def push(r: int, rooms: Rooms) -> None:
     rooms.below[r], rooms.above[r], rooms.top[room] = below, -1, r
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def remove(r: int, rooms: Rooms) -> None:
     """Take a row out of its stack, if it is in one."""
     above, below, room = rooms.above[r], rooms.below[r], rooms.room[r]
@@ -245,7 +245,7 @@ def remove(r: int, rooms: Rooms) -> None:
     rooms.above[r] = -2
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def set_bit(bits: np.ndarray, i: int) -> None:
     for level in range(len(bits)):
         word = bits[level, i >> 6]
@@ -255,7 +255,7 @@ def set_bit(bits: np.ndarray, i: int) -> None:
         i >>= 6
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def clear_bit(bits: np.ndarray, i: int) -> None:
     for level in range(len(bits)):
         word = bits[level, i >> 6] & ~(ONE << np.uint64(i & 63))
@@ -265,7 +265,7 @@ def clear_bit(bits: np.ndarray, i: int) -> None:
         i >>= 6
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def least_room(bits: np.ndarray, length: int) -> int:
     """The least room >= length that has a row, or -1."""
     i = length
@@ -280,7 +280,7 @@ def least_room(bits: np.ndarray, length: int) -> int:
     return -1
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def lowest_bit(word: int) -> int:
     """The index of the lowest bit that is set in a uint64."""
     return BIT_OF[((word & (~word + ONE)) * DE_BRUIJN) >> np.uint64(58)]

@@ -1,10 +1,11 @@
 """A stable sort of small integers, several times as fast as a comparison sort."""
 
-import numba
 import numpy as np
 
+from schemas.kernels import kernel
 
-@numba.njit(nogil=True, cache=True)
+
+@kernel
 def ascending(keys: np.ndarray, order: np.ndarray) -> np.ndarray:
     """`order` sorted by key; equal keys keep their order.
 

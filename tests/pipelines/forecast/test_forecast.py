@@ -11,22 +11,28 @@ import pytest
 from flows.forecast_text import forecast_text, scoring
 from flows.tables import WIDTH
 from pipelines.documents import Chunking
-from pipelines.forecast import forecast, is_accepted, scoring_of_samples, shortest
+from pipelines.encode import tokenizer
+from pipelines.findings import encoding
+from pipelines.forecast import Embedded, forecast, is_accepted, scoring_of_samples, shortest
 from pipelines.forecast.estimate import Sample
 from pipelines.ingest.source import Source
 from pipelines.plan.selection import SelectParams
-from pipelines.recipe import load
+from pipelines.recipe import load, read
 from pipelines.score import ScoreParams, reasons
 from pipelines.store import Store
 from pipelines.versions import shards_of
+from schemas.errors import RecipeError
 from schemas.manifest import Manifest
 from tests import scored
 from tests.conftest import TINY
 
 
 def recipe(**plan):
-    tiny = load(TINY)
-    return tiny.model_copy(update={"plan": tiny.plan.model_copy(update=plan)})
+    return recipe_of(load(TINY), **plan)
+
+
+def recipe_of(other, **plan):
+    return other.model_copy(update={"plan": other.plan.model_copy(update=plan)})
 
 
 def shortfall(forecast):
@@ -49,6 +55,42 @@ def test_a_forecast_from_tables_is_the_build(tiny):
     assert "Exact, from the tables of the last build." in forecast_text(exact, load(TINY))
 
 
+def test_nothing_is_timed_or_loaded_where_the_tables_exist(tiny, monkeypatch):
+    def refused(*_, **__):
+        raise AssertionError("a library or a model is loaded")
+
+    for name in ("pipelines.encode.tokenizer.Tokenizer", "pipelines.encode.fast.new", "scorers.embedding.load"):
+        monkeypatch.setattr(name, refused)
+    tokenizer.load.cache_clear()
+    monkeypatch.setattr("pipelines.forecast.embedding_forecast", refused)
+    made = read(TINY)
+    exact = forecast(made, tiny.folder.parents[2])
+    assert exact.embedding == Embedded("encoder", exact.n_drawn)
+    text = " ".join(forecast_text(exact, made).split())
+    assert f"nothing is left to embed; encoder read all {exact.n_drawn} drawn documents." in text
+    with pytest.raises(AssertionError, match="is loaded"):
+        forecast(recipe_of(made, budget_tokens=300_000), tiny.folder.parents[2])  # other documents are drawn
+
+
+def test_a_token_that_the_tokenizer_lacks_is_named_by_a_forecast(tiny, tmp_path):
+    text = TINY.read_text().replace("../", f"{TINY.parents[1]}/")
+    path = tmp_path / "a.toml"
+    path.write_text(text.replace("<|endoftext|>", "</s>"))
+    for root in (tiny.folder.parents[2], tmp_path / "none"):
+        with pytest.raises(RecipeError, match=r"encode\.eos_token '</s>' is not in its vocabulary"):
+            forecast(read(path), root)
+
+
+def test_what_the_tokenizer_lost_is_read_from_the_tables(tiny, monkeypatch):
+    rows = [{"source": "a", "refused": 0, "sampled": 9, "lossy": 2, "fell_back_shards": 0}]
+    monkeypatch.setattr("pipelines.forecast.encoding_rows", lambda *_: rows)
+    exact = forecast(load(TINY), tiny.folder.parents[2])
+    assert exact.notes == tuple(encoding(rows))
+    text = forecast_text(exact, load(TINY))
+    assert "Lossy tokenizer: 2 of 9 sampled documents" in text
+    assert "no token for 8 byte values" not in text
+
+
 def test_a_forecast_without_tables_is_close_and_says_so(tiny, tmp_path):
     guess, exact = forecast(load(TINY), tmp_path), forecast(load(TINY), tiny.folder.parents[2])
     assert guess.targets.schema == exact.targets.schema
@@ -60,6 +102,7 @@ def test_a_forecast_without_tables_is_close_and_says_so(tiny, tmp_path):
     assert exact.before.tokens.sum() < 0.9 * of_all
     assert (guess.missing, exact.missing) == (("SCORES_CHEAP",), ())
     assert "Estimated from a sample: the corpus was not read yet" in forecast_text(guess, load(TINY))
+    assert "no token for 8 byte values" in forecast_text(guess, load(TINY))
     assert not list(tmp_path.iterdir())  # nothing was made
 
 
