@@ -89,6 +89,7 @@ def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify 
     base = latest(root, loaded.mix)
     version = built(loaded, root, base, verify=verify, quiet=quiet)
     if base and version.is_new and not quiet:
+        echo()
         echo(difference(changes(base, version.folder), base.name, version.version))
 
 
@@ -183,13 +184,15 @@ def diff(
     mix: Mix = None,
     limit: Annotated[int, typer.Option(min=0, help="Documents to name of each change; 0: none.")] = 10,
 ) -> None:
-    """Compare two versions of a mix: what came in and went out. By domain, and the first documents by name."""
+    """Compare two versions: what came in and went out. By domain, and the first documents by name."""
     from flows.diff_text import documents_text
     from flows.text import difference
     from pipelines.diff import changes, documents_changed, two_versions
 
     older, newer = two_versions(root, before, after, mix)
-    echo(difference(changes(older, newer), older.name, newer.name))
+    is_of_one_mix = older.parent == newer.parent
+    names = [folder.name if is_of_one_mix else f"{folder.parent.name} {folder.name}" for folder in (older, newer)]
+    echo(difference(changes(older, newer), *names))
     if limit:
         documents = documents_changed(older, newer, limit)
         n_by_change = {"in": documents.n_in, "out": documents.n_out, "renamed": documents.n_renamed}
@@ -253,7 +256,7 @@ def gc(
     from pipelines.garbage import collect
 
     n_files, n_bytes = collect(root, dry_run=dry_run)
-    echo(f"{n_files:,} files, {n_bytes / 1e6:,.1f} MB {'would be' if dry_run else ''} removed from {root}")
+    echo(f"{n_files:,} files, {n_bytes / 1e6:,.1f} MB {'would be ' if dry_run else ''}removed from {root}")
 
 
 def main() -> None:

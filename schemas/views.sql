@@ -53,13 +53,13 @@ JOIN tables.duplicates u ON u.shard = d.shard AND u.row = d.row
 JOIN encoded t ON t.shard = d.shard AND t.row = d.row;
 
 -- A row is a record that ingest rejected or a document that encode refused, with the stage and the reason. head is how it
--- begins; catalog.duckdb lacks that column.
+-- begins; catalog.duckdb lacks that column. A narrow terminal leaves out the columns in the middle, the least useful ones.
 CREATE VIEW rejected AS
-SELECT 'ingest' AS stage, source, file, record, reason, detail, n_bytes, record_hash,
-    head_of(coalesce(try(decode(head)), head::VARCHAR)) AS head
+SELECT 'ingest' AS stage, source, reason, head_of(coalesce(try(decode(head)), head::VARCHAR)) AS head, record_hash, n_bytes,
+    file, record, detail
 FROM tables.rejected
 UNION ALL
-SELECT 'encode', d.source, d.file, d.record, t.reason,
+SELECT 'encode', d.source, t.reason, d.head, d.content_hash, d.n_bytes, d.file, d.record,
     CASE t.reason
         WHEN 'no_token' THEN 'the tokenizer makes no token of the text; use one with an unk_token or with byte_fallback'
         WHEN 'eos_in_text' THEN 'the text contains eos_token, and the tokenizer cannot spell it with other tokens; '
@@ -69,8 +69,7 @@ SELECT 'encode', d.source, d.file, d.record, t.reason,
         WHEN 'marker_in_text' THEN 'a tool or a call spells a special token, or the tokenizer cannot spell one in a text with '
             'other tokens; change the sample, or use another tokenizer'
         ELSE 'the tokenizer raised an error on the text; use another tokenizer, or remove the document'
-    END,
-    d.n_bytes, d.content_hash, d.head
+    END
 FROM (SELECT *, head_of(text) AS head FROM tables.documents) d
 JOIN encoded t ON t.shard = d.shard AND t.row = d.row
 WHERE t.status = 'refused';
@@ -235,8 +234,9 @@ FROM (
 ORDER BY domain, l.tokens DESC, reason;
 
 -- A row is the version: numbers of tokens, sequences, segments and documents, and the share of the sequences that is
--- filled with tokens of documents; pad_tokens are those that belong to no document. rejected counts the rows of `rejected`, refused those whose stage is encode. screened and scored count documents
--- with cheap and chunk_gain scores, NULL if the recipe has no such scores.
+-- filled with tokens of documents; pad_tokens are those that belong to no document. rejected counts the rows of `rejected`,
+-- refused those whose stage is encode. screened and scored count documents with cheap and chunk_gain scores, NULL if the
+-- recipe has no such scores.
 CREATE VIEW totals AS
 SELECT tokens, pad_tokens, sequences, segments, documents, kept, rejected, refused, screened, scored,
     getvariable('sequence_tokens') AS sequence_tokens,

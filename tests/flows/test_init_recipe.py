@@ -58,7 +58,7 @@ def test_what_a_recipe_cannot_use_is_named(tmp_path):
     result = invoked("init", str(folder), "-o", str(tmp_path / "r.toml"))
     assert isinstance(result.exception, RecipeError)
     assert "no source has a field of text" in str(result.exception)
-    assert "Left out, as files of other formats: .pdf (1)." in result.output
+    assert "Left out, as files of other formats: .pdf (1). text_suffixes of a source" in result.output
     assert "instruction samples (see docs/samples.md): chat." in " ".join(result.output.split())
     assert not (tmp_path / "r.toml").exists()
 

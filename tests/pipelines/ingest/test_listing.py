@@ -199,7 +199,9 @@ def test_several_paths_are_one_source_with_names_from_their_common_folder(tmp_pa
     assert names("b", "b/c") == ["1.jsonl", "c/1.jsonl"]
     assert names("b") == [f.name for f in find_files(source(top / "b"))[1]] == ["1.jsonl", "c/1.jsonl"]
     assert names("a/1.jsonl", "3.jsonl") == ["3.jsonl", "a/1.jsonl"]
-    with pytest.raises(RecipeError, match="contains jsonl and text files; set the source's format to one of them"):
+    with pytest.raises(
+        RecipeError, match="contains jsonl and text files; set the source's format to one of them, and name"
+    ):
         names("a", "b")
     assert names("a", "b", format="text") == ["a/2.txt"]
     with pytest.raises(RecipeError, match=r"x/no: no such file or folder"):
