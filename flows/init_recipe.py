@@ -42,7 +42,8 @@ def init_recipe(
     for line in notes(contents, tokenizer):
         echo(line)
     if not usable:
-        page = "docs/samples.md" if any(each.is_samples for each in contents.surveys) else "docs/ingest.md"
+        has_samples = any(each.is_samples for each in contents.surveys)
+        page = "mixes/sft-64k.toml and docs/samples.md" if has_samples else "docs/ingest.md"
         raise RecipeError(f"{folder}: no source has a field of text; write the recipe by hand, see {page}")
     text = recipe_text(folder, usable, out.absolute(), tokenizer)
     with open(out, "x", encoding="utf-8") as stream:
@@ -119,7 +120,7 @@ def recipe_text(folder: Path, surveys: "list[Survey]", out: Path, tokenizer: str
 
 
 def source_text(each: "Survey", out: Path) -> str:
-    keys: dict[str, Any] = {"name": each.name, "domain": each.name, "path": relative(Path(each.path), out)}
+    keys: dict[str, Any] = {"name": each.name, "domain": each.domain, "path": relative(Path(each.path), out)}
     keys["format"] = each.kind
     if each.suffixes and Path(each.path).is_dir():
         keys["text_suffixes"] = list(each.suffixes)

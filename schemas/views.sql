@@ -428,15 +428,16 @@ FROM rows, cuts, pairs, beside, path;
 
 -- A row is an instruction sample that dedup kept: its lengths in tokens, its raw parts and its normalised scores. why is top
 -- or short if it is chosen, else reason says why not. place is its place among all candidates, the best first; similar_id
--- is the chosen sample that it is similar to. context_tokens and response_tokens are complete, as in SAMPLES.
+-- is the chosen sample that it is similar to. context_tokens and response_tokens are complete, as in SAMPLES. A narrow
+-- terminal shows the first and the last columns.
 CREATE VIEW samples AS
 SELECT
-    d.document_id, d.content_hash, d.source, d.domain, d.license, s.status AS token_status, r.why, r.reason, r.place,
-    r.score, r.hmg, r.cam, s.n_tokens, d.length_bucket, s.context_stop - s.context_start AS context_tokens,
+    r.place, r.why, r.reason, d.domain, d.source, d.document_id, d.content_hash, d.license, s.status AS token_status,
+    r.shard, r.row, d.length_bucket, s.context_stop - s.context_start AS context_tokens,
     s.response_stop - s.response_start AS response_tokens, s.n_responses, s.has_marker,
     h.status AS hmg_status, h.reason AS hmg_reason, h.nll_gain, h.nll_long, h.nll_short, h.nll_no_context, h.nll_alone,
     h.ifd, h.is_cut, c.status AS cam_status, c.reason AS cam_reason, c.alignment, c.alignment_mass, c.spearman,
-    c.divergence, c.n_segments, r.similar_id, r.shard, r.row
+    c.divergence, c.n_segments, r.similar_id, s.n_tokens, r.hmg, r.cam, r.score
 FROM tables.samples s
 JOIN documents d ON d.shard = s.shard AND d.row = s.row
 JOIN tables.ranks r ON r.shard = s.shard AND r.row = s.row

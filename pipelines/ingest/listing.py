@@ -167,9 +167,9 @@ def split_path(path: str, title: str) -> tuple[str, str | None, str | None]:
         return os.path.dirname(path) or ".", None, os.path.basename(path)
     if glob.has_magic(path):
         names = path.split("/")
-        first = next(i for i, name in enumerate(names) if glob.has_magic(name))
+        first = next(i for i in range(len(names)) if not os.path.isdir("/".join(names[: i + 1]) or "/"))
         root = "/".join(names[:first]) or ("/" if path.startswith("/") else ".")
-        if os.path.isdir(root):
+        if glob.has_magic(names[first]):
             return root, translate(names[first:]), None
     maker = MAKERS.get(os.path.basename(os.path.dirname(path)))
     hint = f"; {maker} makes the default one" if maker else ""

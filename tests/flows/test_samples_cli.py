@@ -103,6 +103,14 @@ def test_a_sequence_is_shown_with_its_samples_and_their_text(built):
     assert "### Instruction: What does" in output
 
 
+def test_without_a_model_no_scores_are_compared(built):
+    latest = Path(built[1]) / "datasets" / "set" / "latest"
+    for page, sentence in (("README.md", "6 instruction samples chosen by rank"), ("report.html", "chosen by rank")):
+        text = (latest / page).read_text()
+        assert sentence in text
+        assert "Medians" not in text
+
+
 def test_the_other_commands_work_on_the_root(built):
     recipe, root = built[:2]
     assert "all undamaged" in invoked("check", root).output
@@ -111,6 +119,11 @@ def test_the_other_commands_work_on_the_root(built):
         "query", root, "SELECT why, count(*) AS n FROM samples GROUP BY ALL ORDER BY why", "--format", "csv"
     )
     assert asked.output.splitlines() == ["why,n", "short,2", "top,6", ",16"]
+    best = invoked("query", root, "FROM samples ORDER BY place LIMIT 2").output.splitlines()
+    before, after = best[0].split("…")
+    assert before.split()[:5] == ["place", "why", "reason", "domain", "source"]
+    assert after.split()[-4:] == ["n_tokens", "hmg", "cam", "score"]
+    assert [line.split()[:2] for line in best[2:4]] == [["1", "top"], ["2", "top"]]
     assert "set" in invoked("refresh", recipe, "--root", root).output
 
 
