@@ -235,3 +235,15 @@ def test_what_was_rejected_why_and_where_is_readable_in_80_columns(tmp_path):
     head, _, first, *_ = printed(list(row), [[*row.values()]] * 2, width=WIDTH).splitlines()
     assert head.split() == [*columns[:3], "…", *columns[3:]]
     assert "text_not_string  …  web-001.jsonl   1,234  'text' is an int" in first
+
+
+def test_the_scores_of_each_length_are_readable_in_80_columns(tmp_path):
+    with of_tables(sound(), tmp_path) as con:
+        (row,) = rows_of(con, "FROM scores_by_length")
+    row |= {
+        "domain": "stackexchange",
+        "pairs": 1_000,
+        **dict.fromkeys(("error", "near", "low", "median", "high"), 0.0123),
+    }
+    head = printed(list(row), [[*row.values()]] * 2, width=WIDTH).splitlines()[0].split()
+    assert (head[:4], head[-3:]) == (["domain", "length_bucket", "documents", "scored"], ["low", "median", "high"])

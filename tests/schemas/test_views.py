@@ -281,7 +281,7 @@ def test_documents_without_a_score_are_counted_by_reason(tmp_path):
 
 def test_scores_by_length(tmp_path):
     assert answers(tmp_path, "scores_by_length", put("SCORES_CHEAP", 1, 1, refused="list")) == [
-        ("book", "0-1K", 2, 1, 2, 0.5, 0.5, 0.5, 0.5, 0.5, 1)
+        ("book", "0-1K", 2, 1, 2, 1, 0.5, 0.5, 0.5, 0.5, 0.5)
     ]
 
 
