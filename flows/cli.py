@@ -80,7 +80,7 @@ def build(
 @command()
 def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify = False, quiet: Quiet = False) -> None:
     """Build on the newest version: compute only what changed. The difference is reported."""
-    from flows.text import difference
+    from flows.text import difference, unchanged
     from pipelines.diff import changes
     from pipelines.recipe import load
     from pipelines.versions import latest
@@ -88,9 +88,12 @@ def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify 
     loaded = load(recipe)
     base = latest(root, loaded.mix)
     version = built(loaded, root, base, verify=verify, quiet=quiet)
-    if base and version.is_new and not quiet:
+    if base and not quiet:
         echo()
-        echo(difference(changes(base, version.folder), base.name, version.version))
+        if version.is_new:
+            echo(difference(changes(base, version.folder), base.name, version.version))
+        else:
+            echo(unchanged(base.name))
 
 
 def built(recipe: "AnyRecipe", root: Path, base: Path | None, *, verify: bool, quiet: bool) -> "Version":
