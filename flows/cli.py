@@ -80,7 +80,7 @@ def build(
 @command()
 def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify = False, quiet: Quiet = False) -> None:
     """Build on the newest version: compute only what changed. The difference is reported."""
-    from flows.text import difference
+    from flows.text import difference, unchanged
     from pipelines.diff import changes
     from pipelines.recipe import load
     from pipelines.versions import latest
@@ -88,8 +88,12 @@ def refresh(recipe: RecipePath, root: Root = Path("data/mixes"), verify: Verify 
     loaded = load(recipe)
     base = latest(root, loaded.mix)
     version = built(loaded, root, base, verify=verify, quiet=quiet)
-    if base and version.is_new and not quiet:
-        echo(difference(changes(base, version.folder), base.name, version.version))
+    if base and not quiet:
+        echo()
+        if version.is_new:
+            echo(difference(changes(base, version.folder), base.name, version.version))
+        else:
+            echo(unchanged(base.name))
 
 
 def built(recipe: "AnyRecipe", root: Path, base: Path | None, *, verify: bool, quiet: bool) -> "Version":
@@ -186,13 +190,15 @@ def diff(
     mix: Mix = None,
     limit: Annotated[int, typer.Option(min=0, help="Documents to name of each change; 0: none.")] = 10,
 ) -> None:
-    """Compare two versions of a mix: what came in and went out. By domain, and the first documents by name."""
+    """Compare two versions: what came in and went out. By domain, and the first documents by name."""
     from flows.diff_text import documents_text
     from flows.text import difference
     from pipelines.diff import changes, documents_changed, two_versions
 
     older, newer = two_versions(root, before, after, mix)
-    echo(difference(changes(older, newer), older.name, newer.name))
+    is_of_one_mix = older.parent == newer.parent
+    names = [folder.name if is_of_one_mix else f"{folder.parent.name} {folder.name}" for folder in (older, newer)]
+    echo(difference(changes(older, newer), *names))
     if limit:
         documents = documents_changed(older, newer, limit)
         n_by_change = {"in": documents.n_in, "out": documents.n_out, "renamed": documents.n_renamed}
@@ -256,7 +262,7 @@ def gc(
     from pipelines.garbage import collect
 
     n_files, n_bytes = collect(root, dry_run=dry_run)
-    echo(f"{n_files:,} files, {n_bytes / 1e6:,.1f} MB {'would be' if dry_run else ''} removed from {root}")
+    echo(f"{n_files:,} files, {n_bytes / 1e6:,.1f} MB {'would be ' if dry_run else ''}removed from {root}")
 
 
 def main() -> None:

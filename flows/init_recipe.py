@@ -42,7 +42,8 @@ def init_recipe(
     for line in notes(contents, tokenizer):
         echo(line)
     if not usable:
-        page = "docs/samples.md" if any(each.is_samples for each in contents.surveys) else "docs/ingest.md"
+        has_samples = any(each.is_samples for each in contents.surveys)
+        page = "mixes/sft-64k.toml and docs/samples.md" if has_samples else "docs/ingest.md"
         raise RecipeError(f"{folder}: no source has a field of text; write the recipe by hand, see {page}")
     text = recipe_text(folder, usable, out.absolute(), tokenizer)
     with open(out, "x", encoding="utf-8") as stream:
@@ -62,10 +63,15 @@ def table(contents: "Folder") -> str:
     from flows.tables import aligned
 
     rows = [
-        [each.name, each.kind, field_of(each), f"{len(each.files):,}", size(each.n_bytes), f"{each.n_sampled:,}"]
+        [each.name, each.kind, field_of(each), f"{len(each.files):,}", size(each.n_bytes), figure(each)]
         for each in contents.surveys
     ]
     return "\n".join(aligned(["source", "format", "text", "files", "size", "sampled"], rows, n_text=3, indent=0))
+
+
+def figure(each: "Survey") -> str:
+    """How many records were sampled, of a source that has records."""
+    return "-" if each.kind == "text" else f"{each.n_sampled:,}"
 
 
 def field_of(each: "Survey") -> str:
@@ -81,7 +87,7 @@ def notes(contents: "Folder", tokenizer: str | None) -> list[str]:
     sentences = []
     if contents.passed_over:
         suffixes = ", ".join(f"{suffix} ({n:,})" for suffix, n in contents.passed_over.most_common(5))
-        sentences.append(f"Left out, as files of other formats: {suffixes}.")
+        sentences.append(f"Left out, as files of other formats: {suffixes}. text_suffixes of a source adds texts.")
     if samples := [each.name for each in contents.surveys if each.is_samples]:
         sentences.append(f"Left out, as they are instruction samples (see docs/samples.md): {', '.join(samples)}.")
     if without := [each.name for each in contents.surveys if field_of(each) == "none"]:
@@ -114,7 +120,7 @@ def recipe_text(folder: Path, surveys: "list[Survey]", out: Path, tokenizer: str
 
 
 def source_text(each: "Survey", out: Path) -> str:
-    keys: dict[str, Any] = {"name": each.name, "domain": each.name, "path": relative(Path(each.path), out)}
+    keys: dict[str, Any] = {"name": each.name, "domain": each.domain, "path": relative(Path(each.path), out)}
     keys["format"] = each.kind
     if each.suffixes and Path(each.path).is_dir():
         keys["text_suffixes"] = list(each.suffixes)
@@ -136,7 +142,7 @@ def quoted(text: str) -> str:
 def relative(path: Path, out: Path) -> str:
     """A path as the recipe writes it: relative where it is near, else absolute."""
     near = os.path.relpath(path.absolute(), out.parent)
-    return near if not near.startswith("../../") else str(path.absolute())
+    return near if not near.startswith("../../") else os.path.normpath(path.absolute())
 
 
 def mix_name(folder: Path) -> str:

@@ -79,7 +79,13 @@ def tables_of(root: Path, query: Query) -> Iterator[duckdb.DuckDBPyConnection]:
         temporary_folder("longmix-query-") as spill,
         connect_ingested(store, tables, spill) as con,
     ):
-        yield con
+        try:
+            yield con
+        except duckdb.CatalogException as error:
+            finding = str(error).partition("\n")[0]
+            raise RecipeError(
+                f"query: {finding} Without a version there are documents, rejected and rejections; build the mix for the others"
+            ) from error
 
 
 def reads_ingest(root: Path, query: Query) -> bool:

@@ -104,11 +104,11 @@ def not_chosen(rows: Rows) -> list[str]:
     return ["Samples that are not chosen, by reason", *aligned(["reason", "samples", "tokens"], cells)] if cells else []
 
 
-def next_steps(command: str, root: str, report: str) -> list[str]:
+def next_steps(command: str, root: str, mix: str, report: str) -> list[str]:
     return [
         "Next, for example:",
-        f"  {command} show {root} 0",
-        f'  {command} query {root} "FROM samples ORDER BY place"',
-        f'  {command} query {root} "FROM choices"',
+        f"  {command} show {root} 0{mix}",
+        f'  {command} query {root} "FROM samples ORDER BY place"{mix}',
+        f'  {command} query {root} "FROM choices"{mix}',
         f"  {opener()} {report}",
     ]

@@ -51,6 +51,8 @@ def reason(row: Row, before: Row | None) -> str:
 def on_path(row: Row, before: Row | None) -> str:
     """How a document of the path stands to the segment before it."""
     where = f"place {row['path_position']:,} of the path"
+    if not row["path_position"]:
+        return f"{where}, its beginning"
     if not before or before["path_position"] != row["path_position"] - 1:
         return f"{where}; the document before it on the path is not before it here"
     cosine = "" if row["similarity_to_previous"] is None else f", cosine {row['similarity_to_previous']:.3f}"

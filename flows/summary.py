@@ -15,7 +15,7 @@ from flows import sample_text, text
 from flows.tables import printable
 from pipelines import chosen, findings
 from pipelines.catalog import by_length, rows_of
-from pipelines.versions import Version
+from pipelines.versions import Version, published
 
 
 def summary(version: Version, root: Path, seconds: float) -> str:
@@ -25,7 +25,7 @@ def summary(version: Version, root: Path, seconds: float) -> str:
         parts_of = parts_of_samples if is_of_samples(con) else parts_of_mix
         head, *rest = parts_of(con, version, totals, seconds)
         parts = [head, notes(version.notes), *rest, next_steps(con, version, root)]
-    return "\n" + "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+    return "\n" + "\n\n".join("\n".join(part) for part in parts if part)
 
 
 def notes(sentences: Sequence[str]) -> list[str]:
@@ -79,7 +79,9 @@ def parts_of_samples(
 
 def next_steps(con: duckdb.DuckDBPyConnection, version: Version, root: Path) -> list[str]:
     steps = sample_text.next_steps if is_of_samples(con) else text.next_steps
-    return steps(longmix(), quoted(root), quoted(version.folder / "report.html"))
+    has_others = any(folder.parent.name != version.mix for folder in published(root))
+    mix = f" --mix {shlex.quote(version.mix)}" if has_others else ""  # without which the commands would be refused
+    return steps(longmix(), quoted(root), mix, quoted(version.folder / "report.html"))
 
 
 def scores(con: duckdb.DuckDBPyConnection, totals: dict[str, Any]) -> list[list[str]]:

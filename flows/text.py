@@ -118,11 +118,11 @@ def reasons(rows: Rows) -> list[str]:
     return aligned(["reason", "documents", "tokens"], cells)
 
 
-def next_steps(command: str, root: str, report: str) -> list[str]:
+def next_steps(command: str, root: str, mix: str, report: str) -> list[str]:
     return [
         "Next, for example:",
-        f"  {command} show {root} 0",
-        f'  {command} query {root} "FROM totals"',
+        f"  {command} show {root} 0{mix}",
+        f'  {command} query {root} "FROM totals"{mix}',
         f"  {opener()} {report}",
     ]
 

@@ -143,16 +143,20 @@ def compared(before: Path, after: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def two_versions(root: Path, before: str | None, after: str | None, mix: str | None) -> tuple[Path, Path]:
     """The folders of two versions: the newest where `after` is not given, its base where `before` is not.
 
+    Without `mix`, two versions that are both named may be of two mixes.
+
     Raises:
         RecipeError: a version does not exist, or has no base.
     """
-    newer = find_version(root.absolute(), mix)
-    build_root, mix = newer.parents[2], newer.parent.name
-    if after:
-        newer = find_version(build_root, mix, after)
-    base = before or Manifest.of(newer).base
-    if base is None:
-        raise RecipeError(
-            f"{newer}: built without a base; name the version to compare with, as in longmix diff ROOT BEFORE"
-        )
-    return find_version(build_root, mix, base), newer
+    start = find_version(root.absolute(), mix, after or before or "latest")
+    build_root, is_folder_of_version = start.parents[2], start == root.absolute()
+    if is_folder_of_version or not (before and after):
+        mix = start.parent.name
+    newer = start if is_folder_of_version and not after else find_version(build_root, mix, after or "latest")
+    if before:
+        return find_version(build_root, mix, before), newer
+    base = Manifest.of(newer).base
+    if base is None or not (newer.with_name(base) / "manifest.json").is_file():
+        finding = f"its base {base} was removed" if base else "built without a base"
+        raise RecipeError(f"{newer}: {finding}; name the version to compare with, as in longmix diff ROOT BEFORE")
+    return newer.with_name(base), newer

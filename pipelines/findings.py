@@ -21,6 +21,11 @@ def rejected(rejections: Rows) -> str:
 def encoding(rows: Rows) -> list[str]:
     """A sentence on each thing that did not go well; none where all did. rows: of the view `encoding`."""
     lines = []
+    if lost := [row["source"] for row in rows if not row["documents"] and not row["refused"]]:
+        lines.append(
+            f"Dedup kept no document of {counted(len(lost), 'source')} ({', '.join(lost)}): "
+            "each is a copy of a document of another source."
+        )
     if refused := total(rows, "refused"):
         lines.append(
             f"Refused by the tokenizer: {counted(refused, 'document')} ({sources(rows, 'refused')}). "

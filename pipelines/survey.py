@@ -58,6 +58,7 @@ class Survey:
 
     Attributes:
         path: of a file or folder, or a glob.
+        domain: the name, or that of its folder where this is not ASCII, which a name has to be.
         suffixes: of a source of Markdown or code; empty where the format names them.
         text_bytes: of all files, decompressed; estimated from their sizes.
         fields: of the sampled records: name -> mean length of its texts; empty where a file has no fields.
@@ -65,6 +66,7 @@ class Survey:
     """
 
     name: str
+    domain: str
     path: str
     kind: str
     files: list[Path]
@@ -129,7 +131,9 @@ def survey(folder: Path) -> Folder:
         place = str(folder / group) if (folder / group).is_dir() else pattern_of(files, folder)
         own = {path.suffix.lower() for path in files if kind_of(path) is None}
         own |= {".txt"} if own and len(own) < len({path.suffix.lower() for path in files}) else set()
-        each = Survey(unique(group or folder.absolute().name, names), place, kind, files, tuple(sorted(own)))
+        title = group or folder.absolute().name
+        name = unique(title, names)
+        each = Survey(name, name if title.isascii() else title, place, kind, files, tuple(sorted(own)))
         look_into(each)
         surveys.append(each)
     return Folder(surveys, passed_over, is_complete=len(paths) < MOST_FILES)

@@ -53,13 +53,13 @@ JOIN tables.duplicates u ON u.shard = d.shard AND u.row = d.row
 JOIN encoded t ON t.shard = d.shard AND t.row = d.row;
 
 -- A row is a record that ingest rejected or a document that encode refused, with the stage and the reason. head is how it
--- begins; catalog.duckdb lacks that column.
+-- begins; catalog.duckdb lacks that column. A narrow terminal leaves out the columns in the middle, the least useful ones.
 CREATE VIEW rejected AS
-SELECT 'ingest' AS stage, source, file, record, reason, detail, n_bytes, record_hash,
-    head_of(coalesce(try(decode(head)), head::VARCHAR)) AS head
+SELECT 'ingest' AS stage, source, reason, head_of(coalesce(try(decode(head)), head::VARCHAR)) AS head, record_hash, n_bytes,
+    file, record, detail
 FROM tables.rejected
 UNION ALL
-SELECT 'encode', d.source, d.file, d.record, t.reason,
+SELECT 'encode', d.source, t.reason, d.head, d.content_hash, d.n_bytes, d.file, d.record,
     CASE t.reason
         WHEN 'no_token' THEN 'the tokenizer makes no token of the text; use one with an unk_token or with byte_fallback'
         WHEN 'eos_in_text' THEN 'the text contains eos_token, and the tokenizer cannot spell it with other tokens; '
@@ -69,8 +69,7 @@ SELECT 'encode', d.source, d.file, d.record, t.reason,
         WHEN 'marker_in_text' THEN 'a tool or a call spells a special token, or the tokenizer cannot spell one in a text with '
             'other tokens; change the sample, or use another tokenizer'
         ELSE 'the tokenizer raised an error on the text; use another tokenizer, or remove the document'
-    END,
-    d.n_bytes, d.content_hash, d.head
+    END
 FROM (SELECT *, head_of(text) AS head FROM tables.documents) d
 JOIN encoded t ON t.shard = d.shard AND t.row = d.row
 WHERE t.status = 'refused';
@@ -130,12 +129,12 @@ LEFT JOIN tables.scores_chunk_gain g ON g.shard = d.shard AND g.row = d.row
 ${joins}WHERE d.verdict = 'kept' AND (c.document_id IS NOT NULL OR g.document_id IS NOT NULL);
 
 -- A row is a domain and a length bucket: how many documents have a chunk_gain score, and the spread of their scores.
--- low and high are the 10th and the 90th percentile; error is the root mean square of the standard errors.
+-- low and high are the 10th and the 90th percentile; error is the root mean square of the standard errors. A narrow
+-- terminal shows the first and the last columns.
 CREATE VIEW scores_by_length AS
 SELECT domain, length_bucket, count(*) AS documents, count(score) AS scored, sum(n_pairs)::BIGINT AS pairs,
-    round(quantile_cont(score, 0.1), 4) AS low, round(median(score), 4) AS median,
-    round(quantile_cont(score, 0.9), 4) AS high, round(sqrt(avg(error * error)), 4) AS error,
-    round(median(near), 4) AS near, count(refused) AS refused
+    count(refused) AS refused, round(sqrt(avg(error * error)), 4) AS error, round(median(near), 4) AS near,
+    round(quantile_cont(score, 0.1), 4) AS low, round(median(score), 4) AS median, round(quantile_cont(score, 0.9), 4) AS high
 FROM scores WHERE n_tokens IS NOT NULL GROUP BY domain, length_bucket ORDER BY domain, length_bucket;
 
 -- A row is a domain, a status and a reason: how many documents have no chunk_gain score.
@@ -235,8 +234,9 @@ FROM (
 ORDER BY domain, l.tokens DESC, reason;
 
 -- A row is the version: numbers of tokens, sequences, segments and documents, and the share of the sequences that is
--- filled with tokens of documents; pad_tokens are those that belong to no document. rejected counts the rows of `rejected`, refused those whose stage is encode. screened and scored count documents
--- with cheap and chunk_gain scores, NULL if the recipe has no such scores.
+-- filled with tokens of documents; pad_tokens are those that belong to no document. rejected counts the rows of `rejected`,
+-- refused those whose stage is encode. screened and scored count documents with cheap and chunk_gain scores, NULL if the
+-- recipe has no such scores.
 CREATE VIEW totals AS
 SELECT tokens, pad_tokens, sequences, segments, documents, kept, rejected, refused, screened, scored,
     getvariable('sequence_tokens') AS sequence_tokens,
@@ -428,15 +428,16 @@ FROM rows, cuts, pairs, beside, path;
 
 -- A row is an instruction sample that dedup kept: its lengths in tokens, its raw parts and its normalised scores. why is top
 -- or short if it is chosen, else reason says why not. place is its place among all candidates, the best first; similar_id
--- is the chosen sample that it is similar to. context_tokens and response_tokens are complete, as in SAMPLES.
+-- is the chosen sample that it is similar to. context_tokens and response_tokens are complete, as in SAMPLES. A narrow
+-- terminal shows the first and the last columns.
 CREATE VIEW samples AS
 SELECT
-    d.document_id, d.content_hash, d.source, d.domain, d.license, s.status AS token_status, r.why, r.reason, r.place,
-    r.score, r.hmg, r.cam, s.n_tokens, d.length_bucket, s.context_stop - s.context_start AS context_tokens,
+    r.place, r.why, r.reason, d.domain, d.source, d.document_id, d.content_hash, d.license, s.status AS token_status,
+    r.shard, r.row, d.length_bucket, s.context_stop - s.context_start AS context_tokens,
     s.response_stop - s.response_start AS response_tokens, s.n_responses, s.has_marker,
     h.status AS hmg_status, h.reason AS hmg_reason, h.nll_gain, h.nll_long, h.nll_short, h.nll_no_context, h.nll_alone,
     h.ifd, h.is_cut, c.status AS cam_status, c.reason AS cam_reason, c.alignment, c.alignment_mass, c.spearman,
-    c.divergence, c.n_segments, r.similar_id, r.shard, r.row
+    c.divergence, c.n_segments, r.similar_id, s.n_tokens, r.hmg, r.cam, r.score
 FROM tables.samples s
 JOIN documents d ON d.shard = s.shard AND d.row = s.row
 JOIN tables.ranks r ON r.shard = s.shard AND r.row = s.row

@@ -89,7 +89,7 @@ class Account:
 
     def finding(self, noun: str = "record") -> str:
         """Such as "3 of 40 records rejected (12.5%), most as not_json: at character 1 (a.jsonl)"."""
-        every = f"all {counted(self.rejected, noun)}" if not self.documents else ""
+        every = "" if self.documents else f"all {self.rejected:,} {noun}s" if self.rejected > 1 else f"the only {noun}"
         part = every or f"{self.rejected:,} of {counted(self.records, noun)}"
         share = "" if every else f" ({percent(self.rejected_share)} of {self.measure})"
         return f"{part} rejected{share}, most as {self.most()}"

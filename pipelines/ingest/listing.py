@@ -167,9 +167,9 @@ def split_path(path: str, title: str) -> tuple[str, str | None, str | None]:
         return os.path.dirname(path) or ".", None, os.path.basename(path)
     if glob.has_magic(path):
         names = path.split("/")
-        first = next(i for i, name in enumerate(names) if glob.has_magic(name))
+        first = next(i for i in range(len(names)) if not os.path.isdir("/".join(names[: i + 1]) or "/"))
         root = "/".join(names[:first]) or ("/" if path.startswith("/") else ".")
-        if os.path.isdir(root):
+        if glob.has_magic(names[first]):
             return root, translate(names[first:]), None
     maker = MAKERS.get(os.path.basename(os.path.dirname(path)))
     hint = f"; {maker} makes the default one" if maker else ""
@@ -226,7 +226,10 @@ def format_of(files: list[File], source: Source, title: str) -> str:
     if len(kinds) == 1:
         return kinds[0]
     if kinds:
-        raise RecipeError(f"{title}: contains {' and '.join(kinds)} files; set the source's format to one of them")
+        raise RecipeError(
+            f"{title}: contains {' and '.join(kinds)} files; set the source's format to one of them, and "
+            "name a source for each other format"
+        )
     raise RecipeError(f"{title}: {no_files(files, None)}")
 
 
@@ -257,7 +260,8 @@ def notes_on(source: Source, candidates: Sequence[File], matching: Sequence[File
     notes = []
     if passed:
         n = len(passed) + len(matching)
-        remedy = "name them by a glob and set format" if source.format is None else "name them by a glob"
+        remedy = "name them by a glob" if source.format else "name them by a glob and set format"
+        remedy = "add their suffixes to text_suffixes" if source.format == "text" else remedy
         notes.append(
             f"source {source.name}: {len(passed):,} of {n:,} files passed over: {by_suffix(passed)}, such as "
             f"{passed[0]}; to read them, {remedy}"

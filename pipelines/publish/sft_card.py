@@ -55,7 +55,7 @@ def contents(recipe: SftRecipe, totals: dict, trained: int) -> str:
     """What the set is, and where there is a loss."""
     short = f" and {findings.counted(totals['short'], 'short instruction')}" if totals["short"] else ""
     return (
-        f"{totals['top']:,} instruction samples chosen by their score{short}, of {totals['samples']:,} that dedup kept. "
+        f"{totals['top']:,} instruction samples chosen by rank{short}, of {totals['samples']:,} that dedup kept. "
         f"The template is {template_of(recipe)}. {trained:,} of {totals['chosen_tokens']:,} tokens are trained on: "
         "every response of the assistant and the token that ends its turn. `labels` is -100 everywhere else."
     )
@@ -73,7 +73,7 @@ def sft_card(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, edition: Edition
     (rows,) = rows_of(con, "FROM totals")
     tags = ("long-context", "instruction-tuning")
     configs = {"default": "sequences-*.parquet", "messages": "messages-*.parquet"}
-    choice = findings.choice(rows_of(con, QUOTAS), rows_of(con, NOT_CHOSEN))
+    choice, compared = findings.choice(rows_of(con, QUOTAS), rows_of(con, NOT_CHOSEN)), answer(con, COMPARED)
     parts = [
         f"{front_matter(recipe.mix, licenses(con), rows['sequences'], tags, configs)}\n# {recipe.mix}, version {edition.version}",
         contents(recipe, totals, trained["trained_tokens"]),
@@ -83,8 +83,11 @@ def sft_card(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, edition: Edition
         markdown.sentence(method(recipe)),
         *map(markdown.sentence, choice),
         table(answer(con, BY_DOMAIN)),
-        "Medians of the chosen samples and of those with a score that were left:",
-        table(answer(con, COMPARED)),
+        *(
+            ["Medians of the chosen samples and of those with a score that were left:", table(compared)]
+            if compared.rows
+            else []
+        ),
         "## Tokens in the set, by domain and length of the sample",
         table(lengths(con, "drawn_tokens"), has_sum=True),
         "## Quotas",

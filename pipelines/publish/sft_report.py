@@ -16,7 +16,7 @@ LENGTHS = (
     "1,024 tokens."
 )
 BY = (
-    "scored: samples that the model read. chosen: those in the set, by their score or, in the sources of "
+    "scored: samples that the model read. chosen: those in the set, by their rank or, in the sources of "
     "choose.short_sources, as short instructions."
 )
 AGAINST = (
@@ -61,7 +61,7 @@ def sft_report(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, edition: Editi
         "tokens with a loss": f"{trained['trained_tokens']:,}",
         "samples read": f"{totals['documents']:,}",
         "samples scored": f"{samples['scored']:,}",
-        "chosen by score": f"{samples['top']:,}",
+        "chosen by rank": f"{samples['top']:,}",
         "short instructions": f"{samples['short']:,}",
         "records rejected": f"{totals['rejected']:,}",
     }
@@ -69,10 +69,13 @@ def sft_report(con: duckdb.DuckDBPyConnection, recipe: SftRecipe, edition: Editi
     opening = [f"<p>{escape(line)}</p>" for line in (chosen.method(recipe), *sentences)]
     unmeasured = answer(con, chosen.UNMEASURED)
     in_set = table(lengths(con, "drawn_tokens"), has_sum=True)
-    sections = [
-        section("Samples by domain", BY, of(chosen.BY_DOMAIN)),
+    against = [
         section("Chosen samples against those left", AGAINST, of(chosen.COMPARED)),
         section("Chosen against left, by domain", BY_DOMAIN_NOTE, of(chosen.COMPARED_BY_DOMAIN)),
+    ]
+    sections = [
+        section("Samples by domain", BY, of(chosen.BY_DOMAIN)),
+        *(against if samples["scored"] else []),
         section("Chosen samples by length", "Length of the sample in tokens.", of(chosen.BY_LENGTH)),
         section("Domains and lengths", LENGTHS, keys(), bars(con)),
         section("Tokens in the set, by domain and length of the sample", "", in_set),

@@ -49,6 +49,7 @@ def test_odd_names_build(tmp_path):
     assert sorted((source.name, source.text) for source in recipe.sources) == [("sub", "my text"), ("x-1", "my text")]
     version = build(recipe, tmp_path / "root")
     assert version.folder.parent.name == "a-b-c"
+    assert sorted(source.domain for source in recipe.sources) == ["sub ü", "x-1"]
 
 
 def test_what_a_recipe_cannot_use_is_named(tmp_path):
@@ -58,7 +59,8 @@ def test_what_a_recipe_cannot_use_is_named(tmp_path):
     result = invoked("init", str(folder), "-o", str(tmp_path / "r.toml"))
     assert isinstance(result.exception, RecipeError)
     assert "no source has a field of text" in str(result.exception)
-    assert "Left out, as files of other formats: .pdf (1)." in result.output
+    assert str(result.exception).endswith("see mixes/sft-64k.toml and docs/samples.md")
+    assert "Left out, as files of other formats: .pdf (1). text_suffixes of a source" in result.output
     assert "instruction samples (see docs/samples.md): chat." in " ".join(result.output.split())
     assert not (tmp_path / "r.toml").exists()
 
@@ -82,6 +84,7 @@ def test_a_near_path_is_relative():
     assert relative(Path("/a/b/c"), Path("/a/b/r.toml")) == "c"
     assert relative(Path("/a/c"), Path("/a/b/r.toml")) == "../c"
     assert relative(Path("/c"), Path("/a/b/r.toml")) == "/c"
+    assert relative(Path("/d/../c"), Path("/a/b/r.toml")) == "/c"
 
 
 def test_the_token_that_ends_a_document(tmp_path):

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from flows.opened import Query, opened
 from flows.query import MOST_ROWS, ask, ends, sequence_row, show_sequence
-from flows.tables import WIDTH
+from flows.tables import WIDTH, printed
 from pipelines.catalog import rows_of
 from pipelines.recipe import load
 from schemas.errors import RecipeError
@@ -224,3 +224,26 @@ def test_places_count_over_all_files(tmp_path):
         assert ids == [0, 1, 1 << 32, 1, 1 << 32]
         with pytest.raises(RecipeError, match=r"no row 1 in file 1; choose one from 0 to 0$"):
             sequence_row(con, "1:1", tmp_path)
+
+
+def test_what_was_rejected_why_and_where_is_readable_in_80_columns(tmp_path):
+    columns = ("stage", "source", "reason", "file", "record", "detail")
+    values = ("ingest", "web", "text_not_string", "web-001.jsonl", 1_234, "'text' is an integer, not a string")
+    with of_tables(sound(), tmp_path) as con:
+        (row,) = rows_of(con, "FROM rejected")
+    row |= {**dict(zip(columns, values, strict=True)), "record_hash": "0" * 32, "head": "h" * 60}
+    head, _, first, *_ = printed(list(row), [[*row.values()]] * 2, width=WIDTH).splitlines()
+    assert head.split() == [*columns[:3], "…", *columns[3:]]
+    assert "text_not_string  …  web-001.jsonl   1,234  'text' is an int" in first
+
+
+def test_the_scores_of_each_length_are_readable_in_80_columns(tmp_path):
+    with of_tables(sound(), tmp_path) as con:
+        (row,) = rows_of(con, "FROM scores_by_length")
+    row |= {
+        "domain": "stackexchange",
+        "pairs": 1_000,
+        **dict.fromkeys(("error", "near", "low", "median", "high"), 0.0123),
+    }
+    head = printed(list(row), [[*row.values()]] * 2, width=WIDTH).splitlines()[0].split()
+    assert (head[:4], head[-3:]) == (["domain", "length_bucket", "documents", "scored"], ["low", "median", "high"])

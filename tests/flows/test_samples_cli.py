@@ -103,15 +103,30 @@ def test_a_sequence_is_shown_with_its_samples_and_their_text(built):
     assert "### Instruction: What does" in output
 
 
+def test_without_a_model_no_scores_are_compared(built):
+    latest = Path(built[1]) / "datasets" / "set" / "latest"
+    for page, sentence in (("README.md", "6 instruction samples chosen by rank"), ("report.html", "chosen by rank")):
+        text = (latest / page).read_text()
+        assert sentence in text
+        assert "Medians" not in text
+
+
 def test_the_other_commands_work_on_the_root(built):
     recipe, root = built[:2]
     assert "all undamaged" in invoked("check", root).output
-    assert invoked("gc", "--root", root, "--dry-run").output.startswith("0 files")
+    assert invoked("gc", "--root", root, "--dry-run").output == f"0 files, 0.0 MB would be removed from {root}\n"
+    assert invoked("gc", "--root", root).output == f"0 files, 0.0 MB removed from {root}\n"
     asked = invoked(
         "query", root, "SELECT why, count(*) AS n FROM samples GROUP BY ALL ORDER BY why", "--format", "csv"
     )
     assert asked.output.splitlines() == ["why,n", "short,2", "top,6", ",16"]
-    assert "set" in invoked("refresh", recipe, "--root", root).output
+    best = invoked("query", root, "FROM samples ORDER BY place LIMIT 2").output.splitlines()
+    before, after = best[0].split("…")
+    assert before.split()[:5] == ["place", "why", "reason", "domain", "source"]
+    assert after.split()[-4:] == ["n_tokens", "hmg", "cam", "score"]
+    assert [line.split()[:2] for line in best[2:4]] == [["1", "top"], ["2", "top"]]
+    refreshed, name = invoked("refresh", recipe, "--root", root), (root / "datasets" / "set" / "latest").resolve().name
+    assert refreshed.output.endswith(f"\n\nNothing changed since {name}: no version was written.\n")
 
 
 def test_a_refresh_reports_what_came_in(built, tmp_path):
@@ -124,7 +139,7 @@ def test_a_refresh_reports_what_came_in(built, tmp_path):
         stream.write(record("Bern is old.\n\nWhat is Bern?", "Bern is old.") + "\n")
     output = invoked("refresh", recipe, "--root", root).output
     assert "25 samples read, 25 kept" in output
-    difference = output[output.index("From ") :].splitlines()
+    difference = output[output.index("\n\nFrom ") :].splitlines()
     assert ["web", "corpus", "1", "0"] in [line.split()[:4] for line in difference]
 
 

@@ -40,6 +40,7 @@ def ordered(**more):
     [
         (segment(), None, ""),
         (ordered(), None, "place 5 of the path; the document before it on the path is not before it here"),
+        (ordered(path_position=0), ordered(path_position=-1), "place 0 of the path, its beginning"),
         (ordered(), ordered(path_position=4, document_id="e"), "place 5 of the path; a neighbour of the document before it, cosine 0.500"),
         (ordered(), ordered(path_position=3, document_id="e"), "place 5 of the path; the document before it on the path is not before it here"),
         (ordered(restarts=True), ordered(path_position=4, document_id="e"), "place 5 of the path; the path restarts here, cosine 0.500"),

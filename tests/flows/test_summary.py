@@ -38,7 +38,22 @@ def test_a_summary_says_where_the_dataset_is_and_what_is_in_it(tmp_path):
     assert "tokenizer" not in text
     assert "The budget can be met: the corpus supplies all 14 tokens." in lines
     assert "  book      14   14" in lines
-    assert "show root 0" in text
+    assert any(line.endswith("show root 0") for line in lines)
+    assert lines[-1].endswith("report.html"), "a script reads the last line"
+    assert not text.endswith("\n")
+
+
+def test_the_next_steps_name_the_mix_where_the_root_has_others(tmp_path):
+    made = version(tmp_path)
+    for mix, marks in (("m", ""), ("other", " --mix m")):
+        folder = tmp_path / "root" / "datasets" / mix / "v"
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text("{}")
+        steps = summary(made, tmp_path / "root", 1).splitlines()[-3:-1]
+        assert [step.partition(" root ")[2] or step.partition("/root ")[2] for step in steps] == [
+            f"0{marks}",
+            f'"FROM totals"{marks}',
+        ]
 
 
 def test_a_summary_says_what_the_tokenizer_refused_or_lost(tmp_path):

@@ -97,15 +97,45 @@ def test_an_answer_fits_the_terminal(monkeypatch):
 
 def test_columns_in_the_middle_are_left_out_where_cut_cells_are_not_enough():
     names = [f"column_{i:02d}" for i in range(20)]
-    text = printed(names, [range(20)], width=80)
+    rows = [range(20), range(20)]
+    text = printed(names, rows, width=80)
     head = text.splitlines()[0].split()
     assert widest(text) <= 80
-    assert head == [*names[:3], "…", *names[-3:]]
-    assert text.splitlines()[2].split() == ["0", "1", "2", "…", "17", "18", "19"]
-    assert text.endswith("(20 columns, 6 shown; --format csv or json prints all)")
-    assert printed(names, [range(20)], width=20 * 12 - 3).splitlines()[0].split() == names
-    assert "19 shown" not in printed(names, [range(20)], width=20 * 12 - 3)
-    assert len(printed(names, [range(20)], width=20 * 12 - 4).splitlines()[0].split()) == 20  # one is "…"
+    assert head == [*names[:4], "…", *names[-3:]]
+    assert text.splitlines()[2].split() == ["0", "1", "2", "3", "…", "17", "18", "19"]
+    assert text.endswith("(20 columns, 7 shown; --format csv or json prints all)")
+    complete = printed(names, rows, width=20 * 11 - 2)
+    assert complete.splitlines()[0].split() == names
+    assert "shown" not in complete
+    assert len(printed(names, rows, width=20 * 11 - 3).splitlines()[0].split()) == 20  # one is "…"
+
+
+def test_columns_are_three_apart_where_that_fits_and_else_two():
+    rows = [("a" * 9, "b" * 9), ("a", "b")]
+    wide = "\n".join([f"x{' ' * 11}y", "─" * 21, f"{'a' * 9}   {'b' * 9}", f"a{' ' * 11}b"])
+    assert [printed(["x", "y"], rows, width=n) for n in (21, 22)] == [wide, wide]
+    assert printed(["x", "y"], rows, width=20).splitlines() == [
+        f"x{' ' * 10}y",
+        "─" * 20,
+        f"{'a' * 9}  {'b' * 9}",
+        f"a{' ' * 10}b",
+    ]
+
+
+def test_texts_are_cut_to_what_can_be_read_before_columns_are_left_out():
+    rows = [["w" * 40] * 4] * 2
+    assert printed(list("abcd"), rows, width=4 * 16 + 3 * 2).splitlines()[2].split() == ["w" * 15 + "…"] * 4
+    assert printed(list("abcd"), rows, width=4 * 16 + 3 * 2 - 1).splitlines()[0].split() == ["a", "b", "…", "d"]
+
+
+def test_a_row_that_does_not_fit_is_printed_upright():
+    names = [f"column_{i:02d}" for i in range(20)]
+    lines = printed(names, [[*range(19), "中" * 40]], width=80).splitlines()
+    assert lines[:2] == ["column_00   0", "column_01   1"]
+    assert lines[19] == f"column_19   {'中' * 33} …"
+    assert lines[20:] == ["(long cells are cut; --format csv or json prints all)"]
+    assert printed(names, [[None] * 20], width=80).splitlines() == names
+    assert printed(names, [range(20)]).splitlines()[0].split() == names, "a pipe has no width"
 
 
 def test_two_columns_are_cut_however_narrow_the_terminal_is():

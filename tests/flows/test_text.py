@@ -44,6 +44,7 @@ DIFFERENCE = {
 }  # fmt: skip
 REJECTION = {"stage": "ingest", "reason": "not_json", "source": "a", "records": BILLIONS}
 ENCODING = {
+    "documents": 1,
     "source": LONG_NAME,
     "refused": BILLIONS,
     "sampled": BILLIONS,

@@ -155,3 +155,24 @@ def test_versions_that_cannot_be_compared(tmp_path):
     publish(tmp_path, "w1", None, mix="other")
     with pytest.raises(RecipeError, match="holds m, other; choose with --mix"):
         two_versions(tmp_path, None, None, None)
+
+
+def test_a_base_that_was_removed_is_named(tmp_path):
+    publish(tmp_path, "v2", "v1")
+    with pytest.raises(RecipeError, match=r"v2: its base v1 was removed; name the version to compare with"):
+        two_versions(tmp_path, None, None, None)
+
+
+def test_versions_of_two_mixes_are_compared_where_both_are_named(tmp_path):
+    v1, v2, w1 = (
+        publish(tmp_path, "v1", None),
+        publish(tmp_path, "v2", None),
+        publish(tmp_path, "w1", None, mix="other"),
+    )
+    assert two_versions(tmp_path, "v1", "w1", None) == (v1, w1)
+    assert two_versions(tmp_path, "w1", "v1", None) == (w1, v1)
+    assert two_versions(tmp_path, "v1", None, None) == (v1, v2), "the newest is of the same mix"
+    with pytest.raises(RecipeError, match="w1: no such version; the root holds m v1, m v2"):
+        two_versions(tmp_path, "v1", "w1", "m")
+    with pytest.raises(RecipeError, match="w1: no such version"):
+        two_versions(v1, "v1", "w1", None)

@@ -8,7 +8,7 @@ def rejection(reason, records, source="a", stage="ingest"):
 
 
 def source(name, **values):
-    return {"source": name, "refused": 0, "sampled": 0, "lossy": 0, "fell_back_shards": 0, **values}
+    return {"source": name, "documents": 1, "refused": 0, "sampled": 0, "lossy": 0, "fell_back_shards": 0, **values}
 
 
 def test_records_are_counted_by_reason_over_all_sources_the_most_first():
@@ -36,6 +36,14 @@ def test_each_fault_is_counted_by_source():
     )
     assert fell_back.startswith("Encoded by tokenizers, since fastokens gave other ids: 2 shards (b: 1, c: 1).")
     assert encoding([source("a", fell_back_shards=1)]) == [fell_back.replace("2 shards (b: 1, c: 1)", "1 shard (a: 1)")]
+
+
+def test_sources_of_which_dedup_kept_nothing_are_named():
+    """A source whose documents were all refused by the tokenizer is named as such alone."""
+    rows = [source("a"), source("b", documents=0), source("c", documents=0, refused=2), source("d", documents=0)]
+    (lost, refused) = encoding(rows)
+    assert lost == "Dedup kept no document of 2 sources (b, d): each is a copy of a document of another source."
+    assert refused.startswith("Refused by the tokenizer: 2 documents (c: 2).")
 
 
 def group(**values):

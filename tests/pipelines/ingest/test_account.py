@@ -193,3 +193,10 @@ def test_rare_details_are_forgotten(monkeypatch):
 
 def test_a_share_is_never_shown_as_nothing_or_all_that_it_is_not():
     assert [percent(s) for s in (0, 0.00001, 0.5, 0.99999, 1)] == ["0%", "0.01%", "50.00%", "99.99%", "100%"]
+
+
+@pytest.mark.parametrize(("n", "finding"), [(1, "the only record"), (2, "all 2 records"), (1_000, "all 1,000 records")])
+def test_a_source_without_a_document_says_how_many_records_were_rejected(n, finding):
+    lost = Account("s")
+    lost.reject("not_json", "at character 1", "a.jsonl", n)
+    assert lost.finding() == f"{finding} rejected, most as not_json: at character 1 (a.jsonl)"

@@ -65,6 +65,21 @@ def test_a_glob_is_the_standard_librarys(tree, pattern):
     assert wanted, pattern
 
 
+def test_a_folder_of_this_name_is_no_wildcard(tmp_path):
+    for name in ("a [v1]/*?/x.jsonl", "a [v1]/*?/y[.jsonl", "a v/x.jsonl", "a 1/x.jsonl"):
+        write_jsonl(tmp_path / name, [line_of(1)])
+
+    def names(pattern):
+        return [f.name for f in find_files(source(tmp_path / pattern))[1]]
+
+    assert names("a [v1]/*?/*.jsonl") == ["x.jsonl", "y[.jsonl"]
+    assert names("a [v1]/**/*[[]*") == names("a [v1]/*/*[[].jsonl") == ["*?/y[.jsonl"]
+    assert names("a [v12]/x.jsonl") == ["a 1/x.jsonl", "a v/x.jsonl"]
+    for missing in ("a [v1]/none.jsonl", "a [v1]/none/*.jsonl"):
+        with pytest.raises(RecipeError, match="no such file or folder"):
+            names(missing)
+
+
 def test_a_glob_keeps_to_what_it_says():
     assert translate(["*.a+b"]) == r"[^/]*\.a\+b"
 
@@ -174,6 +189,9 @@ def test_files_that_are_passed_over_are_counted(tmp_path):
         "source s: 1 of 2 files passed over: .md (1), such as e.md; to read them, name them by a glob and set format"
     ]
     assert notes_of(source(tmp_path, format="jsonl"))[0].endswith("to read them, name them by a glob")
+    assert notes_of(source(tmp_path, format="text", text_suffixes=(".md",)))[0].endswith(
+        "to read them, add their suffixes to text_suffixes"
+    )
 
 
 def test_plain_text_under_the_name_of_a_compression_is_noted(tmp_path):
@@ -199,7 +217,9 @@ def test_several_paths_are_one_source_with_names_from_their_common_folder(tmp_pa
     assert names("b", "b/c") == ["1.jsonl", "c/1.jsonl"]
     assert names("b") == [f.name for f in find_files(source(top / "b"))[1]] == ["1.jsonl", "c/1.jsonl"]
     assert names("a/1.jsonl", "3.jsonl") == ["3.jsonl", "a/1.jsonl"]
-    with pytest.raises(RecipeError, match="contains jsonl and text files; set the source's format to one of them"):
+    with pytest.raises(
+        RecipeError, match="contains jsonl and text files; set the source's format to one of them, and name"
+    ):
         names("a", "b")
     assert names("a", "b", format="text") == ["a/2.txt"]
     with pytest.raises(RecipeError, match=r"x/no: no such file or folder"):

@@ -42,7 +42,7 @@ def without(*prefixes):
 def test_scores_are_shown_where_a_model_was_run(tmp_path):
     html = written(tmp_path)
     (row,) = cells(html, "Long dependencies")
-    assert row == ["book", "0-1K", "2", "1", "2", "0.500", "0.500", "0.500", "0.500", "0.500", "0"]
+    assert row == ["book", "0-1K", "2", "1", "2", "0", "0.500", "0.500", "0.500", "0.500", "0.500"]
     assert cells(html, "Documents without a chunk_gain score") == [["short", "1", "3"]]
     assert cells(html, "Documents that the cheap tier refuses") == [["book", "2", "0", "0", "0", "0", "0"]]
 

@@ -21,7 +21,7 @@ def test_the_card_says_what_is_in_the_set_and_how_to_load_it(sft_con, sft_recipe
     assert card.startswith('---\npretty_name: "m"\n')
     assert 'data_files: "messages-*.parquet"' in card
     assert (
-        "2 instruction samples chosen by their score and 1 short instruction, of 7 that dedup kept. The template is `paper`. "
+        "2 instruction samples chosen by rank and 1 short instruction, of 7 that dedup kept. The template is `paper`. "
         "10 of 24 tokens are trained on"
     ) in card
     assert 'rows = load_dataset("/root/datasets/tiny/abc", split="train")' in card

@@ -270,7 +270,7 @@ def sft_pages(sft_con, sft_recipe):
 
 
 def test_figures_of_a_set_of_samples(sft_pages):
-    """Of the sound set: 8 samples, of which 7 are kept, a and c chosen by score, s a short instruction."""
+    """Of the sound set: 8 samples, of which 7 are kept, a and c chosen by rank, s a short instruction."""
     pages, con = sft_pages
     rows = {name: [r for shard in shards for r in shard] for name, shards in sft_laws.sound().items()}
     kept = [d for d, u in zip(rows["DOCUMENTS"], rows["DUPLICATES"], strict=True) if u["verdict"] == "kept"]
@@ -281,14 +281,14 @@ def test_figures_of_a_set_of_samples(sft_pages):
     n = {
         "tokens": sum(r["n_tokens"] for r in rows["SFT_SEQUENCES"]), "sequences": len(rows["SFT_SEQUENCES"]),
         "tokens with a loss": trained, "samples read": len(rows["DOCUMENTS"]), "samples scored": len(scored),
-        "chosen by score": why["top"], "short instructions": why["short"],
+        "chosen by rank": why["top"], "short instructions": why["short"],
         "records rejected": sum(s["status"] == "refused" for s in rows["SAMPLES"]),
     }  # fmt: skip
     filled = f"{n['tokens'] / (8 * n['sequences']):.2%}"
     boxes = [(name, value) for value, name in re.findall(r"<b>([^<]*)</b>([^<]*)<", pages["report"])]
     assert sorted(boxes) == sorted({**{name: shown(value) for name, value in n.items()}, "filled": filled}.items())
     assert (
-        f"{why['top']} instruction samples chosen by their score and {why['short']} short instruction, of {len(kept)} that"
+        f"{why['top']} instruction samples chosen by rank and {why['short']} short instruction, of {len(kept)} that"
         in pages["card"]
     )
     assert f"{trained} of {sum(s['n_tokens'] for s in chosen)} tokens are trained on" in pages["card"]
