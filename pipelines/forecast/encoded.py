@@ -12,7 +12,7 @@ from pipelines.store import Shard, Store
 
 
 def encoding_rows(documents: Sequence[Shard], tokens: Sequence[Shard], store: Store) -> list[dict[str, Any]]:
-    """Source, refused, sampled, lossy and fell_back_shards of each row of the view `encoding`.
+    """Source, documents, refused, sampled, lossy and fell_back_shards of each row of the view `encoding`.
 
     tokens: shards of TOKENS or SAMPLES, each beside one of DOCUMENTS.
     """
@@ -34,6 +34,7 @@ def flags(tokens: Shard, store: Store) -> dict[str, np.ndarray]:
     nothing = pa.nulls(tokens.n_rows, pa.bool_())
     decodes, fell_back = columns.get("decodes", nothing), columns.get("fell_back", nothing)
     return {
+        "documents": pc.equal(columns["status"], "encoded").to_numpy(),
         "refused": pc.equal(columns["status"], "refused").to_numpy(),
         "sampled": np.asarray(decodes.is_valid()),
         "lossy": np.asarray(pc.equal(decodes, False).fill_null(False)),

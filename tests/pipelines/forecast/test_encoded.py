@@ -13,7 +13,7 @@ from schemas.samples import SAMPLES
 from schemas.tables import DOCUMENTS, TOKENS
 from tests.tokens import refused_row, token_row
 
-FIGURES = ("refused", "sampled", "lossy", "fell_back_shards")
+FIGURES = ("documents", "refused", "sampled", "lossy", "fell_back_shards")
 
 
 def documents(store, sources, first=0):
@@ -50,8 +50,8 @@ def test_each_figure_is_counted_by_source(tmp_path):
     made = [store.write("TOKENS", pa.Table.from_pylist(rows, schema=TOKENS)) for rows in tokens]
     rows = encoding_rows(shards, made, store)
     assert rows == [
-        {"source": "a", "refused": 0, "sampled": 1, "lossy": 1, "fell_back_shards": 1},
-        {"source": "b", "refused": 1, "sampled": 3, "lossy": 2, "fell_back_shards": 2},
+        {"source": "a", "documents": 2, "refused": 0, "sampled": 1, "lossy": 1, "fell_back_shards": 1},
+        {"source": "b", "documents": 3, "refused": 1, "sampled": 3, "lossy": 2, "fell_back_shards": 2},
     ]
     assert len(encoding(rows)) == 3
 
@@ -61,5 +61,5 @@ def test_instruction_samples_are_refused_at_most(tmp_path):
     rows = [{"document_id": "0", "status": "refused", "reason": "no_token"}, {"document_id": "1", "status": "dropped"}]
     made = store.write("SAMPLES", pa.Table.from_pylist(rows, schema=SAMPLES))
     assert encoding_rows([documents(store, "ss")], [made], store) == [
-        {"source": "s", "refused": 1, "sampled": 0, "lossy": 0, "fell_back_shards": 0}
+        {"source": "s", "documents": 0, "refused": 1, "sampled": 0, "lossy": 0, "fell_back_shards": 0}
     ]
