@@ -154,6 +154,9 @@ def mix(
             mixed["EMBEDDINGS"] = stage(embed.run)(tables["DOCUMENTS"], draws, recipe.order.encoder, engine)
         names = tuple(source.name for source in recipe.sources)
         mixed |= stage(order.run)({**tables, **mixed}, recipe.order, names, base, engine)
-    path = mixed.get("ORDER", [])
+    if recipe.pack.is_extension:
+        chunking = order.ChunkParams(recipe.pack.negative_chunk_tokens, recipe.order, recipe.encode)
+        mixed["CHUNKS"] = stage(order.run_chunks)({**tables, **mixed}, chunking, engine)
+    path = [*mixed.get("ORDER", []), *mixed.get("CHUNKS", [])]
     mixed["SEQUENCES"] = stage(pack.run)(tables["TOKENS"], mixed["DRAWS"], path, recipe.encode, recipe.pack, engine)
     return mixed
