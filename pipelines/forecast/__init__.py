@@ -15,7 +15,6 @@ from pipelines.forecast.embedding import EmbeddingForecast, embedding_forecast
 from pipelines.forecast.estimate import Sample, estimated, sample
 from pipelines.forecast.samples import SamplesForecast as SamplesForecast
 from pipelines.forecast.samples import samples_forecast as samples_forecast
-from pipelines.order import OrderParams
 from pipelines.plan import LEFT_OUT, PlanParams, plan, read_kept, reads_of, targets_table
 from pipelines.plan.cells import Cells
 from pipelines.plan.upsample import Targets, solve
@@ -58,6 +57,7 @@ class Forecast:
         missing: the tables that the plan selects by and that do not exist yet.
         scoring: None where the recipe has no model.
         n_drawn: different documents in the mix.
+        n_chunks: chunks of all of these, for negative_extension; 0 for another packer.
         notes: sentences on the input, as a build has them, and on the sample.
         read_bytes: of the raw records that were read; 0 where the figures are exact.
         embedding: None where the recipe's order needs no vectors.
@@ -70,6 +70,7 @@ class Forecast:
     missing: tuple[str, ...]
     scoring: ScoringForecast | None
     n_drawn: int
+    n_chunks: int = 0
     embedding: EmbeddingForecast | None = None
     notes: tuple[str, ...] = ()
     read_bytes: int = 0
@@ -91,7 +92,7 @@ def forecast(recipe: Recipe, root: Path) -> Forecast:
             return with_notes(from_root(recipe, engine, tables_of(base)), engine)
     engine.notes.clear()
     estimate = from_samples(recipe, [sample(source, recipe.encode, root) for source in recipe.sources])
-    return with_notes(with_embedding(estimate, recipe.order, engine, []), engine)
+    return with_notes(with_embedding(estimate, recipe, engine, []), engine)
 
 
 def with_notes(forecast: Forecast, engine: Engine) -> Forecast:
@@ -99,15 +100,15 @@ def with_notes(forecast: Forecast, engine: Engine) -> Forecast:
     return replace(forecast, notes=tuple(dict.fromkeys([*engine.notes, *forecast.notes])))
 
 
-def with_embedding(forecast: Forecast, params: OrderParams, engine: Engine, documents: Sequence[Shard]) -> Forecast:
+def with_embedding(forecast: Forecast, recipe: Recipe, engine: Engine, documents: Sequence[Shard]) -> Forecast:
     """The forecast with that of the encoder. documents: shards of DOCUMENTS, none where the corpus was not read."""
+    params = recipe.order
     if params.encoder is None or not params.needs_vectors:
         return forecast
     is_exact = bool(documents) and not forecast.missing
-    return replace(
-        forecast,
-        embedding=embedding_forecast(params.encoder, forecast.n_drawn, engine, documents, is_exact=is_exact),
-    )
+    embedding = embedding_forecast(params.encoder, forecast.n_drawn, engine, documents, is_exact=is_exact)
+    chunk_tokens = recipe.pack.negative_chunk_tokens
+    return replace(forecast, embedding=replace(embedding, n_chunks=forecast.n_chunks, chunk_tokens=chunk_tokens))
 
 
 def from_root(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -> Forecast:
@@ -124,19 +125,22 @@ def from_root(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -
         missing: tuple[str, ...] = ()
     except NotMade:
         missing = recipe.selects_by
-    exact = replace(from_tables(tables, recipe.plan, engine.store), missing=missing, scoring=scoring)
-    return with_embedding(exact, recipe.order, engine, tables["DOCUMENTS"])
+    exact = replace(from_tables(tables, recipe, engine.store), missing=missing, scoring=scoring)
+    return with_embedding(exact, recipe, engine, tables["DOCUMENTS"])
 
 
-def from_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: Store) -> Forecast:
+def from_tables(tables: Mapping[str, list[Shard]], recipe: Recipe, store: Store) -> Forecast:
     """The plan of tables that exist, those that it selects by among them."""
+    params = recipe.plan
     reads = reads_of(tables["DOCUMENTS"], tables["TOKENS"], tables, params)
     kept, judgements = read_kept(reads, params, store)
     mix = plan(kept, params, judgements)
-    n_drawn = int((mix.draws.epoch == 0).sum())
+    first = mix.draws.n_tokens[mix.draws.epoch == 0]
+    chunks = int((-(-first // recipe.pack.negative_chunk_tokens)).sum()) if recipe.pack.is_extension else 0
     return Forecast(
-        mix.before, mix.after.tokens.sum(axis=1), mix.table(), {}, missing=(), scoring=None, n_drawn=n_drawn
-    )
+        mix.before, mix.after.tokens.sum(axis=1), mix.table(), {}, missing=(), scoring=None, n_drawn=len(first),
+        n_chunks=chunks,
+    )  # fmt: skip
 
 
 def from_samples(recipe: Recipe, samples: Sequence[Sample]) -> Forecast:
@@ -144,6 +148,8 @@ def from_samples(recipe: Recipe, samples: Sequence[Sample]) -> Forecast:
     params: PlanParams = recipe.plan
     cells = estimated(samples, params.long_tokens)
     targets = solve(cells, params.budget_tokens, params.shares, params.short_rate, params.max_epochs)
+    rates = np.nan_to_num(targets.rates).clip(0, 1)[:, :, None]
+    n_chunks = chunks_of(cells, recipe.pack.negative_chunk_tokens) if recipe.pack.is_extension else np.zeros(1)
     nothing = replace(cells, documents=np.zeros_like(cells.documents), tokens=np.zeros_like(cells.tokens))
     return Forecast(
         before=cells,
@@ -154,8 +160,14 @@ def from_samples(recipe: Recipe, samples: Sequence[Sample]) -> Forecast:
         scoring=scoring_of_samples(samples, recipe.score, recipe.encode) if recipe.score else None,
         notes=tuple(note for s in samples for note in s.beginning.notes),
         read_bytes=sum(s.beginning.n_bytes for s in samples),
-        n_drawn=round(float((cells.documents.sum(axis=2) * np.nan_to_num(targets.rates).clip(0, 1)).sum())),
+        n_drawn=round(float((cells.documents * rates).sum())),
+        n_chunks=round(float((n_chunks * rates).sum())),
     )
+
+
+def chunks_of(cells: Cells, chunk_tokens: int) -> np.ndarray:
+    """Chunks of the documents of each cell, about: the last chunk of a document has half of the tokens."""
+    return np.maximum(cells.documents, cells.tokens / chunk_tokens + cells.documents / 2)
 
 
 def scoring_of_tables(

@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from pipelines.pack.packers import Rows
-from pipelines.pack.scatter import PIECE, Index, by_shard, check_all_written, flat_file, pieces_of, scatter
+from pipelines.pack.scatter import check_all_written, flat_file, pieces_of, scatter
+from pipelines.pieces import PIECE, Index, by_shard
 from pipelines.store import Store
 from pipelines.store.files import Scratch
 from schemas.errors import SchemaError, StageError
