@@ -78,14 +78,14 @@ def negative_extension(drawn: Drawn, capacity: int, chunks: Chunks) -> Rows:
     """
     extended = extended_path(drawn, capacity, chunks)
     off_path = np.flatnonzero(~drawn.on_path)
-    whole = full_rows(drawn.lengths[off_path], capacity)
+    full = full_rows(drawn.lengths[off_path], capacity)
     n_rows = int(extended.row.max(initial=-1)) + 1
     rest, row = filled(drawn, capacity, extended, off_path)
     last = int(row.max(initial=n_rows - 1)) + 1
     begin = drawn.lengths[rest] // capacity * capacity
     return extended.rows(
         Pieces(rest, begin, drawn.lengths[rest], row),
-        Pieces(off_path[whole[0]], whole[1], whole[1] + capacity, last + np.arange(len(whole[0]))),
+        Pieces(off_path[full[0]], full[1], full[1] + capacity, last + np.arange(len(full[0]))),
     )
 
 

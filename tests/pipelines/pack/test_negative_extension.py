@@ -89,8 +89,8 @@ def test_it_is_the_slow_one_and_every_token_is_in_one_row():
         assert tokens == [(d, t) for d, n in enumerate(drawn.lengths.tolist()) for t in range(n)]
         assert all(sum(b - a for _, a, b in row) <= capacity for row in rows)
         for row in rows:
-            whole = {d for d, _, _ in row}
-            assert len({drawn.documents[d] for d in whole}) == len(whole), "two draws of a label share a row"
+            draws = {d for d, _, _ in row}
+            assert len({drawn.documents[d] for d in draws}) == len(draws), "two draws of a label share a row"
 
 
 def by_hand(k, labels=(0, 1), offsets=(0, 2, 2, 2, 2), neighbours=(1, 3)):
