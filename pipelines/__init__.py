@@ -17,6 +17,7 @@
       embed -----> EMBEDDINGS                       a vector of each drawn document, by an encoder of scorers/embedding.py
         |
       order -----> CENTROIDS, ORDER, DRAWS again    a path through related documents; one file an order in order/orders/
+        |          CHUNKS                           neighbours of their chunks, for the packer negative_extension alone
         |
       pack ------> SEQUENCES                        training rows; one file a packer in pack/packers/
         |

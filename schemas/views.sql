@@ -395,30 +395,39 @@ SELECT g.shard AS group_number, any_value(g.tokens)::BIGINT AS tokens,
 FROM groups g CROSS JOIN whole w CROSS JOIN mix m LEFT JOIN cells c ON c.shard = g.shard AND c.domain = m.domain
 GROUP BY g.shard ORDER BY g.shard;
 
--- A row is a chunk of a mix packed by negative_extension, in its place. If a chunk before it in the sequence, at most
--- pack.negative_neighbours chunks before, lists it as a neighbour, after_document_id and after_start name the last such
--- chunk and similarity is the cosine of the two. These are NULL for a chunk that is there as the next one of its document.
+-- A row is a chunk of a mix packed by negative_extension, in its place. after_document_id and after_start name the chunk that
+-- it follows as a neighbour, and similarity is the cosine of the two. These are NULL for a chunk that is there in its turn, as
+-- the next one of its document. The first path chunk of a sequence is there in its turn; behind a chunk in its turn come those
+-- that it lists, at most pack.negative_neighbours, and then the next one in its turn.
 CREATE VIEW chunks AS
-WITH placed AS (
+WITH RECURSIVE placed AS (
     SELECT s.sequence_id, s.place, c.*,
         row_number() OVER (PARTITION BY s.sequence_id ORDER BY s.place, c.document_start) AS position
     FROM tables.chunks c JOIN segments s
         ON s.document_id = c.document_id AND s.epoch = 0 AND c.document_start >= s.document_start
         AND c.document_start < s.document_stop
 ), listed AS (
-    SELECT sequence_id, shard, position, document_id, document_start, unnest(neighbours) AS other,
-        unnest(similarities) AS similarity
-    FROM placed
-), after AS (
-    SELECT p.shard, p.row, max_by(l, l.position) AS chunk
-    FROM placed p JOIN listed l
-        ON l.sequence_id = p.sequence_id AND l.shard = p.shard AND l.other = p.row
+    SELECT sequence_id, shard, position, unnest(neighbours) AS other, unnest(similarities) AS similarity FROM placed
+), pairs AS (
+    SELECT l.sequence_id, l.position, p.row, l.similarity, p.position - l.position AS distance,
+        row_number() OVER (PARTITION BY l.sequence_id, l.position ORDER BY p.position) AS n
+    FROM listed l JOIN placed p
+        ON p.sequence_id = l.sequence_id AND p.shard = l.shard AND p.row = l.other
         AND p.position - l.position BETWEEN 1 AND getvariable('negative_neighbours')
-    GROUP BY p.shard, p.row
+), steps AS (
+    SELECT p.sequence_id, p.position, p.position + 1 + count(*) FILTER (distance = n) AS following
+    FROM placed p LEFT JOIN pairs USING (sequence_id, position) GROUP BY p.sequence_id, p.position
+), turns AS (
+    SELECT DISTINCT sequence_id, 1::BIGINT AS position FROM placed
+    UNION ALL
+    SELECT sequence_id, following FROM turns JOIN steps USING (sequence_id, position)
+), after AS (
+    SELECT a.shard, b.row, a.document_id, a.document_start, b.similarity
+    FROM turns JOIN placed a USING (sequence_id, position) JOIN pairs b USING (sequence_id, position) WHERE distance = n
 )
-SELECT sequence_id, place, document_id, document_start, document_stop, is_near_copy, similarities[1] AS most_similarity,
-    chunk.document_id AS after_document_id, chunk.document_start AS after_start, chunk.similarity AS similarity, shard, row
-FROM placed LEFT JOIN after USING (shard, row);
+SELECT sequence_id, place, p.document_id, p.document_start, document_stop, is_near_copy, similarities[1] AS most_similarity,
+    a.document_id AS after_document_id, a.document_start AS after_start, a.similarity, shard, row
+FROM placed p LEFT JOIN after a USING (shard, row);
 
 -- A row is a group of a mix packed by negative_extension: its chunks, those that follow one of their neighbours and how
 -- similar these are, and parted, the documents in more than one segment. most_similarity is the mean cosine of a chunk with

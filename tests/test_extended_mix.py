@@ -26,7 +26,7 @@ from scorers.embedding import load as load_encoder
 from tests import micro
 from tests.kills import fingerprint, run, run_killed_at
 from tests.pipelines.pack.packers.cases import drawn_of
-from tests.pipelines.pack.test_negative_extension import slow_path
+from tests.pipelines.pack.test_negative_extension import merged, slow_chunks
 
 CHUNK, K, NEIGHBOURS, NEAR = 200, 2, 5, 0.8
 EXTENDED = micro.ORDERED | {
@@ -106,7 +106,10 @@ def slow_lists(mix, chunks):
 
 
 def check_group(mix, group):
-    """Returns the number of chunks, of near copies, and of chunks that are in their row as a neighbour."""
+    """Returns the number of chunks, of near copies, and chunk -> the one that it follows as a neighbour.
+
+    A chunk is (document_id, start).
+    """
     path, rows = path_of(mix, group), mix.tables["CHUNKS"][group]
     expected = [(name, a, min(a + CHUNK, n)) for name, n in path for a in range(0, n, CHUNK)]
     assert [(r["document_id"], r["document_start"], r["document_stop"]) for r in rows] == expected
@@ -120,22 +123,28 @@ def check_group(mix, group):
     chunks = Chunks(CHUNK, offsets, np.array([j for each in lists for j, _ in each], np.int32), K)
     near = {row["document_id"]: row["near_set"] or row["document_id"] for row in mix.tables["ORDER"][group]}
     labels = [sorted(set(near.values())).index(near[name]) for name, _ in path]
-    packed = slow_path(drawn_of([n for _, n in path], labels), mix.recipe.pack.sequence_tokens, chunks)
+    packed, follows = slow_chunks(drawn_of([n for _, n in path], labels), mix.recipe.pack.sequence_tokens, chunks)
     names = {name for name, _ in path}
     segments = [
         [(s["document_id"], s["document_start"], s["document_stop"]) for s in row["segments"]
          if s["epoch"] == 0 and s["document_id"] in names]
         for row in mix.tables["SEQUENCES"][group]
     ]  # fmt: skip
-    assert sorted(filter(None, segments)) == sorted([(path[d][0], a, b) for d, a, b in row] for row in packed)
-    return len(expected), len(leaves)
+    assert sorted(filter(None, segments)) == sorted([(path[d][0], a, b) for d, a, b in merged(row)] for row in packed)
+    named = {(path[d][0], a): (path[e][0], b) for (d, a, _), (e, b, _) in follows.items()}
+    return len(expected), len(leaves), named
 
 
 def test_a_group_is_what_looking_at_every_pair_of_its_chunks_gives(one):
-    """The lists are exact, and the rows are those of the slow packer on them."""
-    n_chunks, n_leave = check_group(one, 0)
+    """The lists are exact, the rows are those of the slow packer on them, and the view names the chunk that each follows."""
+    n_chunks, n_leave, follows = check_group(one, 0)
     assert n_chunks > 60
     assert n_leave > 2, "an easy case"
+    assert len(follows) > 20
+    with opened(one.root, None, "latest") as (con, _, _):
+        columns = "document_id, document_start, after_document_id, after_start"
+        rows = con.execute(f"SELECT {columns} FROM chunks WHERE after_start IS NOT NULL").fetchall()
+    assert {row[:2]: row[2:] for row in rows} == follows
 
 
 def test_each_group_is_searched_alone(several):

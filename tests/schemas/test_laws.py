@@ -428,28 +428,21 @@ def with_chunks(tables):
 
 
 def test_the_views_of_chunks(tmp_path):
-    """a (0 to 4), then d: two chunks behind the first of a, which lists it; a (4 to 6) in the next sequence."""
+    """a (0 to 4), then d in the first sequence: a neighbour of the chunk in front of it. a (4 to 6) is in the next one."""
     columns = "document_id, document_start, sequence_id, place, after_document_id, after_start, similarity"
-    of_a = [("a", 0, 0, 0, None, None, None), ("a", 2, 0, 0, None, None, None), ("a", 4, 1, 0, None, None, None)]
-    for k, of_d in ((1, None), (2, ("a", 0, 0.5))):
+    in_turn = [("a", 0, 0, 0, None, None, None), ("a", 2, 0, 0, None, None, None), ("a", 4, 1, 0, None, None, None)]
+    for listed in (True, False):
         tables = sound()
         with_chunks(tables)
-        with opened(tables, tmp_path, negative_neighbours=k) as con:
+        if listed:
+            tables["CHUNKS"][0][1] = chunk("a", 2, 4, (3, 0.25))
+        with opened(tables, tmp_path, negative_neighbours=2) as con:
             check_laws(con)
-            expected = [*of_a, ("d", 0, 0, 1, *(of_d or (None, None, None)))]
+            expected = [*in_turn, ("d", 0, 0, 1, *(("a", 2, 0.25) if listed else (None, None, None)))]
             assert con.execute(f"SELECT {columns} FROM chunks ORDER BY row").fetchall() == expected
-            mean = 0.5 if of_d else None
-            assert con.execute("FROM extension").fetchall() == [(0, 2, 1, 4, 1, int(k == 2), mean, 0.625)]
+            means = (0.25, 0.5) if listed else (None, 0.625)  # of the last, the first of each list
+            assert con.execute("FROM extension").fetchall() == [(0, 2, 1, 4, 1, int(listed), *means)]
             assert con.execute("SELECT forced_cuts, avoidable_cuts FROM packing").fetchall() == [(0, 0)]
-
-
-def test_a_chunk_follows_the_last_one_that_lists_it(tmp_path):
-    tables = sound()
-    with_chunks(tables)
-    tables["CHUNKS"][0][1] = chunk("a", 2, 4, (3, 0.75))
-    with opened(tables, tmp_path, negative_neighbours=2) as con:
-        query = "SELECT after_start, similarity FROM chunks WHERE document_id = 'd'"
-        assert con.execute(query).fetchall() == [(2, 0.75)]
 
 
 def chunks_but(change):

@@ -26,9 +26,14 @@ def case(seed):
 
 
 def slow_path(drawn, capacity, chunks):
+    return [merged(row) for row in slow_chunks(drawn, capacity, chunks)[0]]
+
+
+def slow_chunks(drawn, capacity, chunks):
+    """The chunks of each row of the path, and chunk -> the one that it follows as a neighbour."""
     lengths = drawn.lengths[drawn.on_path].tolist()
     every = [(d, a, min(a + chunks.size, n)) for d, n in enumerate(lengths) for a in range(0, n, chunks.size)]
-    rows, used = [[]], set()
+    rows, used, follows = [[]], set(), {}
 
     def fits(chunk):
         has_label = any(drawn.documents[d] == drawn.documents[chunk[0]] and d != chunk[0] for d, _, _ in rows[-1])
@@ -47,7 +52,8 @@ def slow_path(drawn, capacity, chunks):
                 rows[-1].append(every[j])
                 used.add(j)
                 taken += 1
-    return [merged(row) for row in rows if row]
+                follows[every[j]] = chunk
+    return [row for row in rows if row], follows
 
 
 def merged(row):
