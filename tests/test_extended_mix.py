@@ -13,15 +13,17 @@ from tokenizers import Tokenizer
 from flows.forecast_text import forecast_text
 from flows.opened import opened
 from flows.query import show_sequence
-from pipelines import plan
+from pipelines import order, plan
 from pipelines.build import build
 from pipelines.catalog import rows_of
 from pipelines.forecast import forecast
 from pipelines.order.products import one_thread, products
 from pipelines.pack.negative_extension import Chunks
 from pipelines.recipe import Recipe, load
+from pipelines.stage import Engine, Runner
 from pipelines.store import Store
 from pipelines.versions import Version, latest, tables_of
+from schemas.tables import TABLES
 from scorers.embedding import load as load_encoder
 from tests import micro
 from tests.kills import fingerprint, run, run_killed_at
@@ -52,7 +54,7 @@ def made(folder, root, **options) -> Made:
     recipe = load(folder / "micro.toml")
     version = build(recipe, root, **options)
     store = Store(root)
-    names = ("TOKENS", "DRAWS", "ORDER", "CHUNKS", "SEQUENCES")
+    names = ("TOKENS", "DRAWS", "CENTROIDS", "ORDER", "CHUNKS", "SEQUENCES")
     tables = tables_of(version.folder)
     return Made(recipe, version, {name: [store.read(s).to_pylist() for s in tables[name]] for name in names})
 
@@ -82,10 +84,11 @@ def path_of(mix, group):
     return [(row["document_id"], drawn[row["document_id"]]) for row in sorted(on_path, key=lambda row: row["place"])]
 
 
-def slow_lists(mix, chunks):
+def slow_lists(mix, group, chunks):
     """Each chunk's (row, millionths) of the nearest of other documents, and the rows that leave.
 
-    chunks: (document_id, start, stop).
+    chunks: (document_id, start, stop). A chunk sees those of its partition of the group, and of the second nearest one where
+    the cosine with its centre is 0.9 of that with its own.
     """
     ids = {row["document_id"]: row["input_ids"] for shard in mix.tables["TOKENS"] for row in shard}
     tokenizer = Tokenizer.from_file(mix.recipe.encode.tokenizer.path)
@@ -94,11 +97,18 @@ def slow_lists(mix, chunks):
     x = np.concatenate([encoder.vectors(pa.array([text], pa.large_string())) for text in texts])
     with one_thread():
         cosines = products(x, x)
-    leaves = {i for i in range(len(x)) if (cosines[i, :i] >= round(NEAR * 1e6)).any()}
+        centres = [row["vector"] for row in mix.tables["CENTROIDS"][0] if row["group_number"] == group]
+        to_centres = products(x, np.array(centres, np.float32))
+    inside = []
+    for cosine in to_centres.tolist():
+        own, *second = sorted(range(len(cosine)), key=lambda p: (-cosine[p], p))[:2]
+        inside.append({own, *(p for p in second if cosine[p] > 0 and cosine[p] >= 0.9 * cosine[own])})
+    sees = np.array([[bool(a & b) for b in inside] for a in inside])
+    leaves = {i for i in range(len(x)) if (sees[i, :i] & (cosines[i, :i] >= round(NEAR * 1e6))).any()}
     lists = []
     for i, (name, _, _) in enumerate(chunks):
         others = [
-            j for j in range(len(x)) if chunks[j][0] != name and cosines[i, j] > 0 and not leaves & {i, j}
+            j for j in range(len(x)) if sees[i, j] and chunks[j][0] != name and cosines[i, j] > 0 and not leaves & {i, j}
         ]  # fmt: skip
         others.sort(key=lambda j: (-cosines[i, j], j))
         lists.append([(j, int(cosines[i, j])) for j in others[:NEIGHBOURS]])
@@ -113,7 +123,7 @@ def check_group(mix, group):
     path, rows = path_of(mix, group), mix.tables["CHUNKS"][group]
     expected = [(name, a, min(a + CHUNK, n)) for name, n in path for a in range(0, n, CHUNK)]
     assert [(r["document_id"], r["document_start"], r["document_stop"]) for r in rows] == expected
-    lists, leaves = slow_lists(mix, expected)
+    lists, leaves = slow_lists(mix, group, expected)
     assert {i for i, row in enumerate(rows) if row["is_near_copy"]} == leaves
     found = [
         list(zip(r["neighbours"], [round(s * 1e6) for s in r["similarities"]], strict=True)) for r in rows
@@ -149,10 +159,23 @@ def test_a_group_is_what_looking_at_every_pair_of_its_chunks_gives(one):
 
 def test_each_group_is_searched_alone(several):
     mix = several[1]
+    groups = [row["group_number"] for row in mix.tables["CENTROIDS"][0]]
     assert len(mix.tables["CHUNKS"]) > 1
-    for group, rows in enumerate(mix.tables["CHUNKS"]):
-        assert {r["document_id"] for r in rows} == {name for name, _ in path_of(mix, group)}
-        assert all(0 <= j < len(rows) for r in rows for j in r["neighbours"])
+    assert max(map(groups.count, groups)) > 1, "each group has one partition"
+    for group in range(len(mix.tables["CHUNKS"])):
+        check_group(mix, group)
+
+
+def test_a_group_without_draws_has_no_chunks(one, tmp_path):
+    root = shutil.copytree(one.root, tmp_path / "root", symlinks=True)
+    engine = Engine(Store(root), Runner(workers=1))
+    tables = tables_of(root / "datasets" / "micro" / "latest")
+    empty = {name: engine.store.write(name, TABLES[name].empty_table()) for name in ("DRAWS", "ORDER")}
+    grown = {**tables, **{name: [*tables[name], shard] for name, shard in empty.items()}}
+    params = order.ChunkParams(chunk_tokens=CHUNK, order=one.recipe.order, encoding=one.recipe.encode)
+    chunks = order.run_chunks(grown, params, engine)
+    assert chunks[:1] == tables["CHUNKS"]
+    assert engine.store.read(chunks[1]).num_rows == 0
 
 
 def made_since(root, stage):

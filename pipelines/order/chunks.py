@@ -18,6 +18,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from pipelines import encode
 from pipelines.encode import EncodeParams, Encoding
@@ -43,10 +44,12 @@ DRAWN = ("document_id", "content_hash", "n_tokens", "epoch", "document_start", "
 PATH = ("document_id", "place")  # of ORDER
 
 
-class ChunkParams(NamedTuple):
+class ChunkParams(BaseModel):
     """What the chunks of a group depend on, besides its documents and their path."""
 
-    chunk_tokens: int
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    chunk_tokens: PositiveInt
     order: OrderParams
     encoding: EncodeParams
 

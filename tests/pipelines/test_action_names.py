@@ -149,9 +149,10 @@ def chunks(draws, path, centroids, chunk_tokens, params, *rest):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(order.chunks, "library", lambda: library)
         patch.setattr(order.chunks, "fingerprint", lambda _: made_by)
-        patch.setattr(order.chunks, "embed_chunks", lambda groups, *_: stop(" ".join(group.name for group in groups)))
         tables = {"TOKENS": [shard("TOKENS")], "DRAWS": [draws], "ORDER": [path], "CENTROIDS": [centroids]}
-        return order.run_chunks(tables, order.ChunkParams(chunk_tokens, params, encoding), engine)
+        return order.run_chunks(
+            tables, order.ChunkParams(chunk_tokens=chunk_tokens, order=params, encoding=encoding), engine
+        )
 
 
 def middle(draws, vectors, params, engine):
