@@ -218,13 +218,9 @@ CHUNKS = pa.schema(
         column("document_start", pa.int32(), "first token of the document in the chunk"),
         column("document_stop", pa.int32(), "one past the last"),
         column(
-            "is_near_copy",
-            pa.bool_(),
-            "its cosine with an earlier chunk of the group is at least near_similarity; it is in no list and has none",
+            "is_near_copy", pa.bool_(), "an earlier chunk is a near copy (near_similarity); in no list and without one"
         ),
-        column(
-            "neighbours", many(pa.int32()), "rows of this shard of its nearest chunks of other documents, nearest first"
-        ),
+        column("neighbours", many(pa.int32()), "rows of this shard of its nearest chunks of other documents, in order"),
         column("similarities", many(pa.float32()), "[neighbours] cosine with each"),
     ]
 )

@@ -13,10 +13,11 @@ from tokenizers import Tokenizer
 from flows.forecast_text import forecast_text
 from flows.opened import opened
 from flows.query import show_sequence
-from pipelines import order, plan
+from pipelines import plan
 from pipelines.build import build
 from pipelines.catalog import rows_of
 from pipelines.forecast import forecast
+from pipelines.order.chunks import ChunkParams, run_chunks
 from pipelines.order.products import one_thread, products
 from pipelines.pack.negative_extension import Chunks
 from pipelines.recipe import Recipe, load
@@ -172,8 +173,8 @@ def test_a_group_without_draws_has_no_chunks(one, tmp_path):
     tables = tables_of(root / "datasets" / "micro" / "latest")
     empty = {name: engine.store.write(name, TABLES[name].empty_table()) for name in ("DRAWS", "ORDER")}
     grown = {**tables, **{name: [*tables[name], shard] for name, shard in empty.items()}}
-    params = order.ChunkParams(chunk_tokens=CHUNK, order=one.recipe.order, encoding=one.recipe.encode)
-    chunks = order.run_chunks(grown, params, engine)
+    params = ChunkParams(chunk_tokens=CHUNK, order=one.recipe.order, encoding=one.recipe.encode)
+    chunks = run_chunks(grown, params, engine)
     assert chunks[:1] == tables["CHUNKS"]
     assert engine.store.read(chunks[1]).num_rows == 0
 
