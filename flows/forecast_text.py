@@ -110,10 +110,16 @@ def embedding(forecast: EmbeddingForecast | Embedded) -> str:
     kind = "a static table" if forecast.is_static else "a transformer"
     about = "" if forecast.is_exact else "about "
     texts = "documents of the corpus" if forecast.is_real_text else "texts that fill its window"
+    chunks = (
+        f" Besides, up to {forecast.n_chunks:,} chunks of {forecast.chunk_tokens:,} tokens for negative_extension, about "
+        f"{forecast.chunk_seconds:,.0f} CPU seconds; their vectors are not kept."
+        if forecast.n_chunks
+        else ""
+    )
     return (
         f"Embedding: {forecast.encoder} ({kind}, {forecast.dimensions:,} dimensions) reads the beginning of "
         f"{about}{forecast.n_documents:,} drawn documents, about {forecast.cpu_seconds:,.0f} CPU seconds by a run on this "
-        f"machine over {forecast.n_timed:,} {texts}. Documents that were embedded before are not embedded again."
+        f"machine over {forecast.n_timed:,} {texts}. Documents that were embedded before are not embedded again.{chunks}"
     )
 
 

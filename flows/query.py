@@ -106,11 +106,13 @@ def csv_text(columns: list[str], answer: duckdb.DuckDBPyConnection) -> str:
 PLACES = """
 SELECT s.place, s.sequence_start, s.sequence_stop, s.document_id, s.domain, s.document_start, s.document_stop, s.epoch,
     d.n_tokens, d.source, d.origin, d.license, d.file, d.record, h.first_byte, d.shard, d.row, s.path_position,
-    s.similarity_to_previous, p.restarts, p.near_set, p.document_id IS NOT NULL AS is_ordered
+    s.similarity_to_previous, p.restarts, p.near_set, p.document_id IS NOT NULL AS is_ordered,
+    c.document_id IS NOT NULL AS is_chunk, c.after_document_id, c.after_start, c.similarity AS chunk_similarity
 FROM segments s
 JOIN documents d ON d.document_id = s.document_id AND d.verdict = 'kept'
 JOIN shards h ON h.name = 'DOCUMENTS' AND h.shard = d.shard
 LEFT JOIN paths p ON p.document_id = s.document_id
+LEFT JOIN chunks c ON c.sequence_id = s.sequence_id AND c.place = s.place AND c.document_start = s.document_start
 WHERE s.sequence_id = {sequence} ORDER BY s.place
 """
 

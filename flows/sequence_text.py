@@ -45,7 +45,18 @@ def reason(row: Row, before: Row | None) -> str:
         return "a further copy, packed apart from the others"
     if row["path_position"] is None:
         return f"a near copy of {row['near_set']}, packed apart from it"
-    return on_path(row, before)
+    return as_chunk(row) if row["is_chunk"] else on_path(row, before)
+
+
+def as_chunk(row: Row) -> str:
+    """Why a segment of a mix packed by negative_extension begins here: as a neighbour, or as the next of its document."""
+    if row["after_document_id"] is None:
+        first = "a document" if row["document_start"] == 0 else "the next chunk of a document"
+        return f"{first} at place {row['path_position']:,} of the path"
+    return (
+        f"a neighbour of the chunk of {row['after_document_id']} that begins at its token {row['after_start']:,}, cosine "
+        f"{row['chunk_similarity']:.3f}"
+    )
 
 
 def on_path(row: Row, before: Row | None) -> str:

@@ -17,6 +17,7 @@
       embed -----> EMBEDDINGS                       a vector of each drawn document, by an encoder of scorers/embedding.py
         |
       order -----> CENTROIDS, ORDER, DRAWS again    a path through related documents; one file an order in order/orders/
+        |          CHUNKS                           neighbours of their chunks, for the packer negative_extension alone
         |
       pack ------> SEQUENCES                        training rows; one file a packer in pack/packers/
         |
@@ -47,6 +48,7 @@ A set of instruction samples, a recipe of sft_recipe.py, has other stages after 
     peek.py          columns and footers of shards without reading all of their files
     conversations.py an instruction sample as the text of a document: canonical JSON
     own_tokenizer.py    the tokenizer of a scoring model
+    pieces.py        where the tokens of documents are, and pieces of them by shard
     rows.py          position ids, labels and masks of a training row, for trainers
     markdown.py      values of users' data in the card and in Prefect's artifacts
     supply.py, findings.py    sentences on shortfalls, rejected records, the encoding and the path

@@ -162,6 +162,10 @@ def mix(
     if recipe.order.makes_path:
         names = tuple(source.name for source in recipe.sources)
         mixed |= stage(order.run)({**tables, **mixed}, recipe.order, names, base, engine)
-    path = mixed.get("ORDER", [])
+    if recipe.pack.is_extension:
+        size = recipe.pack.negative_chunk_tokens
+        chunking = order.ChunkParams(chunk_tokens=size, order=recipe.order, encoding=recipe.encode)
+        mixed["CHUNKS"] = stage(order.run_chunks)({**tables, **mixed}, chunking, engine)
+    path = [*mixed.get("ORDER", []), *mixed.get("CHUNKS", [])]
     mixed["SEQUENCES"] = stage(pack.run)(tables["TOKENS"], mixed["DRAWS"], path, recipe.encode, recipe.pack, engine)
     return mixed

@@ -83,7 +83,7 @@ def connect(
 @contextmanager
 def connect_ingested(store: Store, tables: Tables, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with DOCUMENTS and REJECTED alone, and the views `documents`, `rejected` and `rejections` of them."""
-    variables = {"sequence_tokens": 0, "dropped_reasons": []}
+    variables = {"sequence_tokens": 0, "negative_neighbours": 0, "dropped_reasons": []}
     with connect(store, tables, [], spill, variables) as con:
         for view in comments():
             if view not in OF_INGEST:
@@ -104,6 +104,7 @@ def variables_of(recipe: Mapping[str, Any], marks: Mapping[str, int | None]) -> 
         "threshold": recipe["dedup"]["threshold"],
         "sequence_tokens": pack["sequence_tokens"],
         "pad_documents_to": pack.get("pad_documents_to") or 1,  # an earlier release has no such key
+        "negative_neighbours": pack.get("negative_neighbours", 0),
         "n_knots": len(pack.get("knot_tokens", ())),
         "dropped_reasons": (plan.get("select") or {}).get("drop", []),
         **marks,

@@ -64,6 +64,21 @@ def path(groups: Rows) -> list[str]:
     return lines
 
 
+def extension(groups: Rows) -> list[str]:
+    """A sentence on the chunks of a mix packed by negative_extension; none in another mix.
+
+    groups: of the view `extension`.
+    """
+    if not groups:
+        return []
+    chunks, extended = total(groups, "chunks"), total(groups, "extended")
+    line = f"Chunks: {counted(chunks, 'chunk')}, {extended:,} of them after a chunk that they are a neighbour of"
+    if extended:
+        mean = sum(group["extended"] * group["mean_similarity"] for group in groups if group["extended"]) / extended
+        line += f", with a mean cosine of {mean:.3f}"
+    return [f"{line}. {counted(total(groups, 'parted'), 'document')} in more than one segment."]
+
+
 def sources(rows: Rows, column: str) -> str:
     """Such as "books: 3, web: 1"."""
     return ", ".join(f"{row['source']}: {row[column]:,}" for row in rows if row[column])

@@ -15,7 +15,7 @@ from pipelines.encode import EncodeParams, bos_id, eos_id
 from pipelines.ingest import Source
 from pipelines.names import MIX_NAME, check_names
 from pipelines.order import OrderParams
-from pipelines.pack import PackParams, pad_ids
+from pipelines.pack import EXTENSION, PackParams, pad_ids
 from pipelines.plan import PlanParams
 from pipelines.recipe_faults import (
     complaints,
@@ -91,6 +91,23 @@ class Recipe(BaseModel):
         twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
         if twice:
             raise ValueError(f"score.also: two are of kind {twice[0]}; their table is one, so keep one of them")
+        return self
+
+    @model_validator(mode="after")
+    def chunks_are_searched(self) -> Self:
+        """A packer of chunks has an order whose encoder and search are those of the chunks."""
+        if not self.pack.is_extension:
+            return self
+        if not self.order.needs_vectors:
+            raise ValueError(
+                f"pack.packer: {EXTENSION} needs an order by the vectors of an encoder, not {self.order.by}; add [order] "
+                'with by = "greedy_edge" and [order.encoder], or choose another packer'
+            )
+        if self.pack.negative_neighbours > self.order.neighbours:
+            raise ValueError(
+                f"pack.negative_neighbours = {self.pack.negative_neighbours} is more than order.neighbours = "
+                f"{self.order.neighbours}, the length of a list; change one of them"
+            )
         return self
 
     @property

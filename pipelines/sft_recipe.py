@@ -10,7 +10,7 @@ from pipelines.dedup import SampleDedupParams
 from pipelines.encode import EncodeParams, SamplesParams
 from pipelines.ingest import SampleSource
 from pipelines.names import MIX_NAME, check_names
-from pipelines.pack import PackParams
+from pipelines.pack import EXTENSION, PackParams
 from pipelines.stage import Runner
 from scorers.influence import InfluenceParams
 
@@ -35,6 +35,14 @@ class SftRecipe(BaseModel):
         for name in self.choose.short_sources:
             if name not in names:
                 raise ValueError(f"choose.short_sources: {name!r} is no source; name one of {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def samples_are_not_cut(self) -> Self:
+        if self.pack.is_extension:
+            raise ValueError(
+                f"pack.packer: {EXTENSION} cuts documents, and a set of samples has no [order]; choose best_fit"
+            )
         return self
 
     def identity(self) -> dict[str, Any]:

@@ -246,6 +246,34 @@ FROM segments s LEFT JOIN tables."ORDER" o ON o.document_id = s.document_id AND 
 WHERE path_position IS DISTINCT FROM o.place
     OR s.similarity_to_previous IS DISTINCT FROM o.similarity_to_previous;
 
+-- law: CHUNKS is empty, or divides the drawn tokens of each document of a path into consecutive chunks
+SELECT coalesce(c.shard, w.shard) AS shard, coalesce(c.document_id, w.document_id) AS document_id, c.first, c.last
+FROM (
+    SELECT shard, document_id, min(document_start) AS first, max(document_stop) AS last,
+        bool_and(document_start < document_stop AND document_start = previous) AS joined
+    FROM (
+        SELECT *, lag(document_stop, 1, document_start) OVER (PARTITION BY shard, document_id ORDER BY row) AS previous
+        FROM tables.chunks
+    ) GROUP BY shard, document_id
+) c
+FULL JOIN (
+    SELECT w.* FROM tables.draws w JOIN tables."ORDER" o USING (shard, document_id)
+    WHERE epoch = 0 AND place IS NOT NULL
+) w USING (shard, document_id)
+WHERE (SELECT count(*) FROM tables.chunks) > 0 AND (
+    c.first IS DISTINCT FROM w.document_start OR c.last IS DISTINCT FROM w.document_stop OR NOT c.joined
+);
+
+-- law: the neighbours of a chunk are chunks of other documents, the nearest first; a near copy has none and is none
+SELECT shard, row, neighbours FROM tables.chunks
+WHERE len(neighbours) <> len(similarities) OR list_reverse_sort(similarities) <> similarities
+    OR len(list_distinct(neighbours)) <> len(neighbours) OR (is_near_copy AND len(neighbours) > 0)
+UNION ALL
+SELECT c.shard, c.row, [c.other]
+FROM (SELECT shard, row, document_id, unnest(neighbours) AS other FROM tables.chunks) c
+LEFT JOIN tables.chunks o ON o.shard = c.shard AND o.row = c.other
+WHERE o.document_id IS NULL OR o.document_id = c.document_id OR o.is_near_copy;
+
 -- law: in SAMPLES, input_ids has n_tokens elements; context, scored response and responses are ordered inside them
 SELECT shard, row, document_id, n_tokens, context_start, context_stop, response_start, response_stop, responses
 FROM tables.samples

@@ -212,6 +212,19 @@ ORDER = pa.schema(
     ]
 )
 
+CHUNKS = pa.schema(
+    [
+        column("document_id", pa.string(), "as in DOCUMENTS; the first copy of a document of the path, in its order"),
+        column("document_start", pa.int32(), "first token of the document in the chunk"),
+        column("document_stop", pa.int32(), "one past the last"),
+        column(
+            "is_near_copy", pa.bool_(), "an earlier chunk is a near copy (near_similarity); in no list and without one"
+        ),
+        column("neighbours", many(pa.int32()), "rows of this shard of its nearest chunks of other documents, in order"),
+        column("similarities", many(pa.float32()), "[neighbours] cosine with each"),
+    ]
+)
+
 SEGMENT = pa.struct(
     [
         column("document_id", pa.string(), "as in DOCUMENTS"),
@@ -256,6 +269,7 @@ TABLES = {
     "EMBEDDINGS": EMBEDDINGS,
     "CENTROIDS": CENTROIDS,
     "ORDER": ORDER,
+    "CHUNKS": CHUNKS,
     "SEQUENCES": SEQUENCES,
     "SAMPLES": samples.SAMPLES,
     "RANKS": samples.RANKS,

@@ -1,7 +1,7 @@
 -- Views over the tables of a version, for people, for the laws, and for the card, the report and the summary.
 -- The schema `tables` has a view for each table, with `shard` and `row`. catalog.duckdb has these views as tables.
 -- Requires the table `shards` (name, shard, path, file, first_byte) and the variables `published` (names of the Parquet
--- files), `sequence_tokens`, `long_tokens` and `dropped_reasons` (plan.select.drop). The comment before a view defines its
+-- files), `sequence_tokens`, `negative_neighbours`, `long_tokens` and `dropped_reasons` (plan.select.drop). The comment before a view defines its
 -- rows and becomes its COMMENT.
 -- views.py replaces the placeholders, such as $$judged, by SQL for all tables of scores.
 
@@ -395,13 +395,62 @@ SELECT g.shard AS group_number, any_value(g.tokens)::BIGINT AS tokens,
 FROM groups g CROSS JOIN whole w CROSS JOIN mix m LEFT JOIN cells c ON c.shard = g.shard AND c.domain = m.domain
 GROUP BY g.shard ORDER BY g.shard;
 
+-- A row is a chunk of a mix packed by negative_extension, in its place. after_document_id and after_start name the chunk that
+-- it follows as a neighbour, and similarity is the cosine of the two. These are NULL for a chunk that is there in its turn, as
+-- the next one of its document. The first path chunk of a sequence is there in its turn; behind a chunk in its turn come those
+-- that it lists, at most pack.negative_neighbours, and then the next one in its turn.
+CREATE VIEW chunks AS
+WITH RECURSIVE placed AS (
+    SELECT s.sequence_id, s.place, c.*,
+        row_number() OVER (PARTITION BY s.sequence_id ORDER BY s.place, c.document_start) AS position
+    FROM tables.chunks c JOIN segments s
+        ON s.document_id = c.document_id AND s.epoch = 0 AND c.document_start >= s.document_start
+        AND c.document_start < s.document_stop
+), listed AS (
+    SELECT sequence_id, shard, position, unnest(neighbours) AS other, unnest(similarities) AS similarity FROM placed
+), pairs AS (
+    SELECT l.sequence_id, l.position, p.row, l.similarity, p.position - l.position AS distance,
+        row_number() OVER (PARTITION BY l.sequence_id, l.position ORDER BY p.position) AS n
+    FROM listed l JOIN placed p
+        ON p.sequence_id = l.sequence_id AND p.shard = l.shard AND p.row = l.other
+        AND p.position - l.position BETWEEN 1 AND getvariable('negative_neighbours')
+), steps AS (
+    SELECT p.sequence_id, p.position, p.position + 1 + count(*) FILTER (distance = n) AS following
+    FROM placed p LEFT JOIN pairs USING (sequence_id, position) GROUP BY p.sequence_id, p.position
+), turns AS (
+    SELECT DISTINCT sequence_id, 1::BIGINT AS position FROM placed
+    UNION ALL
+    SELECT sequence_id, following FROM turns JOIN steps USING (sequence_id, position)
+), after AS (
+    SELECT a.shard, b.row, a.document_id, a.document_start, b.similarity
+    FROM turns JOIN placed a USING (sequence_id, position) JOIN pairs b USING (sequence_id, position) WHERE distance = n
+)
+SELECT sequence_id, place, p.document_id, p.document_start, document_stop, is_near_copy, similarities[1] AS most_similarity,
+    a.document_id AS after_document_id, a.document_start AS after_start, a.similarity, shard, row
+FROM placed p LEFT JOIN after a USING (shard, row);
+
+-- A row is a group of a mix packed by negative_extension: its chunks, those that follow one of their neighbours and how
+-- similar these are, and parted, the documents in more than one segment. most_similarity is the mean cosine of a chunk with
+-- its nearest. near_copies are chunks that are no neighbour of any.
+CREATE VIEW extension AS
+WITH documents_of AS (
+    SELECT shard, document_id, count(DISTINCT (sequence_id, place)) > 1 AS is_parted FROM chunks GROUP BY shard, document_id
+), parted AS (
+    SELECT shard, count(*) AS documents, count(*) FILTER (is_parted) AS parted FROM documents_of GROUP BY shard
+)
+SELECT c.shard AS group_number, any_value(documents) AS documents, any_value(parted) AS parted, count(*) AS chunks,
+    count(*) FILTER (is_near_copy) AS near_copies, count(similarity) AS extended,
+    mean_micro(similarity) AS mean_similarity, mean_micro(most_similarity) AS most_similarity
+FROM chunks c JOIN parted USING (shard) GROUP BY c.shard ORDER BY c.shard;
+
 -- A row is the version: how its sequences are filled. forced_cuts counts copies longer than a sequence, avoidable_cuts
--- others in more than one segment. attention_share is the part of all pairs of a token and an earlier one that are in one
+-- others in more than one segment; documents that are divided into chunks count in neither. attention_share is the part of all pairs of a token and an earlier one that are in one
 -- segment. path_pairs are consecutive documents of a path, adjacent_pairs those of them that are adjacent in a sequence.
 CREATE VIEW packing AS
 WITH copies AS (
     SELECT document_id, epoch, count(*) AS n, sum(document_stop - document_start) AS tokens
-    FROM segments GROUP BY document_id, epoch
+    FROM segments s ANTI JOIN tables.chunks c ON c.document_id = s.document_id AND s.epoch = 0
+    GROUP BY document_id, epoch
 ), cuts AS (
     SELECT count(*) FILTER (n > 1 AND tokens > getvariable('sequence_tokens')) AS forced_cuts,
         count(*) FILTER (n > 1 AND tokens <= getvariable('sequence_tokens')) AS avoidable_cuts

@@ -60,6 +60,7 @@ class Forecast:
         missing: the tables that the plan selects by and that do not exist yet.
         scoring: None where the recipe has no model.
         n_drawn: different documents in the mix.
+        n_chunks: chunks of all of these, for negative_extension; 0 for another packer.
         notes: sentences on the input, as a build has them, and on the sample.
         read_bytes: of the raw records that were read; 0 where the figures are exact.
         embedding: None where the recipe's order needs no vectors.
@@ -72,6 +73,7 @@ class Forecast:
     missing: tuple[str, ...]
     scoring: ScoringForecast | None
     n_drawn: int
+    n_chunks: int = 0
     embedding: EmbeddingForecast | Embedded | None = None
     notes: tuple[str, ...] = ()
     read_bytes: int = 0
@@ -107,13 +109,14 @@ def with_embedding(forecast: Forecast, recipe: Recipe, engine: Engine, tables: b
     if encoder is None or not recipe.order.needs_vectors:
         return forecast
     is_exact = bool(tables) and not forecast.missing
-    if is_exact:
+    if is_exact and not forecast.n_chunks:
         with suppress(NotMade):
             build.drawn(recipe, tables, engine)
             return replace(forecast, embedding=Embedded(encoder.folder.name, forecast.n_drawn))
     documents = tables.get("DOCUMENTS", [])
     embedding = embedding_forecast(encoder, forecast.n_drawn, engine, documents, is_exact=is_exact)
-    return replace(forecast, embedding=embedding)
+    chunk_tokens = recipe.pack.negative_chunk_tokens
+    return replace(forecast, embedding=replace(embedding, n_chunks=forecast.n_chunks, chunk_tokens=chunk_tokens))
 
 
 def from_root(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -> Forecast:
@@ -131,19 +134,22 @@ def from_root(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -
     except NotMade:
         missing = recipe.selects_by
     engine.notes.extend(findings.encoding(encoding_rows(tables["DOCUMENTS"], tables["TOKENS"], engine.store)))
-    exact = replace(from_tables(tables, recipe.plan, engine.store), missing=missing, scoring=scoring)
+    exact = replace(from_tables(tables, recipe, engine.store), missing=missing, scoring=scoring)
     return with_embedding(exact, recipe, engine, tables)
 
 
-def from_tables(tables: Mapping[str, list[Shard]], params: PlanParams, store: Store) -> Forecast:
+def from_tables(tables: Mapping[str, list[Shard]], recipe: Recipe, store: Store) -> Forecast:
     """The plan of tables that exist, those that it selects by among them."""
+    params = recipe.plan
     reads = reads_of(tables["DOCUMENTS"], tables["TOKENS"], tables, params)
     kept, judgements = read_kept(reads, params, store)
     mix = plan(kept, params, judgements)
-    n_drawn = int((mix.draws.epoch == 0).sum())
+    first = mix.draws.n_tokens[mix.draws.epoch == 0]
+    chunks = int((-(-first // recipe.pack.negative_chunk_tokens)).sum()) if recipe.pack.is_extension else 0
     return Forecast(
-        mix.before, mix.after.tokens.sum(axis=1), mix.table(), {}, missing=(), scoring=None, n_drawn=n_drawn
-    )
+        mix.before, mix.after.tokens.sum(axis=1), mix.table(), {}, missing=(), scoring=None, n_drawn=len(first),
+        n_chunks=chunks,
+    )  # fmt: skip
 
 
 def from_samples(recipe: Recipe, samples: Sequence[Sample]) -> Forecast:
@@ -151,6 +157,8 @@ def from_samples(recipe: Recipe, samples: Sequence[Sample]) -> Forecast:
     params: PlanParams = recipe.plan
     cells = estimated(samples, params.long_tokens)
     targets = solve(cells, params.budget_tokens, params.shares, params.short_rate, params.max_epochs)
+    rates = np.nan_to_num(targets.rates).clip(0, 1)[:, :, None]
+    n_chunks = chunks_of(cells, recipe.pack.negative_chunk_tokens) if recipe.pack.is_extension else np.zeros(1)
     nothing = replace(cells, documents=np.zeros_like(cells.documents), tokens=np.zeros_like(cells.tokens))
     return Forecast(
         before=cells,
@@ -161,8 +169,14 @@ def from_samples(recipe: Recipe, samples: Sequence[Sample]) -> Forecast:
         scoring=scoring_of_samples(samples, recipe.score, recipe.encode) if recipe.score else None,
         notes=tuple(note for s in samples for note in s.beginning.notes),
         read_bytes=sum(s.beginning.n_bytes for s in samples),
-        n_drawn=round(float((cells.documents.sum(axis=2) * np.nan_to_num(targets.rates).clip(0, 1)).sum())),
+        n_drawn=round(float((cells.documents * rates).sum())),
+        n_chunks=round(float((n_chunks * rates).sum())),
     )
+
+
+def chunks_of(cells: Cells, chunk_tokens: int) -> np.ndarray:
+    """Chunks of the documents of each cell, about: the last chunk of a document has half of the tokens."""
+    return np.maximum(cells.documents, cells.tokens / chunk_tokens + cells.documents / 2)
 
 
 def scoring_of_tables(

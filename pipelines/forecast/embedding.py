@@ -31,6 +31,8 @@ class EmbeddingForecast:
         cpu_seconds: for all of them, those whose vectors are kept from earlier included.
         n_timed: documents of the timed run.
         is_real_text: the timed run read documents of the corpus; else a text of full windows, which takes longest.
+        n_chunks: chunks that negative_extension embeds besides, at most; 0 for another packer.
+        chunk_tokens: tokens of a chunk.
     """
 
     encoder: str
@@ -41,6 +43,13 @@ class EmbeddingForecast:
     cpu_seconds: float
     n_timed: int
     is_real_text: bool
+    n_chunks: int = 0
+    chunk_tokens: int = 0
+
+    @property
+    def chunk_seconds(self) -> float:
+        """CPU seconds for all chunks: of a chunk, too, the encoder reads the beginning."""
+        return self.n_chunks * self.cpu_seconds / max(1, self.n_documents)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ worker: the vectors of one group, about 150 MB for 2^27 tokens of web pages, and
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pipelines.order.chunks import ChunkParams as ChunkParams  # for packing by negative_extension
+from pipelines.order.chunks import run_chunks as run_chunks
 from pipelines.order.dealing import centroids_of, draws_by_first_copy, draws_by_group, keys_of
 from pipelines.order.embedded import Embedded
 from pipelines.order.group import Group, Inputs, members_of, order_group, save

@@ -8,7 +8,6 @@ Of two documents with a cosine of at least `near`, the later leaves the graph; d
 Memory: the vectors of a partition and its ghosts, and their products with ROWS of them.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -71,33 +70,44 @@ class Search(NamedTuple):
     exact_documents: int
 
 
-def nearest(vectors: np.ndarray, places: np.ndarray, rank: np.ndarray, search: Search) -> Neighbours:
-    """Neighbours of all documents of a group.
+def nearest(
+    vectors: np.ndarray, places: np.ndarray, rank: np.ndarray, search: Search, document: np.ndarray | None = None
+) -> Neighbours:
+    """Neighbours of all documents of a group, or of all chunks of them.
 
     Args:
         vectors: [n, d] float32 of length 1, in the order of ids.
         places: [n, 2] int32 the partition of each document, and the one that it is a ghost in, or -1.
         rank: [n] int64 in dedup's order: of near copies the one of the lowest rank stays in the graph.
+        document: [n] int64 the document of each chunk: chunks of one are no neighbours, though they may be near copies.
+            None: the vectors are of documents. faiss does not read it.
     """
     n = len(vectors)
+    document = np.arange(n) if document is None else document
     lists = [(np.empty(0, np.int64), np.empty((0, search.k), np.int32), np.empty((0, search.k), np.int32))]
     leaves, parent = np.zeros(n, bool), np.arange(n, dtype=np.int32)
     for partition in np.unique(places[:, 0]).tolist():
         members = np.flatnonzero((places == partition).any(axis=1))
         members = members[np.argsort(rank[members], kind="stable")]
-        one = search_of(len(members), search)(vectors[members], members.astype(np.int32), search)
+        ids = members.astype(np.int32)
+        if len(members) <= search.exact_documents:
+            one = exact(vectors[members], ids, document[members], search)
+        else:
+            one = by_faiss(vectors[members], ids, search)
         leaves[members] |= one.leaves
         join(parent, members[one.near_set].astype(np.int32), members.astype(np.int32))
         lists.append((members, one.ids, one.similarities))
     return Neighbours(merged(n, lists, leaves, search.k), leaves, roots(parent))
 
 
-def search_of(n_documents: int, search: Search) -> Callable[[np.ndarray, np.ndarray, Search], Lists]:
-    return exact if n_documents <= search.exact_documents else by_faiss
+def exact(vectors: np.ndarray, members: np.ndarray, document: np.ndarray, search: Search) -> Lists:
+    """Every pair of one partition; the lists hold members.
 
-
-def exact(vectors: np.ndarray, members: np.ndarray, search: Search) -> Lists:
-    """Every pair of one partition; the lists hold members. Arguments: vectors in dedup's order, and the id of each."""
+    Args:
+        vectors: in dedup's order.
+        members: the id of each.
+        document: see `nearest`.
+    """
     n = len(vectors)
     ids = np.full((n, search.k), -1, np.int32)
     similarities = np.full((n, search.k), NOTHING, np.int32)
@@ -108,7 +118,7 @@ def exact(vectors: np.ndarray, members: np.ndarray, search: Search) -> Lists:
         if n_rows <= 0:
             break
         mark_near(strip, first, n_rows, search.near, leaves, parent)
-        insert(strip, first, n_rows, leaves, members, ids, similarities, least)
+        insert(strip, first, n_rows, leaves, members, document, ids, similarities, least)
     return Lists(ids, similarities, leaves, roots(parent))
 
 
@@ -169,8 +179,8 @@ def mark_near(strip: np.ndarray, first: int, n_rows: int, near: int, leaves: np.
 
 @kernel
 def insert(  # noqa: PLR0913, PLR0917 kernel
-    strip: np.ndarray, first: int, n_rows: int, leaves: np.ndarray, members: np.ndarray, ids: np.ndarray,
-    similarities: np.ndarray, least: np.ndarray,
+    strip: np.ndarray, first: int, n_rows: int, leaves: np.ndarray, members: np.ndarray, document: np.ndarray,
+    ids: np.ndarray, similarities: np.ndarray, least: np.ndarray,
 ) -> None:  # fmt: skip
     """Add each pair of a strip with a positive cosine to the lists of both. A document that leaves is in no list.
 
@@ -183,7 +193,7 @@ def insert(  # noqa: PLR0913, PLR0917 kernel
             continue
         for j in range(i):
             cosine = strip[r, j]
-            if cosine <= 0 or (cosine < least[i] and cosine < least[j]) or leaves[j]:
+            if cosine <= 0 or (cosine < least[i] and cosine < least[j]) or leaves[j] or document[i] == document[j]:
                 continue
             micro = micro_of(cosine)
             if micro == 0:

@@ -17,10 +17,12 @@ from pipelines import encode
 from pipelines.encode import EncodeParams, Encoding
 from pipelines.pack.arrangement import PATH, arrange, path_of
 from pipelines.pack.labels import Responses, labelled
+from pipelines.pack.negative_extension import LISTS
 from pipelines.pack.packers import Rows
-from pipelines.pack.params import PackParams, pad_ids
-from pipelines.pack.scatter import Index, by_shard, check_all_written, flat_file, pieces_of, scatter
+from pipelines.pack.params import EXTENSION, PackParams, pad_ids
+from pipelines.pack.scatter import check_all_written, flat_file, pieces_of, scatter
 from pipelines.pack.sequences import sequences
+from pipelines.pieces import Index, by_shard
 from pipelines.stage import Engine, Read
 from pipelines.store import Shard, Store, name_of
 from pipelines.store.files import Scratch
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 VERSION = 3  # raise when the same params would give other rows
 SFT_VERSION = 1  # the same, for SFT_SEQUENCES
 
-__all__ = ["VERSION", "PackParams", "arrange", "pad_ids", "run", "run_sft"]
+__all__ = ["EXTENSION", "VERSION", "PackParams", "arrange", "pad_ids", "run", "run_sft"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Group:
         name: of the action that makes its shard.
         draws: its shard of DRAWS.
         order: its shard of ORDER, None if the recipe has no order.
+        chunks: its shard of CHUNKS, None if the packer is not negative_extension.
         samples: the shards of SAMPLES whose responses are its labels; none for SEQUENCES.
         n_tokens: of documents in all its rows; 0 if its shard was made before.
     """
@@ -53,6 +56,7 @@ class Group:
     name: str
     draws: Shard
     order: Shard | None
+    chunks: Shard | None = None
     samples: tuple[Shard, ...] = ()
     n_tokens: int = 0
 
@@ -82,6 +86,10 @@ def write_group(
 
 def read_order(shard: Shard | None, store: Store) -> pa.Table | None:
     return store.read(shard, PATH) if shard else None
+
+
+def read_chunks(shard: Shard | None, store: Store) -> pa.Table | None:
+    return store.read(shard, LISTS) if shard else None
 
 
 def save_rows(scratch: Scratch, number: int, rows: Rows) -> None:
@@ -142,23 +150,34 @@ def run(
     became of other groups.
 
     Args:
-        order: a shard of ORDER for each shard of DRAWS; empty if the recipe has no order.
+        order: a shard of ORDER for each shard of DRAWS and, for negative_extension, one of CHUNKS; empty if the recipe
+            has no order.
 
     Raises:
         RecipeError: the tokenizer lacks the pad token or a knot token.
-        SchemaError: the tokens of a draw are not in TOKENS, or its document is not in ORDER.
+        SchemaError: the tokens of a draw are not in TOKENS, or its document is not in ORDER, or its chunks are missing.
         StageError: the stage stopped for a reason outside the recipe.
         NotMade: a shard is missing and the engine only looks.
     """
-    if order and len(order) != len(draws):
-        raise SchemaError(f"ORDER has {len(order)} shards and DRAWS {len(draws)}; use tables of the same build")
+    paths, lists = (beside(draws, [s for s in order if s.table == table], table) for table in ("ORDER", "CHUNKS"))
     pads, groups = pad_ids(params, encoding), []
-    for number, shard in enumerate(draws):
-        path = order[number] if order else None
+    for number, (shard, path, chunks) in enumerate(zip(draws, paths, lists, strict=True)):
         reads = [Read(shard, tuple(DRAWS.names)).key(), Read(path, PATH).key() if path else None]
+        reads += [Read(chunks, LISTS).key()] if chunks else []
         name = name_of("pack", VERSION, params, encode.VERSION, Encoding.of(encoding), reads, number)
-        groups.append(Group(number, name, shard, path))
+        groups.append(Group(number, name, shard, path, chunks))
     return packed(groups, tokens, pads, params, engine)
+
+
+def beside(draws: Sequence[Shard], shards: Sequence[Shard], table: str) -> Sequence[Shard | None]:
+    """The shard of a table for each shard of DRAWS; None where the build made no such table.
+
+    Raises:
+        SchemaError: there are fewer shards, or more.
+    """
+    if shards and len(shards) != len(draws):
+        raise SchemaError(f"{table} has {len(shards)} shards and DRAWS {len(draws)}; use tables of the same build")
+    return shards or [None] * len(draws)
 
 
 def packed(
@@ -170,7 +189,8 @@ def packed(
         for group in groups:
             n_tokens = 0
             if engine.find("pack", group.name) is None:
-                rows = arrange(store.read(group.draws), read_order(group.order, store), params)
+                path, chunks = read_order(group.order, store), read_chunks(group.chunks, store)
+                rows = arrange(store.read(group.draws), path, params, chunks)
                 save_rows(scratch, group.number, rows)
                 n_tokens = int((rows.stop - rows.start).sum())
             planned.append(replace(group, n_tokens=n_tokens))
@@ -195,5 +215,5 @@ def run_sft(
     for number, shard in enumerate(draws):
         drawn = Read(shard, tuple(DRAWS.names)).key()
         name = name_of("pack_sft", SFT_VERSION, VERSION, params, pads, keys, drawn, number)
-        groups.append(Group(number, name, shard, None, tuple(samples)))
+        groups.append(Group(number, name, shard, None, samples=tuple(samples)))
     return packed(groups, samples, pads, params, engine)

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from pipelines.keys import contents, keyed, mixed, salt
 from pipelines.pack.balance import balanced
 from pipelines.pack.knots import knotted
+from pipelines.pack.negative_extension import Chunks, negative_extension
 from pipelines.pack.packers import PACKERS, Drawn, Rows
 from pipelines.pack.params import PackParams
 from schemas.errors import SchemaError
@@ -17,7 +18,7 @@ from schemas.lengths import BUCKETS, bucket_of
 PATH = ("document_id", "partition", "place", "similarity_to_previous", "near_set")  # columns of ORDER that pack reads
 
 
-def arrange(draws: pa.Table, order: pa.Table | None, params: PackParams) -> Rows:
+def arrange(draws: pa.Table, order: pa.Table | None, params: PackParams, chunks: pa.Table | None = None) -> Rows:
     """Pack a group's draws into rows and order the rows.
 
     The first copies on the path are packed in path order, then near copies, which left it, then further copies, in keyed
@@ -27,6 +28,7 @@ def arrange(draws: pa.Table, order: pa.Table | None, params: PackParams) -> Rows
     Args:
         order: the group's shard of ORDER; None if the recipe has no order: then all first copies are on the path, in keyed
             order.
+        chunks: the group's shard of CHUNKS, for negative_extension.
     """
     epoch, first, stop = (draws[c].to_numpy().astype(np.int64) for c in ("epoch", "document_start", "document_stop"))
     epochs = np.array([salt("pack", params.seed, e) for e in range(int(epoch.max(initial=-1)) + 1)], np.uint64)
@@ -42,7 +44,7 @@ def arrange(draws: pa.Table, order: pa.Table | None, params: PackParams) -> Rows
         path["partition"].to_numpy().astype(np.int64)[sequence],
         on_path[sequence],
     )
-    rows = padded(PACKERS[params.packer](drawn, params.capacity, params.max_segments), lengths, params.unit)
+    rows = padded(packed(drawn, params, chunks), lengths, params.unit)
     if params.knot_tokens:
         rows = knotted(rows, key[sequence], params.knot_chunk_tokens, len(params.knot_tokens))
     draw = sequence[rows.draw]
@@ -52,6 +54,20 @@ def arrange(draws: pa.Table, order: pa.Table | None, params: PackParams) -> Rows
     domains = tokens_by(rows, labels(draws["domain"]))
     buckets = tokens_by(rows, bucket_of(draws["n_tokens"].to_numpy()), len(BUCKETS))
     return rows.take(balanced(domains, buckets, shuffle, params.seed))
+
+
+def packed(drawn: Drawn, params: PackParams, chunks: pa.Table | None) -> Rows:
+    """Rows in units of tokens.
+
+    Raises:
+        SchemaError: there is no CHUNKS of these draws, which negative_extension needs.
+    """
+    if not params.is_extension:
+        return PACKERS[params.packer](drawn, params.capacity, params.max_segments)
+    if chunks is None:
+        raise SchemaError("negative_extension needs CHUNKS; use tables of the same build")
+    lists = Chunks.of(chunks, params.negative_chunk_tokens // params.unit, params.negative_neighbours)
+    return negative_extension(drawn, params.capacity, lists)
 
 
 def path_of(draws: pa.Table, order: pa.Table | None) -> pa.Table:

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator,
 from pipelines.encode import EncodeParams, id_of
 from pipelines.pack.packers import PACKERS
 
+EXTENSION = "negative_extension"  # the packer of chunks: it needs CHUNKS, see negative_extension.py
+
 
 class PackParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -18,13 +20,16 @@ class PackParams(BaseModel):
     pad_token: str | None = None  # None: eos_token
     knot_tokens: tuple[str, ...] = ()  # the documents of a row are cut into chunks and interleaved, see knots.py
     knot_chunk_tokens: PositiveInt = 2_048
+    negative_chunk_tokens: PositiveInt = 2_048  # of a chunk of negative_extension, as in the paper
+    negative_neighbours: PositiveInt = 4  # chunks of other documents after each chunk, at most
     seed: int = 0
 
     @field_validator("packer")
     @classmethod
     def check_packer(cls, packer: str) -> str:
-        if packer not in PACKERS:
-            raise ValueError(f"unknown packer {packer!r}; choose one of {', '.join(sorted(PACKERS))}")
+        names = sorted([*PACKERS, EXTENSION])
+        if packer not in names:
+            raise ValueError(f"unknown packer {packer!r}; choose one of {', '.join(names)}")
         return packer
 
     @model_validator(mode="after")
@@ -48,6 +53,34 @@ class PackParams(BaseModel):
             if getattr(self, key):
                 raise ValueError(f"knot_tokens cannot be combined with {key}; remove one of them")
         return self
+
+    @model_validator(mode="after")
+    def check_extension(self) -> Self:
+        if not self.is_extension:
+            for key in ("negative_chunk_tokens", "negative_neighbours"):
+                if key in self.model_fields_set:
+                    raise ValueError(
+                        f'{key} has no effect without packer = "{EXTENSION}"; add that key, or remove {key}'
+                    )
+            return self
+        for key in ("knot_tokens", "max_segments"):
+            if getattr(self, key):
+                raise ValueError(f"{EXTENSION} cannot be combined with {key}; remove one of them")
+        if self.negative_chunk_tokens > self.sequence_tokens:
+            raise ValueError(
+                f"negative_chunk_tokens = {self.negative_chunk_tokens} is more than sequence_tokens = "
+                f"{self.sequence_tokens}; change one of them"
+            )
+        if self.negative_chunk_tokens % self.unit:
+            raise ValueError(
+                f"negative_chunk_tokens = {self.negative_chunk_tokens} is no multiple of pad_documents_to = {self.unit}; "
+                "change one of them"
+            )
+        return self
+
+    @property
+    def is_extension(self) -> bool:
+        return self.packer == EXTENSION
 
     @property
     def unit(self) -> int:

@@ -4,57 +4,19 @@ A flat file is little-endian int32, row after row. Pad tokens are left out: they
 so the order of writes does not matter, and writing a piece twice is idempotent.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines.pack.packers import Rows
+from pipelines.pieces import PIECE, Index
 from pipelines.store import Shard, Store
 from pipelines.store.files import Scratch, write_at
 from schemas.errors import SchemaError, StageError
-
-PIECE = np.dtype([("row", "<i4"), ("start", "<i4"), ("stop", "<i4"), ("group", "<i4"), ("place", "<i8")])
-
-
-class Index:
-    """The shard and row of each document's tokens, by document_id. About 60 bytes per document."""
-
-    def __init__(self, tokens: Sequence[Shard], store: Store):
-        ids, shards, rows, lengths = [], [], [], []
-        for i, shard in enumerate(tokens):
-            table = store.read(shard, ("document_id", "n_tokens"))
-            kept = pc.is_valid(table["n_tokens"]).to_numpy()
-            ids.append(table["document_id"].filter(kept))
-            lengths.append(table["n_tokens"].drop_null().to_numpy())
-            rows.append(np.flatnonzero(kept).astype(np.int32))
-            shards.append(np.full(len(rows[-1]), i, np.int32))
-        self.ids = pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string())
-        self.shard, self.row, self.n_tokens = (np.concatenate(c) for c in (shards, rows, lengths))
-
-    def find(self, draws: pa.Table) -> np.ndarray:
-        """[n] the position in this index of each draw.
-
-        Raises:
-            SchemaError: the document of a draw has no tokens, or a different number of tokens.
-        """
-        positions_or_null = pc.index_in(draws["document_id"], value_set=self.ids)
-        if positions_or_null.null_count:
-            missing = draws["document_id"].filter(pc.is_null(positions_or_null))[0]
-            raise SchemaError(f"DRAWS: {missing}: no such document in TOKENS; use tables of the same build")
-        positions = positions_or_null.to_numpy()
-        different = np.flatnonzero(self.n_tokens[positions] != draws["n_tokens"].to_numpy())
-        if len(different):
-            draw = draws.slice(int(different[0]), 1).to_pylist()[0]
-            raise SchemaError(
-                f"DRAWS: {draw['document_id']}: {draw['n_tokens']} tokens, but "
-                f"{self.n_tokens[positions[different[0]]]} in TOKENS; use tables of the same build"
-            )
-        return positions
 
 
 def pieces_of(number: int, rows: Rows, positions: np.ndarray, index: Index) -> tuple[np.ndarray, np.ndarray]:
@@ -68,18 +30,6 @@ def pieces_of(number: int, rows: Rows, positions: np.ndarray, index: Index) -> t
     pieces["start"], pieces["stop"] = rows.start, rows.stop
     pieces["place"] = np.cumsum(rows.lengths) - rows.lengths
     return index.shard[position], pieces
-
-
-def by_shard(groups: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
-    """The pieces of all groups by TOKENS shard, each shard's in the order of its rows.
-
-    groups: the result of pieces_of() for each group.
-    """
-    shards, pieces = (np.concatenate(column) for column in zip(*groups, strict=True))
-    order = np.lexsort((pieces["row"], shards))
-    numbers, starts = np.unique(shards[order], return_index=True)
-    for number, members in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
-        yield number, pieces[members]
 
 
 def flat_file(number: int) -> str:

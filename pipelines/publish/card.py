@@ -101,7 +101,8 @@ def order(con: duckdb.DuckDBPyConnection, recipe: Recipe) -> str:
     encoder = recipe.order.encoder if recipe.order.needs_vectors else None
     vectors = f", from the vectors of {markdown.code(encoder.folder.name)}" if encoder else ""
     by = f"A path through related documents by `{recipe.order.by}`{vectors}, packed by `{recipe.pack.packer}`."
-    return "\n\n".join([by, *findings.path(rows_of(con, "FROM path_quality"))])
+    chunks = findings.extension(rows_of(con, "FROM extension"))
+    return "\n\n".join([by, *findings.path(rows_of(con, "FROM path_quality")), *chunks])
 
 
 def card(con: duckdb.DuckDBPyConnection, recipe: Recipe, edition: Edition) -> str:

@@ -73,13 +73,19 @@ ENCODING = (
 )
 PACKING = (
     "padding: part of the sequences without a token. forced cuts: copies longer than a sequence. avoidable cuts: others in "
-    "more than one segment. attention: part of all pairs of a token and an earlier one that are in one segment. path pairs: "
+    "more than one segment; documents that are divided into chunks count in neither. attention: part of all pairs of a token and an earlier one that are in one segment. path pairs: "
     "consecutive documents of a path; adjacent pairs: those that are adjacent in a sequence."
 )
 PATH = (
     "The path through the documents of each group. mean similarity: cosine of consecutive documents; most similarity: a mean "
     "that no path can exceed. A near copy has a cosine of at least order.near_similarity with an earlier document and is not "
     "on the path."
+)
+EXTENSION = (
+    "Each chunk of a document of the path is followed by the most similar chunks of others. parted: documents in more than one "
+    "segment, by intent. extended: chunks behind one that lists them as a neighbour, and mean similarity their mean cosine with "
+    "it; most similarity: the mean cosine of a chunk with its nearest, wherever that is. near copies: chunks that are like an "
+    "earlier one, and no neighbour of any."
 )
 TOGETHER = (
     "Of the ten nearest of each document, those in the same sequence; most: as many as the sequences have room for."
@@ -176,6 +182,7 @@ def packing(con: duckdb.DuckDBPyConnection) -> str:
     if path.rows:
         parts.append(section("Path through related documents", PATH, table(path)))
     further = [
+        ("Chunks and their neighbours", EXTENSION, "FROM extension"),
         ("Nearest documents in the same sequence", TOGETHER, "FROM nearest_together"),
         ("Similarity inside sequences", WINDOWS, "FROM window_similarity"),
         ("Partitions", PARTITIONS, "FROM partitions ORDER BY similarity_then - similarity DESC, partition LIMIT 10"),

@@ -9,7 +9,8 @@ def segment(**more):
         "n_tokens": 10, "document_start": 0, "document_stop": 10, "epoch": 0, "sequence_start": 5, "sequence_stop": 15,
         "domain": "book", "document_id": "d" * 32, "source": "s", "file": "f.jsonl", "record": 3, "first_byte": None,
         "origin": None, "license": None,
-        "path_position": None, "similarity_to_previous": None, "restarts": None, "near_set": None, "is_ordered": False, **more,
+        "path_position": None, "similarity_to_previous": None, "restarts": None, "near_set": None, "is_ordered": False,
+        "is_chunk": False, "after_document_id": None, "after_start": None, "chunk_similarity": None, **more,
     }  # fmt: skip
 
 
@@ -47,6 +48,9 @@ def ordered(**more):
         (ordered(similarity_to_previous=None), ordered(path_position=4, document_id="e"), "place 5 of the path; a neighbour of the document before it"),
         (ordered(document_start=4), ordered(document_stop=4), "continues the document of the segment before it"),
         (ordered(epoch=1, path_position=None), ordered(path_position=4, document_id="e"), "a further copy, packed apart from the others"),
+        (ordered(is_chunk=True), ordered(path_position=4, document_id="e"), "a document at place 5 of the path"),
+        (ordered(is_chunk=True, document_start=4), None, "the next chunk of a document at place 5 of the path"),
+        (ordered(is_chunk=True, after_document_id="e", after_start=2_048, chunk_similarity=0.25), ordered(), "a neighbour of the chunk of e that begins at its token 2,048, cosine 0.250"),
         (ordered(path_position=None, near_set="e"), None, "a near copy of e, packed apart from it"),
     ],
 )  # fmt: skip

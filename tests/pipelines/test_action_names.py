@@ -31,6 +31,8 @@ from pipelines.stage import Read
 from pipelines.store import Shard
 from pipelines.store.files import HashedFile
 from schemas.tables import TABLES
+from scorers.embedding import EncoderParams
+from scorers.weights import Weights
 from tests import micro
 
 TOKENIZER = HashedFile.of(micro.ROOT / "examples" / "tokenizer" / "tokenizer.json")
@@ -142,6 +144,17 @@ def ordered(documents, draws, params, sources, *rest):
         return order.run(tables, params, sources, {"CENTROIDS": base}, engine)
 
 
+def chunks(draws, path, centroids, chunk_tokens, params, *rest):
+    encoding, made_by, library, engine = rest
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(order.chunks, "library", lambda: library)
+        patch.setattr(order.chunks, "fingerprint", lambda _: made_by)
+        tables = {"TOKENS": [shard("TOKENS")], "DRAWS": [draws], "ORDER": [path], "CENTROIDS": [centroids]}
+        return order.run_chunks(
+            tables, order.ChunkParams(chunk_tokens=chunk_tokens, order=params, encoding=encoding), engine
+        )
+
+
 def middle(draws, vectors, params, engine):
     return dealing.centroids_of(vectors, draws, params, [], engine)
 
@@ -183,6 +196,7 @@ def grouped(draws, of_middle, vectors, library, engine):
 RECORD = Record("a.jsonl", 0, b"{}")
 PLAN = PlanParams(budget_tokens=9, max_epochs=2)
 WITH_PATH = OrderParams(by="path")
+WITH_ENCODER = OrderParams(by="greedy_edge", encoder=EncoderParams(weights=Weights(path="none", hash="0")))
 VECTORS = Vectors(name="vectors", members=[])
 OTHER_VECTORS = Vectors(name="other vectors", members=[])
 
@@ -252,14 +266,28 @@ STAGES = {
     "deal by first copies": stage(
         grouped_by_first_copy, ("draws", shard("DRAWS")), draws=[shard("DRAWS", epoch="x"), shard("DRAWS", n_rows=4)]
     ),
+    "chunks": stage(
+        chunks, ("draws", shard("DRAWS")), ("path", shard("ORDER")), ("centroids", shard("CENTROIDS")), ("chunk_tokens", 64),
+        ("params", WITH_ENCODER), ("encoding", ENCODING), ("made_by", ["f"]), ("library", "1"),
+        draws=[shard("DRAWS", **{name: "x"}) for name in ("content_hash", "epoch", "document_start", "document_stop")]
+            + [shard("DRAWS", n_rows=4)],
+        path=[shard("ORDER", document_id="x"), shard("ORDER", place="x")], centroids=[shard("CENTROIDS", vector="x")],
+        chunk_tokens=[65], made_by=[["g"]], library=["2"],
+        params=[WITH_ENCODER.model_copy(update=each) for each in ({"neighbours": 7}, {"near_similarity": 0.5})],
+        encoding=[ENCODING.model_copy(update={"bos_token": "<s>"}),
+                  ENCODING.model_copy(update={"tokenizer": TOKENIZER.model_copy(update={"hash": "0"})})],
+    ),
     "pack": stage(
         packed, ("draws", [shard("DRAWS")]), ("path", []), ("encoding", ENCODING), ("params", PackParams()),
         draws=[[shard("DRAWS", **{name: "x"})] for name in TABLES["DRAWS"].names] + [[shard("DRAWS", n_rows=4)]],
-        path=[[shard("ORDER")], [shard("ORDER", place="x")], [shard("ORDER", similarity_to_previous="x")]],
+        path=[[shard("ORDER")], [shard("ORDER", place="x")], [shard("ORDER", similarity_to_previous="x")],
+              [shard("ORDER"), shard("CHUNKS")], [shard("ORDER"), shard("CHUNKS", neighbours="x")]],
         encoding=[ENCODING.model_copy(update={"bos_token": "<s>"}),
                   ENCODING.model_copy(update={"tokenizer": TOKENIZER.model_copy(update={"hash": "0"})})],
         params=[PackParams(seed=1), PackParams(packer="concat"), PackParams(sequence_tokens=64), PackParams(max_segments=2),
-                PackParams(pad_documents_to=4)],
+                PackParams(pad_documents_to=4),
+                *(PackParams(packer="negative_extension", **each)
+                  for each in ({}, {"negative_chunk_tokens": 64}, {"negative_neighbours": 3}))],
     ),
     "pack_sft": stage(
         packed_sft, ("samples", shard("SAMPLES")), ("draws", [shard("DRAWS")]), ("encoding", ENCODING), ("params", PackParams()),

@@ -82,6 +82,7 @@ def test_variables_are_those_of_the_recipe():
     recipe = load(TINY)
     assert variables_of(recipe.identity(), {"eos_id": 0, "bos_id": None}) == {
         "threshold": recipe.dedup.threshold, "sequence_tokens": recipe.pack.sequence_tokens, "pad_documents_to": 1, "n_knots": 0,
+        "negative_neighbours": 4,
         "budget_tokens": recipe.plan.budget_tokens, "long_tokens": recipe.plan.long_tokens,
         "max_epochs": recipe.plan.max_epochs, "dropped_reasons": ["repeats", "list"], "eos_id": 0, "bos_id": None,
     }  # fmt: skip

@@ -64,6 +64,7 @@ FAULTS = {
     "a BOS that is the EOS": ('eos_token = "<|endoftext|>"', 'eos_token = "<|endoftext|>"\nbos_token = "<|endoftext|>"', "encode.bos_token: '<|endoftext|>' is eos_token too"),
     "a pad token that is not there": ("sequence_tokens = 16384", 'sequence_tokens = 16384\npad_documents_to = 8\npad_token = "<pad>"', "pack.pad_token '<pad>' is not in its vocabulary"),
     "a knot token that is not there": ("sequence_tokens = 16384", 'sequence_tokens = 16384\nknot_tokens = ["<|im_end|>", "<k>"]', "pack.knot_tokens '<k>' is not in its vocabulary"),
+    "negatives without their packer": ("sequence_tokens = 16384", "sequence_tokens = 16384\nnegative_neighbours = 2", 'pack: negative_neighbours has no effect without packer = "negative_extension"; add that key'),
     "a row that is no multiple": ("sequence_tokens = 16384", "sequence_tokens = 16384\npad_documents_to = 10", "pack: sequence_tokens = 16384 is no multiple of pad_documents_to = 10; change one of them"),
     "a pad token without padding": ("sequence_tokens = 16384", 'sequence_tokens = 16384\npad_token = "<|im_end|>"', "pack: pad_token has no effect without pad_documents_to"),
     "one knot token": ("sequence_tokens = 16384", 'sequence_tokens = 16384\nknot_tokens = ["<|im_end|>"]', "pack: knot_tokens: needs two or more different tokens"),
@@ -81,6 +82,33 @@ def test_a_fault_is_named(tmp_path, old, new, said):
     assert said in str(error.value)
     assert "\n" not in str(error.value)
     assert "r.toml" in str(error.value) or "token" in str(error.value)
+
+
+EXTENDED = TINY.replace("in_order", "negative_extension")
+FAULTS_OF_EXTENSION = {
+    "an order without vectors": ('by = "greedy_edge"', 'by = "path"', "pack.packer: negative_extension needs an order by the vectors of an encoder, not path; add [order] with"),
+    "more than are listed": ("sequence_tokens = 16384", "sequence_tokens = 16384\nnegative_neighbours = 21", "pack.negative_neighbours = 21 is more than order.neighbours = 20"),
+    "chunks longer than a row": ("sequence_tokens = 16384", "sequence_tokens = 16384\nnegative_chunk_tokens = 16385", "pack: negative_chunk_tokens = 16385 is more than sequence_tokens = 16384; change one of them"),
+    "chunks that are no multiple": ("sequence_tokens = 16384", "sequence_tokens = 16384\npad_documents_to = 64\nnegative_chunk_tokens = 96", "pack: negative_chunk_tokens = 96 is no multiple of pad_documents_to = 64; change one of them"),
+    "knots": ("sequence_tokens = 16384", 'sequence_tokens = 16384\nknot_tokens = ["<|im_end|>", "<|im_start|>"]', "pack: negative_extension cannot be combined with knot_tokens; remove one of them"),
+    "few segments": ("sequence_tokens = 16384", "sequence_tokens = 16384\nmax_segments = 9", "pack: negative_extension cannot be combined with max_segments; remove one of them"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "said"), FAULTS_OF_EXTENSION.values(), ids=FAULTS_OF_EXTENSION)
+def test_a_fault_of_negative_extension_is_named(tmp_path, old, new, said):
+    assert said in fault_of(written(tmp_path, EXTENDED.replace(old, new, 1)))
+
+
+def test_negative_extension_takes_the_largest_of_each_key(tmp_path):
+    most = "sequence_tokens = 16384\nnegative_neighbours = 20\nnegative_chunk_tokens = 16384\npad_documents_to = 64"
+    assert load(written(tmp_path, EXTENDED.replace("sequence_tokens = 16384", most))).pack.is_extension
+
+
+def test_negative_extension_without_an_order_is_refused(tmp_path):
+    start, stop = EXTENDED.index("[order]"), EXTENDED.index("[pack]")
+    fault = fault_of(written(tmp_path, EXTENDED[:start] + EXTENDED[stop:]))
+    assert "pack.packer: negative_extension needs an order by the vectors of an encoder, not random" in fault
 
 
 TOKENIZER = "../examples/tokenizer/tokenizer.json"

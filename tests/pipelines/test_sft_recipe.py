@@ -30,6 +30,7 @@ FAULTS = {
     ),
     "a short source that is none": ('["short"]', '["shorts"]', "choose.short_sources: 'shorts' is no source; name one of long, short"),
     "two sources of one name": ('name = "short"', 'name = "long"', "sources: two are named 'long'; give each a name of its own"),
+    "a packer that cuts": ("[pack]", '[pack]\npacker = "negative_extension"', "pack.packer: negative_extension cuts documents, and a set of samples has no [order]"),
     "a share above one": ("top = 0.5", "top = 1.5", "choose.top"),
     "a template that is not there": ('template = "paper"', 'template = "none.json"', "samples.template"),
     "an unknown way to rank": ("top = 0.5", 'top = 0.5\nby = "best"', "choose.by: must be 'influence', 'hmg'"),

@@ -411,6 +411,44 @@ def test_a_document_alone_in_its_sequence_has_room_for_no_neighbour(tmp_path):
         ]
 
 
+def chunk(name, start, stop, *neighbours, is_near_copy=False):
+    return {
+        "document_id": name, "document_start": start, "document_stop": stop, "is_near_copy": is_near_copy,
+        "neighbours": [j for j, _ in neighbours], "similarities": [s for _, s in neighbours],
+    }  # fmt: skip
+
+
+def with_chunks(tables):
+    """The path a, d in chunks of 2 tokens, each document's chunks near those of the other; the last of a is a near copy."""
+    with_path(tables)
+    tables["CHUNKS"] = [[
+        chunk("a", 0, 2, (3, 0.5)), chunk("a", 2, 4), chunk("a", 4, 6, is_near_copy=True),
+        chunk("d", 0, 2, (1, 0.75), (0, 0.5)),
+    ]]  # fmt: skip
+
+
+def test_the_views_of_chunks(tmp_path):
+    """a (0 to 4), then d in the first sequence: a neighbour of the chunk in front of it. a (4 to 6) is in the next one."""
+    columns = "document_id, document_start, sequence_id, place, after_document_id, after_start, similarity"
+    in_turn = [("a", 0, 0, 0, None, None, None), ("a", 2, 0, 0, None, None, None), ("a", 4, 1, 0, None, None, None)]
+    for listed in (True, False):
+        tables = sound()
+        with_chunks(tables)
+        if listed:
+            tables["CHUNKS"][0][1] = chunk("a", 2, 4, (3, 0.25))
+        with opened(tables, tmp_path, negative_neighbours=2) as con:
+            check_laws(con)
+            expected = [*in_turn, ("d", 0, 0, 1, *(("a", 2, 0.25) if listed else (None, None, None)))]
+            assert con.execute(f"SELECT {columns} FROM chunks ORDER BY row").fetchall() == expected
+            means = (0.25, 0.5) if listed else (None, 0.625)  # of the last, the first of each list
+            assert con.execute("FROM extension").fetchall() == [(0, 2, 1, 4, 1, int(listed), *means)]
+            assert con.execute("SELECT forced_cuts, avoidable_cuts FROM packing").fetchall() == [(0, 0)]
+
+
+def chunks_but(change):
+    return lambda tables: (with_chunks(tables), change(tables))
+
+
 def path_but(change):
     return lambda tables: (with_path(tables), change(tables))
 
@@ -639,6 +677,27 @@ BREACHES = {
         lambda t: (ordered()(t), put_segment(1, 0, 0, path_position=5)(t)),
         put_segment(0, 0, 1, path_position=0),
         put_segment(0, 0, 1, similarity_to_previous=0.5),
+    ],
+    "CHUNKS is empty, or divides the drawn tokens of each document of a path into consecutive chunks": [
+        chunks_but(drop("CHUNKS", 0, 3)),
+        chunks_but(drop("CHUNKS", 0, 0)),
+        chunks_but(drop("CHUNKS", 0, 1)),
+        chunks_but(drop("CHUNKS", 0, 2)),
+        chunks_but(put("CHUNKS", 0, 1, document_start=1)),
+        chunks_but(put("CHUNKS", 0, 0, document_start=-1)),
+        chunks_but(put("CHUNKS", 0, 3, document_stop=3)),
+        chunks_but(lambda t: t["CHUNKS"][0].append(chunk("d", 2, 2))),
+        chunks_but(lambda t: t["CHUNKS"][0].append(chunk("b", 0, 2))),
+        chunks_but(lambda t: t["CHUNKS"].insert(0, [])),
+    ],
+    "the neighbours of a chunk are chunks of other documents, the nearest first; a near copy has none and is none": [
+        chunks_but(put("CHUNKS", 0, 0, neighbours=[1])),
+        chunks_but(put("CHUNKS", 0, 0, neighbours=[4])),
+        chunks_but(put("CHUNKS", 0, 0, neighbours=[])),
+        chunks_but(put("CHUNKS", 0, 3, neighbours=[2, 0])),
+        chunks_but(put("CHUNKS", 0, 3, neighbours=[0, 0])),
+        chunks_but(put("CHUNKS", 0, 3, similarities=[0.5, 0.75])),
+        chunks_but(put("CHUNKS", 0, 2, neighbours=[3], similarities=[0.5])),
     ],
     **sft_laws.BREACHES,
 }  # fmt: skip

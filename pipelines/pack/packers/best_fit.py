@@ -31,12 +31,17 @@ def with_full_rows(drawn: Drawn, capacity: int, row: np.ndarray, order: np.ndarr
         row: [n] of each draw's tokens after its full rows; any number where there are none.
         order: [k] the draws that have a rest, by row, each row's pieces in their order.
     """
-    n_full = drawn.lengths // capacity
-    full = np.repeat(np.arange(len(drawn)), n_full)
-    start = (np.arange(len(full)) - np.repeat(np.cumsum(n_full) - n_full, n_full)) * capacity
+    full, start = full_rows(drawn.lengths, capacity)
     return Rows.by_row(
         np.concatenate([full, order]),
-        np.concatenate([start, (n_full * capacity)[order]]),
+        np.concatenate([start, (drawn.lengths // capacity * capacity)[order]]),
         np.concatenate([start + capacity, drawn.lengths[order]]),
         np.concatenate([np.arange(len(full)), len(full) + row[order]]),
     )
+
+
+def full_rows(lengths: np.ndarray, capacity: int) -> tuple[np.ndarray, np.ndarray]:
+    """The draw of each row that one fills alone, and the token of the draw with which the row begins."""
+    n_full = lengths // capacity
+    full = np.repeat(np.arange(len(lengths)), n_full)
+    return full, (np.arange(len(full)) - np.repeat(np.cumsum(n_full) - n_full, n_full)) * capacity

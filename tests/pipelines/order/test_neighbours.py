@@ -12,8 +12,12 @@ from tests.pipelines.order.vectors import unit
 EXACT = 10_000  # documents
 
 
-def slow_nearest(vectors, rank, search, partition):
-    """Neighbour lists, the documents that leave, and near sets, where only documents of one partition see each other."""
+def slow_nearest(vectors, rank, search, partition, document=None):
+    """Neighbour lists, the documents that leave, and near sets, where only documents of one partition see each other.
+
+    document: of each chunk, where the vectors are of chunks.
+    """
+    document = range(len(vectors)) if document is None else document
     with one_thread():
         cosine = products(vectors, vectors)
     n = len(vectors)
@@ -34,7 +38,7 @@ def slow_nearest(vectors, rank, search, partition):
     for i in range(n):
         others = [
             j for j in range(n)
-            if j != i and partition[i] == partition[j] and cosine[i, j] > 0 and not {i, j} & leaves
+            if document[i] != document[j] and partition[i] == partition[j] and cosine[i, j] > 0 and not {i, j} & leaves
         ]  # fmt: skip
         lists.append([(j, int(cosine[i, j])) for j in sorted(others, key=lambda j: (-cosine[i, j], j))[: search.k]])
     return lists, leaves, near_set
@@ -76,6 +80,22 @@ def test_the_search_finds_what_looking_at_every_pair_finds():
         assert lists_of(found.graph) == lists, f"{seed=}"
         assert set(np.flatnonzero(found.leaves).tolist()) == leaves, f"{seed=}"
         assert found.near_set.tolist() == near_set, f"{seed=}"
+
+
+def test_chunks_of_one_document_are_no_neighbours():
+    n_fewer, n_near = 0, 0
+    for seed in SEEDS:
+        x, partition, rank, search = case(seed)
+        document = np.sort(np.random.default_rng(seed).integers(max(1, len(x) // 3), size=len(x)))
+        with one_thread():
+            found = nearest(x, np.stack([partition, np.full(len(x), -1)], axis=1), rank, search, document)
+        lists, leaves, _ = slow_nearest(x, rank, search, partition, document.tolist())
+        assert lists_of(found.graph) == lists, f"{seed=}"
+        assert set(np.flatnonzero(found.leaves).tolist()) == leaves, f"{seed=}"
+        n_fewer += lists != slow_nearest(x, rank, search, partition)[0]
+        n_near += len(leaves)
+    assert n_fewer > 60
+    assert n_near > 60
 
 
 def test_the_cases_the_oracle_must_reach():

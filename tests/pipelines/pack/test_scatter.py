@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from pipelines.pack.packers import Rows
-from pipelines.pack.scatter import PIECE, Index, by_shard, check_all_written, flat_file, pieces_of, scatter
+from pipelines.pack.scatter import check_all_written, flat_file, pieces_of, scatter
+from pipelines.pieces import PIECE, Index, by_shard
 from pipelines.store import Store
 from pipelines.store.files import Scratch
 from schemas.errors import SchemaError, StageError
@@ -90,30 +91,10 @@ def test_the_cases_the_test_above_must_reach(tmp_path):
     assert any((rows.start > 0).any() for _, rows in groups)
 
 
-def test_pieces_come_shard_by_shard_in_the_order_of_rows():
-    shards = np.array([1, 0, 1, 0, 1])
-    pieces = np.zeros(5, PIECE)
-    pieces["row"], pieces["place"] = [5, 9, 2, 1, 2], [0, 1, 2, 3, 4]
-    found = {
-        shard: each["place"].tolist() for shard, each in by_shard([(shards[:3], pieces[:3]), (shards[3:], pieces[3:])])
-    }
-    assert found == {0: [3, 1], 1: [2, 4, 0]}
-    assert [shard for shard, _ in by_shard([(shards, pieces)])] == [0, 1]
-
-
-def test_a_draw_that_tokens_lack_is_named(tmp_path):
+def test_a_piece_behind_its_document_is_refused(tmp_path):
     store = Store(tmp_path)
     rows = [token_row("a", [1, 2]), token_row("b", None)]
     shard = store.write("TOKENS", pa.Table.from_pylist(rows, TOKENS))
-    index = Index([shard], store)
-    for name, n, message in (
-        ("b", 2, "DRAWS: b: no such document in TOKENS;"),
-        ("c", 2, "DRAWS: c: no such document in TOKENS;"),
-        ("a", 3, "DRAWS: a: 3 tokens, "),
-    ):
-        with pytest.raises(SchemaError) as error:
-            index.find(draws_table([name], {name: [0] * n}))
-        assert str(error.value).startswith(message)
     scratch = Scratch(tmp_path)
     scratch.reserve(flat_file(0), 40)
     np.save(scratch.path("pieces.npy"), np.array([(0, 1, 3, 0, 0)], PIECE))
