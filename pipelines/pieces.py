@@ -59,5 +59,5 @@ def by_shard(groups: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[
     shards, pieces = (np.concatenate(column) for column in zip(*groups, strict=True))
     order = np.lexsort((pieces["row"], shards))
     numbers, starts = np.unique(shards[order], return_index=True)
-    for number, members in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
+    for number, members in zip(numbers.tolist(), np.split(order, starts)[1:], strict=True):
         yield number, pieces[members]

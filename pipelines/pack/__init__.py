@@ -126,9 +126,11 @@ def move_tokens(
         np.save(scratch.path(f"{number}.pieces.npy"), pieces)
         shards.append((tokens[number], f"{number}.pieces.npy"))
     by_number = {group.number: group for group in groups}
+    written = spread(p, shards) | "Scatter" >> beam.FlatMap(scatter, store, scratch)
+    nothing = p | "Groups" >> beam.Create([(number, 0) for number in by_number], reshuffle=False)  # some have no draws
     _ = (
-        spread(p, shards)
-        | "Scatter" >> beam.FlatMap(scatter, store, scratch)
+        (written, nothing)
+        | beam.Flatten()
         | "Group" >> beam.GroupByKey()  # waits for all TOKENS shards
         | "Plan" >> beam.MapTuple(lambda number, counts: (by_number[number], list(counts)))
         | "Write" >> beam.Map(write_group, pads, store, scratch)

@@ -75,6 +75,16 @@ def test_a_group_does_not_depend_on_the_groups_before_it(tmp_path, monkeypatch):
     assert later[1:] == mix.sequences[1:]
 
 
+def test_a_group_without_draws_has_a_shard_without_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "GROUP_TOKENS", 400)
+    mix = built(2, tmp_path)
+    nothing = mix.store.write("DRAWS", mix.store.read(mix.draws[0]).slice(0, 0))
+    packing = PackParams(packer="best_fit", sequence_tokens=128)
+    for draws in ([nothing], [mix.draws[0], nothing, mix.draws[2]]):
+        packed = pack.run(mix.corpus.tokens, draws, [], ENCODE, packing, engine_in(tmp_path, 2))
+        assert [shard.n_rows > 0 for shard in packed] == [shard is not nothing for shard in draws]
+
+
 def test_a_group_in_another_place_gets_other_ids(tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "GROUP_TOKENS", 400)
     mix = built(2, tmp_path)
