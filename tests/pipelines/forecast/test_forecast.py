@@ -82,7 +82,7 @@ def test_a_token_that_the_tokenizer_lacks_is_named_by_a_forecast(tiny, tmp_path)
 
 
 def test_what_the_tokenizer_lost_is_read_from_the_tables(tiny, monkeypatch):
-    rows = [{"source": "a", "refused": 0, "sampled": 9, "lossy": 2, "fell_back_shards": 0}]
+    rows = [{"source": "a", "documents": 9, "refused": 0, "sampled": 9, "lossy": 2, "fell_back_shards": 0}]
     monkeypatch.setattr("pipelines.forecast.encoding_rows", lambda *_: rows)
     exact = forecast(load(TINY), tiny.folder.parents[2])
     assert exact.notes == tuple(encoding(rows))
