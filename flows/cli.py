@@ -28,7 +28,7 @@ from flows.options import (
     complete_version,
 )
 from flows.remove_version import remove_version
-from flows.terminal import accept_all_characters, complain, echo, echo_data
+from flows.terminal import accept_all_characters, complain, echo, echo_data, run_in_utf_8
 from schemas.errors import LongmixError
 
 if TYPE_CHECKING:
@@ -267,6 +267,7 @@ def gc(
 
 def main() -> None:
     """Run the command line; an error is one line on standard error. The exit status is of flows/exits.py."""
+    run_in_utf_8()
     logging.getLogger().setLevel(logging.ERROR)
     accept_all_characters()
     end_soon_after_interrupt()

@@ -11,6 +11,16 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 BYTES_IN_NAMES = range(0xDC80, 0xDD00)  # as which Python reads bytes of a file's name that are not UTF-8
 
 
+def run_in_utf_8() -> None:
+    """Begin again in Python's UTF-8 mode where names of files are read in another encoding, as in the locale C.
+
+    The names of files are in the tables: the same files must give the same version in any locale.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 this command itself
+
+
 def printable(text: object) -> str:
     r"""A text on one line, with each control character as Python writes it: a line feed as \n, an escape as \x1b."""
     return CONTROL.sub(lambda match: escaped(match[0]), str(text))

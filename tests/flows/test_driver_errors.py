@@ -100,12 +100,18 @@ def test_a_full_disk(recipe, tmp_path, name, size):
     assert result.returncode == 0, result.stderr
 
 
-def test_a_locale_without_utf_8(recipe, tmp_path):
+def test_a_locale_without_utf_8(tmp_path):
+    recipe = micro.write(tmp_path / "mix")
+    speech = next((tmp_path / "mix" / "corpus" / "speeches").glob("*.txt"))
+    speech.rename(speech.with_name("é.txt"))
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
-    result = longmix("build", recipe, "--root", tmp_path, **ascii_only)
+    root = tmp_path / "root"
+    result = longmix("build", recipe, "--root", root, **ascii_only)
     assert result.returncode == 0, result.stderr
-    for path in tmp_path.glob("datasets/*/*/*.[mh]*"):
+    for path in root.glob("datasets/*/*/*.[mh]*"):
         path.read_text(encoding="utf-8")
+    names = longmix("query", root, "SELECT DISTINCT file FROM documents", "--format", "csv", **ascii_only).stdout
+    assert "é.txt" in names.splitlines()
 
 
 @pytest.mark.parametrize("stage", ["dedup", "pack"])
