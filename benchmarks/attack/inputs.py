@@ -176,7 +176,7 @@ ATTACKS: dict[str, Attack] = {
     "odd-records": ("builds, or refused in one line", large_record),
     "blank-lines": ("ends within 120 s", partial(archive, line=b"\n", n_bytes=300_000_000)),
     "rejects": ("ends within 120 s", partial(archive, line=b"x\n", n_bytes=2_000_000)),
-    "tiny-files": ("builds, at most 5 kB a document", partial(tiny_files, n_files=9_000)),
+    "tiny-files": ("builds, at most 5 kB a document", partial(tiny_files, n_files=18_000)),
 }
 FULL: dict[str, Attack] = {  # minutes each
     "long-document-full": ("builds", partial(long_document, n_bytes=62_000_000)),
