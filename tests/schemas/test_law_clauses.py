@@ -5,6 +5,7 @@ benchmarks/law_mutations.py changes each clause and finds the changes that neith
 
 import copy
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
@@ -15,12 +16,12 @@ from tests.schemas.test_laws import (
     BREACHES,
     MARKS,
     PADS,
+    Changing,
     document,
     draw,
     embedding,
     gain,
     in_path,
-    opened,
     ordered,
     put,
     refuse,
@@ -323,24 +324,24 @@ def changed(change):
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return tmp_path_factory.mktemp("clauses")
+def changing(tmp_path_factory):
+    with ExitStack() as stack:
+        yield Changing(tmp_path_factory.mktemp("clauses"), stack)
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_a_sound_set_breaks_no_law(root, name):
+def test_a_sound_set_breaks_no_law(changing, name):
     change, variables = SOUND[name]
-    with opened(changed(change), root, **variables) as con:
-        check_laws(con)
-        assert con.execute("SELECT count(*) FROM tables.documents").fetchone()[0] >= 4
+    con = changing.to(changed(change), **variables)
+    check_laws(con)
+    assert con.execute("SELECT count(*) FROM tables.documents").fetchone()[0] >= 4
 
 
 @pytest.mark.parametrize(
     ("title", "change", "variables"), [(t, *each) for t, all_of in CLAUSES.items() for each in all_of]
 )
-def test_a_breach_is_seen_by_its_clause(root, title, change, variables):
-    with opened(changed(change), root, **variables) as con:
-        assert con.execute(laws()[title]).fetchall()
+def test_a_breach_is_seen_by_its_clause(changing, title, change, variables):
+    assert changing.to(changed(change), **variables).execute(laws()[title]).fetchall()
 
 
 def test_the_laws_here_have_breaches_there():
