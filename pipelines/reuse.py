@@ -16,7 +16,6 @@ from hashlib import blake2b
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines.keys import contents
 from pipelines.store import Shard, Store
@@ -104,6 +103,8 @@ def usable(origin: Origin, same: Sequence[str], store: Store) -> tuple[np.ndarra
     if origin.verdicts is None:
         return np.arange(len(keys), dtype=np.int32), keys
     column, value = HAS_ROW[origin.verdicts.table]
+    import pyarrow.compute as pc  # slow to import, and `longmix query` needs none
+
     has_row = pc.equal(store.read(origin.verdicts, [column])[column], value).to_numpy()
     return np.flatnonzero(has_row).astype(np.int32), keys[has_row]
 

@@ -180,7 +180,7 @@ def test_a_refresh_copies_cheap_scores_too(grown, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("when", "kind"), [("before", "a shard of TOKENS"), ("before", "an action"), ("after", "a shard of SIGNATURES")]
+    ("when", "kind"), [("before", "a shard of TOKENS"), ("after", "a shard of SIGNATURES")]
 )  # fmt: skip
 def test_a_build_killed_while_rows_are_copied_resumes_to_the_same_bytes(grown, tmp_path, when, kind):
     recipe, root, expected = grown
