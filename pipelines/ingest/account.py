@@ -92,7 +92,7 @@ class Account:
         every = "" if self.documents else f"all {self.rejected:,} {noun}s" if self.rejected > 1 else f"the only {noun}"
         part = every or f"{self.rejected:,} of {counted(self.records, noun)}"
         share = "" if every else f" ({percent(self.rejected_share)} of {self.measure})"
-        return f"{part} rejected{share}, most as {self.most()}"
+        return f"{part} rejected{share}, {'as' if self.rejected == 1 else 'most as'} {self.most()}"
 
     @property
     def measure(self) -> str:

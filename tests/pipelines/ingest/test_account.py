@@ -129,7 +129,7 @@ def test_a_file_lost_whole_is_named_and_counts_with_its_size(tmp_path, engine):
     folder = tmp_path / "in"
     write(folder / "a.jsonl", 50)
     (folder / "b.jsonl.gz").write_bytes(b"\0no gzip" * 500)
-    with pytest.raises(RecipeError, match=r"1 of 51 records rejected \(\d\d.\d\d% of bytes\), most as not_gzip"):
+    with pytest.raises(RecipeError, match=r"1 of 51 records rejected \(\d\d.\d\d% of bytes\), as not_gzip"):
         checked(engine, source(folder))
     notes = checked(engine, source(folder, max_rejected_share=0.99))
     assert "source s: 1 file without a document: b.jsonl.gz (not_gzip)" in notes
@@ -195,8 +195,15 @@ def test_a_share_is_never_shown_as_nothing_or_all_that_it_is_not():
     assert [percent(s) for s in (0, 0.00001, 0.5, 0.99999, 1)] == ["0%", "0.01%", "50.00%", "99.99%", "100%"]
 
 
-@pytest.mark.parametrize(("n", "finding"), [(1, "the only record"), (2, "all 2 records"), (1_000, "all 1,000 records")])
+@pytest.mark.parametrize(
+    ("n", "finding"),
+    [
+        (1, "the only record rejected, as"),
+        (2, "all 2 records rejected, most as"),
+        (1_000, "all 1,000 records rejected, most as"),
+    ],
+)
 def test_a_source_without_a_document_says_how_many_records_were_rejected(n, finding):
     lost = Account("s")
     lost.reject("not_json", "at character 1", "a.jsonl", n)
-    assert lost.finding() == f"{finding} rejected, most as not_json: at character 1 (a.jsonl)"
+    assert lost.finding() == f"{finding} not_json: at character 1 (a.jsonl)"
