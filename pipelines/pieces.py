@@ -48,6 +48,19 @@ class Index:
         return positions
 
 
+def divided(lengths: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[c] the document, and [c] int64 the first and the end of the tokens in it, of each chunk, document by document.
+
+    Args:
+        lengths: [n] int64 tokens of each document.
+        size: tokens of a chunk; the last of a document may be shorter.
+    """
+    n_chunks = -(-lengths // size)
+    document = np.repeat(np.arange(len(lengths)), n_chunks)
+    start = (np.arange(len(document)) - np.repeat(np.cumsum(n_chunks) - n_chunks, n_chunks)) * size
+    return document, start, np.minimum(start + size, lengths[document])
+
+
 def by_shard(groups: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
     """The pieces of all groups by TOKENS shard, each shard's in the order of its rows.
 

@@ -29,7 +29,7 @@ from pipelines.order.graph import Graph
 from pipelines.order.neighbours import GHOST_SHARE, Neighbours, Search, nearest
 from pipelines.order.params import OrderParams
 from pipelines.order.products import library, one_thread
-from pipelines.pieces import PIECE, Index, by_shard
+from pipelines.pieces import PIECE, Index, by_shard, divided
 from pipelines.shares import MICRO
 from pipelines.stage import Engine, Read, over_each
 from pipelines.store import Shard, Store, name_of
@@ -98,12 +98,8 @@ class Chunks(NamedTuple):
         path = order.filter(pc.is_valid(order["place"])).sort_by("place")
         documents = first.take(pc.index_in(path["document_id"], value_set=first["document_id"]))
         start, stop = (documents[name].to_numpy().astype(np.int64) for name in ("document_start", "document_stop"))
-        counts = -(-(stop - start) // chunk_tokens)
-        document = np.repeat(np.arange(len(documents)), counts)
-        begin = (
-            start[document] + (np.arange(len(document)) - np.repeat(np.cumsum(counts) - counts, counts)) * chunk_tokens
-        )
-        return cls(documents, document, begin, np.minimum(begin + chunk_tokens, stop[document]))
+        document, begin, end = divided(stop - start, chunk_tokens)
+        return cls(documents, document, start[document] + begin, start[document] + end)
 
 
 def run_chunks(tables: Mapping[str, list[Shard]], params: ChunkParams, engine: Engine) -> list[Shard]:

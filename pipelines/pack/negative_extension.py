@@ -15,6 +15,7 @@ import pyarrow as pa
 from pipelines.pack.packers import Drawn, Rows
 from pipelines.pack.packers.best_fit import full_rows
 from pipelines.pack.packers.rooms import fill, longest_first, no_rooms, open_windows, unplaced
+from pipelines.pieces import divided
 from schemas.errors import SchemaError
 from schemas.kernels import kernel
 
@@ -92,14 +93,11 @@ def negative_extension(drawn: Drawn, capacity: int, chunks: Chunks) -> Rows:
 def extended_path(drawn: Drawn, capacity: int, chunks: Chunks) -> Pieces:
     """Pieces of the documents of the path; chunks that follow each other in their document and in a row are one."""
     lengths = drawn.lengths[drawn.on_path]
-    n_chunks = -(-lengths // chunks.size)
-    document = np.repeat(np.arange(len(lengths)), n_chunks)
+    document, start, stop = divided(lengths, chunks.size)
     if len(document) != len(chunks.offsets) - 1:
         raise SchemaError(
             f"CHUNKS has {len(chunks.offsets) - 1:,} chunks and the path {len(document):,}; use tables of the same build"
         )
-    start = (np.arange(len(document)) - np.repeat(np.cumsum(n_chunks) - n_chunks, n_chunks)) * chunks.size
-    stop = np.minimum(start + chunks.size, lengths[document])
     chunk, row = extend(document, drawn.documents, stop - start, chunks.offsets, chunks.neighbours, chunks.k, capacity)
     document, start, stop = document[chunk], start[chunk], stop[chunk]
     continues = (document[1:] == document[:-1]) & (start[1:] == stop[:-1]) & (row[1:] == row[:-1])
