@@ -26,7 +26,7 @@ from schemas.tables import DRAWS
 if TYPE_CHECKING:
     import apache_beam as beam
 
-VERSION = 1  # raise when the same params would give other rows
+VERSION = 2  # raise when the same params would give other rows
 
 Tables = Mapping[str, list[Shard]]
 

@@ -2,8 +2,9 @@
 
 The path is a cycle through one more node, at similarity 0 to all, so that its ends need no special case. 2-opt replaces
 two links by two others and reverses the part between them; Or-opt moves up to three consecutive documents next to a
-neighbour. A move is made only if it raises the total similarity in millionths. Documents are queued, and queued again
-when one of their links changes (don't-look bits), and all once more after the last move. Every limit below bounds the work, whatever the similarities.
+neighbour. A move is made only if it raises the total similarity in millionths. A document is looked at once, and again
+when one of its links or of those of a document that lists it has changed (don't-look bits). A move takes O(sqrt(n)), see
+cycle.py, and LOOKS_EACH bounds the work whatever the similarities.
 
 Sources: Croes 1958 (2-opt), Or 1976, Bentley 1992 (neighbour lists, don't-look bits).
 """
@@ -11,15 +12,15 @@ Sources: Croes 1958 (2-opt), Or 1976, Bentley 1992 (neighbour lists, don't-look 
 import numpy as np
 
 from pipelines.order.graph import Graph
+from pipelines.order.orders.cycle import Cycle, following, in_order, reverse
 from pipelines.order.orders.split import product
 from pipelines.shares import MICRO
 from schemas.kernels import kernel
 
 N_NEIGHBOURS = 10  # of each document, how many are tried
 MAX_SEGMENT = 3  # documents that Or-opt moves together
-MAX_REVERSED = 30_000  # a move that must reverse more places is not made
-REVERSED_EACH = 3_000  # places reversed in all, per document
-LOOKS_EACH = 60  # times that a document is taken from the queue, on average
+LOOKS_EACH = 60  # times that a document is looked at, on average
+MAX_LISTING = 100  # documents that list a changed one, of which many may: only the most similar are looked at again
 LEAST_DOCUMENTS = 5
 
 
@@ -33,64 +34,65 @@ def improved(order: np.ndarray, union: Graph, vectors: np.ndarray | None) -> np.
     if len(order) < LEAST_DOCUMENTS:
         return order
     compared = np.empty((0, 0), np.float32) if vectors is None else np.ascontiguousarray(vectors, np.float32)
-    cycle = improve(np.append(order, len(order)), *union, compared)
-    start = int(np.flatnonzero(cycle == len(order))[0])
-    path = np.roll(cycle, -start)[1:]
+    cycle = Cycle.of(np.append(order, len(order)))
+    improve(cycle, *union, compared)
+    nodes = in_order(cycle).astype(np.int64)
+    start = int(np.flatnonzero(nodes == len(order))[0])
+    path = np.roll(nodes, -start)[1:]
     return path if path[0] < path[-1] else path[::-1].copy()
 
 
 @kernel
 def improve(
-    cycle: np.ndarray, offsets: np.ndarray, neighbours: np.ndarray, similarities: np.ndarray, vectors: np.ndarray
-) -> np.ndarray:
-    """cycle: [n + 1], n among them; changed in place."""
-    n_nodes = len(cycle)
+    cycle: Cycle, offsets: np.ndarray, neighbours: np.ndarray, similarities: np.ndarray, vectors: np.ndarray
+) -> None:
+    """cycle: of n + 1 nodes, n among them; changed in place."""
+    n_nodes = len(cycle.nodes)
     n = n_nodes - 1
     graph = (offsets, neighbours, similarities, vectors)
-    place = np.empty(n_nodes, np.int64)
-    place[cycle] = np.arange(n_nodes)
-    queue, queued = cycle.copy(), np.ones(n_nodes, np.bool_)
-    head, n_queued, n_moves = 0, n_nodes, 0
+    waits = np.ones(n_nodes, np.bool_)
     changed = np.empty(6, np.int64)  # nodes whose links a move changed
-    looks, reversed_places = LOOKS_EACH * n, REVERSED_EACH * n
-    while n_queued and looks > 0 and reversed_places > 0:
-        a = queue[head]
-        head, n_queued, looks = (head + 1) % n_nodes, n_queued - 1, looks - 1
-        queued[a] = False
-        if a != n:
-            cost = try_moves(a, cycle, place, graph, changed)
-            if cost:
-                n_moves, reversed_places = n_moves + 1, reversed_places - cost
+    looks = LOOKS_EACH * n
+    while waits.any():
+        for a in in_order(cycle):
+            if not waits[a]:
+                continue
+            if not looks:
+                return
+            waits[a], looks = False, looks - 1
+            if a != n and try_moves(a, cycle, graph, changed):
                 for node in changed:
-                    if not queued[node]:
-                        queue[(head + n_queued) % n_nodes] = node
-                        queued[node] = True
-                        n_queued += 1
-        if not n_queued and n_moves:  # once more for all: a link changed far from those that could use it
-            queue[:], queued[:] = cycle, True
-            head, n_queued, n_moves = 0, n_nodes, 0
-    return cycle
+                    wake(node, graph, waits)
 
 
 @kernel
-def try_moves(a: int, cycle: np.ndarray, place: np.ndarray, graph: tuple, changed: np.ndarray) -> int:
-    """Make the first move found that links a to a neighbour and gains. Returns the places it reversed, or 0."""
+def wake(node: int, graph: tuple, waits: np.ndarray) -> None:
+    """A node whose links changed, and those that list it: a move may have come up for them."""
+    offsets, neighbours = graph[0], graph[1]
+    waits[node] = True
+    if node < len(offsets) - 1:
+        for e in range(offsets[node], min(offsets[node + 1], offsets[node] + MAX_LISTING)):
+            waits[neighbours[e]] = True
+
+
+@kernel
+def try_moves(a: int, cycle: Cycle, graph: tuple, changed: np.ndarray) -> bool:
+    """Make the first move found that links a to a neighbour and gains. Returns whether there is one."""
     offsets, neighbours = graph[0], graph[1]
     stop = min(offsets[a + 1], offsets[a] + N_NEIGHBOURS)
     for forward in (True, False):
-        b = following(cycle, place, a, forward)
+        b = following(cycle, a, forward)
         replaced = similarity(graph, a, b)
         for e in range(offsets[a], stop):
             c = int(neighbours[e])
             gain = similarity(graph, a, c) - replaced  # not as listed: that may come from another product
             if gain <= 0:
                 break
-            cost = two_opt(a, b, c, gain, forward, cycle, place, graph, changed)
-            if not cost:
-                cost = or_opt(a, b, c, gain, forward, cycle, place, graph, changed)
-            if cost:
-                return cost
-    return 0
+            if two_opt(a, b, c, gain, forward, cycle, graph, changed):
+                return True
+            if or_opt(a, b, c, gain, forward, cycle, graph, changed):
+                return True
+    return False
 
 
 @kernel
@@ -100,17 +102,17 @@ def two_opt(  # noqa: PLR0913, PLR0917
     c: int,
     gain: int,
     forward: bool,
-    cycle: np.ndarray,
-    place: np.ndarray,
+    cycle: Cycle,
     graph: tuple,
     changed: np.ndarray,
-) -> int:
+) -> bool:
     """a-b and c-d become a-c and b-d."""
-    d = following(cycle, place, c, forward)
-    if gain + similarity(graph, b, d) - similarity(graph, c, d) <= 0 or is_long(place, b, c):
-        return 0
+    d = following(cycle, c, forward)
+    if gain + similarity(graph, b, d) - similarity(graph, c, d) <= 0:
+        return False
     changed[0], changed[1], changed[2], changed[3], changed[4], changed[5] = a, b, c, d, a, b
-    return reverse(cycle, place, b, c, forward)
+    reverse(cycle, b, c, forward)
+    return True
 
 
 @kernel
@@ -120,88 +122,49 @@ def or_opt(  # noqa: PLR0913, PLR0917
     c: int,
     gain: int,
     forward: bool,
-    cycle: np.ndarray,
-    place: np.ndarray,
+    cycle: Cycle,
     graph: tuple,
     changed: np.ndarray,
-) -> int:
+) -> bool:
     """The segment a .. z, which follows p, moves between c and a node next to c, with a linked to c.
 
     forward: whether p follows a in the cycle, so that the segment extends backward.
     """
-    n = len(cycle) - 1
+    n = len(cycle.nodes) - 1
     z = a
     for _ in range(MAX_SEGMENT):
-        q = following(cycle, place, z, not forward)
+        q = following(cycle, z, not forward)
         reaches_c = z == c or q == p
         if reaches_c or z == n:
-            return 0
+            return False
         closing = gain + similarity(graph, p, q) - similarity(graph, z, q)
         for side in (True, False):
-            d = following(cycle, place, c, side)
+            d = following(cycle, c, side)
             if d in (a, z):  # c is p or q: the segment is there already
                 continue
             if closing + similarity(graph, z, d) - similarity(graph, c, d) > 0:
                 first, last = (z, a) if forward else (a, z)
-                cost = move(cycle, place, first, last, c, d, side, a)
-                if cost:
-                    changed[0], changed[1], changed[2], changed[3], changed[4], changed[5] = a, p, z, q, c, d
-                    return cost
+                move(cycle, first, last, c, d, side, a)
+                changed[0], changed[1], changed[2], changed[3], changed[4], changed[5] = a, p, z, q, c, d
+                return True
         z = q
-    return 0
+    return False
 
 
 @kernel
-def move(  # noqa: PLR0913, PLR0917
-    cycle: np.ndarray, place: np.ndarray, first: int, last: int, c: int, d: int, side: bool, a: int
-) -> int:
+def move(cycle: Cycle, first: int, last: int, c: int, d: int, side: bool, a: int) -> None:  # noqa: PLR0913, PLR0917
     """Move the segment first .. last (forward) between c and d, so that a, one of its ends, is next to c.
 
     side: whether d follows c. Before: p [first .. last] q .. u v, where u and v are c and d in their order.
     """
     u = c if side else d
-    p, q = following(cycle, place, first, False), following(cycle, place, last, True)
-    if is_long(place, q, u):
-        return 0
-    cost = reverse(cycle, place, first, u, True)  # p u .. q last .. first v
-    onward = following(cycle, place, p, True) == u
-    cost += reverse(cycle, place, u, q, onward)  # p q .. u last .. first v
+    p, q = following(cycle, first, False), following(cycle, last, True)
+    reverse(cycle, first, u, True)  # p u .. q last .. first v
+    onward = following(cycle, p, True) == u
+    reverse(cycle, u, q, onward)  # p q .. u last .. first v
     if (a == first) == (u == c):  # a must be next to c
-        onward = following(cycle, place, u, True) == last
-        cost += reverse(cycle, place, last, first, onward)
-    return cost
-
-
-@kernel
-def reverse(cycle: np.ndarray, place: np.ndarray, x: int, y: int, forward: bool) -> int:
-    """Reverse the part from x to y, or the rest, which gives the same cycle. Returns how many places it looked at, > 0."""
-    n_nodes = len(cycle)
-    i, j = (place[x], place[y]) if forward else (place[y], place[x])
-    length = (j - i) % n_nodes + 1
-    if 2 * length > n_nodes:
-        i, j = (j + 1) % n_nodes, (i - 1) % n_nodes
-        length = n_nodes - length
-    for _ in range(length // 2):
-        cycle[i], cycle[j] = cycle[j], cycle[i]
-        place[cycle[i]], place[cycle[j]] = i, j
-        i = i + 1 if i + 1 < n_nodes else 0
-        j = j - 1 if j > 0 else n_nodes - 1
-    return length + 1
-
-
-@kernel
-def is_long(place: np.ndarray, x: int, y: int) -> bool:
-    """Whether a reversal from x to y, in either direction, changes too many places."""
-    n_between = (place[y] - place[x]) % len(place) + 1
-    return min(n_between, len(place) - n_between) > MAX_REVERSED
-
-
-@kernel
-def following(cycle: np.ndarray, place: np.ndarray, node: int, forward: bool) -> int:
-    at = place[node] + (1 if forward else -1)
-    if at == len(cycle):
-        at = 0
-    return cycle[at]  # -1 is the last place
+        onward = following(cycle, u, True) == last
+        reverse(cycle, last, first, onward)
 
 
 @kernel
