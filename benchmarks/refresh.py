@@ -28,6 +28,7 @@ REPOSITORY = Path(__file__).parents[1]
 NEW_SHARE = 0.05
 FILE_BYTES = 200_000
 FILES = 454
+OF_THE_MODEL = ('by = "chunk_gain"', "top_share")  # keys of [plan.select]
 
 
 def share_of(name: str) -> float:
@@ -71,6 +72,7 @@ def recipe_in(folder: Path, workers: int) -> Path:
     """mixes/128k.toml without a model, on the files of FOLDER/corpus."""
     recipe = (REPOSITORY / "mixes" / "128k.toml").read_text()
     recipe = recipe[: recipe.index("[score]")] + recipe[recipe.index("[plan]") : recipe.index("[[sources]]")]
+    recipe = "".join(line for line in recipe.splitlines(True) if not line.startswith(OF_THE_MODEL))
     recipe = recipe.replace("../examples", str(REPOSITORY / "examples"))
     for path in sorted((folder / "before").iterdir()):
         name = path.name.split(".")[0]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from pipelines.build import build
-from pipelines.embed.kept_vectors import KeptVectors
 from pipelines.influence import kept as kept_module
 from pipelines.influence.kept import Kept
 from pipelines.influence.reading import blank
+from pipelines.kept_vectors import KeptVectors
 from pipelines.recipe import load
 from pipelines.score.kept_pairs import Measured
 from pipelines.stage import Runner

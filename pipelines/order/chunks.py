@@ -1,15 +1,12 @@
 """DRAWS, ORDER, TOKENS -> CHUNKS: the nearest chunks of each chunk of the documents of a path, for negative_extension.
 
 A document is divided into chunks of as many tokens as the recipe says. A chunk belongs to the group of its document, so a
-group stays a set of complete documents: one that comes or goes changes the chunks of its own group alone. Each TOKENS shard
-is read once: its chunks become texts again and get a vector by the encoder of the order, which reads their beginning. The
-vectors of a group are in one scratch file. Then the chunks of each group are searched as its documents are: by the
-partitions of the group, exactly, with ghosts and near copies. Of two near copies the later on the path is in no list.
+group stays a set of complete documents: one that comes or goes changes the chunks of its own group alone. Each chunk has a
+vector (chunk_vectors.py). Then the chunks of each group are searched as its documents are: by the partitions of the group,
+exactly, with ghosts and near copies. Of two near copies the later on the path is in no list.
 
-Vectors are not kept: a build that is killed, or that makes a group again, embeds the chunks of that group again.
-Memory of a worker: a row group of TOKENS with the texts of its chunks, then the vectors of a group, 4 bytes for each
-dimension: a group of 2^27 tokens has at most 65,536 chunks of 2,048 tokens and one more for each document. Scratch: the
-vectors of the groups that are made.
+Memory of the driver: about 80 bytes for each chunk of the groups that are made. Of a worker: the vectors of a group, 4 bytes
+for each dimension: a group of 2^27 tokens has at most 65,536 chunks of 2,048 tokens and one more for each document.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,26 +17,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
-from pipelines import encode
-from pipelines.encode import EncodeParams, Encoding
+from pipelines.encode import EncodeParams
+from pipelines.kept_vectors import Places
+from pipelines.keys import contents
 from pipelines.memory import release
 from pipelines.order.centroids import places_of
+from pipelines.order.chunk_vectors import SPAN, Reading, chunk_keys, embedded, kept_chunks
 from pipelines.order.dealing import partitions_in
 from pipelines.order.graph import Graph
 from pipelines.order.neighbours import GHOST_SHARE, Neighbours, Search, nearest
 from pipelines.order.params import OrderParams
 from pipelines.order.products import library, one_thread
-from pipelines.pieces import PIECE, Index, by_shard, divided
+from pipelines.pieces import Index as DocumentIndex
+from pipelines.pieces import divided
 from pipelines.shares import MICRO
 from pipelines.stage import Engine, Read, over_each
 from pipelines.store import Shard, Store, name_of
-from pipelines.store.files import Scratch
 from schemas.tables import CHUNKS
-from scorers.embedding import EncoderParams, fingerprint, load
 
 VERSION = 1  # raise when the same params would give other rows
 
-ENCODER = "chunk_encoder"  # the stage of the progress
 DRAWN = ("document_id", "content_hash", "n_tokens", "epoch", "document_start", "document_stop")  # of DRAWS
 PATH = ("document_id", "place")  # of ORDER
 
@@ -54,24 +51,23 @@ class ChunkParams(BaseModel):
     encoding: EncodeParams
 
     @property
-    def encoder(self) -> EncoderParams:
+    def reading(self) -> Reading:
         assert self.order.encoder is not None  # the recipe was checked
-        return self.order.encoder
+        return Reading(encoder=self.order.encoder, encoding=self.encoding)
 
     def key(self) -> list[object]:
         search = self.order.settings.search
-        made_by = fingerprint(self.encoder)
-        read_by = [encode.VERSION, Encoding.of(self.encoding).model_dump(mode="json")]
-        return [VERSION, self.chunk_tokens, search.k, search.near, made_by, *read_by, library()]
+        return [VERSION, self.chunk_tokens, search.k, search.near, *self.reading.key(), library()]
 
 
 class ChunkGroup(NamedTuple):
-    """A group of draws, and the name of the action that makes its shard of CHUNKS."""
+    """A group of draws, and the name of the action that makes its shard of CHUNKS. places: of the vectors, once they are known."""
 
     number: int
     name: str
     draws: Shard
     order: Shard
+    places: Places | None = None
 
 
 class Chunks(NamedTuple):
@@ -90,6 +86,10 @@ class Chunks(NamedTuple):
 
     def __len__(self) -> int:
         return len(self.document)
+
+    def keys(self) -> np.ndarray:
+        """[n] S16, under which their vectors are kept."""
+        return chunk_keys(contents(self.documents["content_hash"])[self.document], self.start, self.stop)
 
     @classmethod
     def of(cls, group: ChunkGroup, chunk_tokens: int, store: Store) -> Self:
@@ -119,78 +119,39 @@ def run_chunks(tables: Mapping[str, list[Shard]], params: ChunkParams, engine: E
         reads = [Read(draws, DRAWN).key(), Read(order, PATH).key()]
         name = name_of("chunks", *key, reads, middle.columns, number)
         groups.append(ChunkGroup(number, name, draws, order))
-    with engine.scratch("chunks") as scratch:
-        todo = [group for group in groups if engine.find("chunks", group.name) is None]
-        if todo:
-            embed_chunks(todo, tables["TOKENS"], params, engine, scratch)
-        made = over_each(search_group, middle, params, engine.store, scratch)
-        shards_by_group = engine.each("chunks", groups, made)
+    todo = [group for group in groups if engine.find("chunks", group.name) is None]
+    placed = with_places(todo, tables["TOKENS"], params, engine) if todo else {}
+    groups = [placed.get(group.name, group) for group in groups]
+    shards_by_group = engine.each("chunks", groups, over_each(search_group, middle, params, engine.store))
     return [shard for shards in shards_by_group for shard in shards]
 
 
-def vectors_file(group: int) -> str:
-    return f"{group}.vectors"
-
-
-def embed_chunks(
-    groups: Sequence[ChunkGroup], tokens: Sequence[Shard], params: ChunkParams, engine: Engine, scratch: Scratch
-) -> None:
-    """Beam: write the vectors of the chunks of each group to its file, one TOKENS shard at a time."""
-    store, index, placed = engine.store, Index(tokens, engine.store), []
-    dimensions = load(params.encoder).dimensions
+def with_places(
+    groups: Sequence[ChunkGroup], tokens: Sequence[Shard], params: ChunkParams, engine: Engine
+) -> dict[str, ChunkGroup]:
+    """name -> the group with the places of its vectors. Chunks without a vector are embedded."""
+    index, spans = DocumentIndex(tokens, engine.store), [np.empty(0, SPAN)]
     for group in groups:
-        chunks = Chunks.of(group, params.chunk_tokens, store)
-        scratch.reserve(vectors_file(group.number), 4 * dimensions * len(chunks))
+        chunks = Chunks.of(group, params.chunk_tokens, engine.store)
         position = index.find(chunks.documents)[chunks.document]
-        pieces = np.empty(len(chunks), PIECE)
-        pieces["row"], pieces["group"], pieces["place"] = index.row[position], group.number, np.arange(len(chunks))
-        pieces["start"], pieces["stop"] = chunks.start, chunks.stop
-        placed.append((index.shard[position], pieces))
-    work = []
-    for number, of_shard in by_shard([each for each in placed if len(each[0])]):
-        np.save(scratch.path(f"{number}.pieces.npy"), of_shard)
-        work.append((tokens[number], f"{number}.pieces.npy"))
-    with engine.reported(ENCODER, len(work)), engine.pipeline(ENCODER) as p:
-        over_each(embed_shard, params, store, scratch)(p, work)
+        of_group = np.empty(len(chunks), SPAN)
+        of_group["shard"], of_group["row"] = index.shard[position], index.row[position]
+        of_group["start"], of_group["stop"], of_group["key"] = chunks.start, chunks.stop, chunks.keys()
+        spans.append(of_group)
+    kept = embedded(np.concatenate(spans), tokens, params.reading, engine)
+    placed = zip(groups, spans[1:], strict=True)
+    return {group.name: group._replace(places=kept.places(own["key"])) for group, own in placed}
 
 
-def embed_shard(work: tuple[Shard, str], params: ChunkParams, store: Store, scratch: Scratch) -> None:
-    """Embed the chunks of a TOKENS shard. work: the shard, and the name of the file with its PIECEs."""
-    shard, file = work
-    pieces, first, n_bytes = np.load(scratch.path(file)), 0, 0
-    tokenizer, encoder = encode.load(params.encoding.tokenizer), load(params.encoder)
-    ends = encode.eos_id(params.encoding), encode.bos_id(params.encoding)
-    marks = [mark for mark in ends if mark is not None]
-    with store.open(shard) as parquet:
-        for i in range(parquet.num_row_groups):
-            stop = first + parquet.metadata.row_group(i).num_rows
-            chosen = pieces[np.searchsorted(pieces["row"], first) : np.searchsorted(pieces["row"], stop)]
-            if len(chosen):
-                ids = parquet.read_row_group(i, columns=["input_ids"])["input_ids"].combine_chunks()
-                starts = ids.offsets.to_numpy().astype(np.int64)[chosen["row"] - first]
-                spans = zip(starts + chosen["start"], starts + chosen["stop"], strict=True)
-                spelled = (ids.values.to_numpy()[a:b] for a, b in spans)
-                texts = pa.array([encode.decode(tokenizer, s[~np.isin(s, marks)]) for s in spelled], pa.large_string())
-                write_vectors(encoder.vectors(texts), chosen, scratch)
-                n_bytes += texts.nbytes
-            first = stop
-    store.tell({"stage": ENCODER, "event": "made", "documents": len(np.unique(pieces["row"])), "bytes": n_bytes})
-    release()
+def search_group(group: ChunkGroup, middle: Shard, params: ChunkParams, store: Store) -> None:
+    """Make and commit the shard of a group.
 
-
-def write_vectors(vectors: np.ndarray, pieces: np.ndarray, scratch: Scratch) -> None:
-    """Write each vector to its place in the file of its group. Workers write to disjoint places."""
-    n_bytes = vectors[:1].nbytes
-    for vector, group, place in zip(vectors, pieces["group"].tolist(), pieces["place"].tolist(), strict=True):
-        scratch.write_at(vectors_file(group), vector, n_bytes * place)
-
-
-def search_group(group: ChunkGroup, middle: Shard, params: ChunkParams, store: Store, scratch: Scratch) -> None:
-    """Make and commit the shard of a group, from the file of its vectors."""
+    Raises:
+        StageError: a block of vectors was damaged since it was indexed.
+    """
     chunks = Chunks.of(group, params.chunk_tokens, store)
-    vectors = np.zeros((0, 1), np.float32)
-    if len(chunks):
-        vectors = scratch.map(vectors_file(group.number), np.float32).reshape(len(chunks), -1)
+    assert group.places is not None  # its shard was missing
+    vectors = group.places.vectors(kept_chunks(params.reading, store))
     centres, of_group = partitions_in(middle, store)
     with one_thread():
         near = searched(vectors, chunks, centres[of_group == group.number], params.order.settings.search)

@@ -11,7 +11,7 @@ from pipelines.store import Store
 from scorers.embedding import EncoderParams, load
 from scorers.weights import Weights
 from tests.encoders import saved_bert, saved_table
-from tests.pipelines.embed.test_embed import documents, draws, text_of
+from tests.pipelines.test_embed import documents, draws, text_of
 
 
 @pytest.fixture

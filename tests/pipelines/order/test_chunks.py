@@ -17,6 +17,7 @@ from pipelines import plan
 from pipelines.build import build
 from pipelines.catalog import rows_of
 from pipelines.forecast import forecast
+from pipelines.order.chunk_vectors import ENCODER
 from pipelines.order.chunks import ChunkParams, run_chunks
 from pipelines.order.products import one_thread, products
 from pipelines.pack.negative_extension import Chunks
@@ -197,13 +198,33 @@ def test_a_refresh_keeps_untouched_groups(several, tmp_path, monkeypatch):
     same = [a == b for a, b in zip(after.tables["CHUNKS"], before.tables["CHUNKS"], strict=True)]
     assert 0 < sum(same) < len(same)
     assert made_since(root, "chunks") == made_since(root, "pack") == len(same) - sum(same)
+    new = contents_of(after) - contents_of(before)
+    n_known = len(contents_of(after)) - len(new)
+    assert embedded_since(root) == len({content for content, *_ in new}), "known chunks keep their vectors"
+    assert n_known > len(new) > 0
+
+
+def contents_of(mix):
+    """(content_hash, start, stop) of each chunk."""
+    content = {row["document_id"]: row["content_hash"] for shard in mix.tables["DRAWS"] for row in shard}
+    rows = [row for shard in mix.tables["CHUNKS"] for row in shard]
+    return {(content[row["document_id"]], row["document_start"], row["document_stop"]) for row in rows}
+
+
+def embedded_since(root):
+    """Documents whose chunks were embedded."""
+    events = [json.loads(line) for line in (root / "progress.jsonl").read_text().splitlines()]
+    return sum(e["documents"] for e in events if e["event"] == "made" and e["stage"] == ENCODER)
 
 
 def test_workers_and_a_kill_leave_no_trace(one, tmp_path):
     """Killed when the first shard of CHUNKS gets its name, with one worker; the clean build had two."""
     recipe = one.root.parent / "micro.toml"
     run_killed_at(recipe, tmp_path, 1, "before", r"/shards/CHUNKS/.*\.parquet$")
+    n_blocks = len(list(tmp_path.rglob("*.vectors")))
     run(recipe, tmp_path, workers=1)
+    assert embedded_since(tmp_path) == 0
+    assert len(list(tmp_path.rglob("*.vectors"))) == n_blocks > 1
     assert fingerprint(tmp_path) == fingerprint(one.root)
 
 

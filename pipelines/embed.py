@@ -14,12 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.embed.kept_vectors import Index, KeptVectors, Places, keys_of
+from pipelines.kept_vectors import Index, KeptVectors, Places, keys_of
 from pipelines.keys import contents
 from pipelines.memory import release
 from pipelines.stage import Engine, Read, over_each
 from pipelines.store import Shard, Store, name_of
-from schemas.errors import StageError
 from schemas.tables import EMBEDDINGS
 from scorers.embedding import EncoderParams, fingerprint, is_static, load
 
@@ -116,9 +115,8 @@ def make_shard(work: Work, kept: KeptVectors, store: Store) -> None:
     Raises:
         StageError: a block was damaged since it was indexed.
     """
-    vectors = work.places.vectors(kept) if work.places else None
-    if vectors is None:
-        raise StageError(f"embed: {kept.folder}: a block is missing or damaged; run the build again")
+    assert work.places is not None  # its shard was missing
+    vectors = work.places.vectors(kept)
     shard = store.write("EMBEDDINGS", embeddings(store.read(work.documents, ["document_id"]), work.rows, vectors))
     store.commit("vectors", work.name, [shard], shard.n_rows)
     release()
@@ -174,15 +172,24 @@ def made(
     return [shard for shards_of_work in shards for shard in shards_of_work]
 
 
-def kept_vectors(store: Store, made_by: Sequence[str]) -> KeptVectors:
+def item_size(params: EncoderParams) -> int:
+    """Texts that are embedded together, a block of vectors.
+
+    Raises:
+        RecipeError: the encoder can't be loaded.
+    """
+    n_chars = STATIC_ITEM_CHARS if is_static(params) else ITEM_CHARS
+    return max(1, n_chars // load(params).n_chars)
+
+
+def kept_vectors(store: Store, made_by: Sequence[object]) -> KeptVectors:
     return KeptVectors(store.root / "measured" / "embedding" / name_of("embedding", VERSION, made_by))
 
 
 def embedded(work: Sequence[Work], params: EncoderParams, kept: KeptVectors, engine: Engine) -> Index:
     """Embed every document whose vector is not kept. Returns the index of all vectors."""
     index = Index.of(kept)
-    n_chars = ITEM_CHARS if not is_static(params) else STATIC_ITEM_CHARS
-    todo = list(items(work, index, max(1, n_chars // load(params).n_chars)))
+    todo = list(items(work, index, item_size(params)))
     if not todo:
         return index
     with engine.reported("encoder", len(todo)), engine.pipeline("encoder") as p:

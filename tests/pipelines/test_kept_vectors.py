@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipelines.embed.kept_vectors import Index, KeptVectors, keys_of
+from pipelines.kept_vectors import Index, KeptVectors, keys_of
+from schemas.errors import StageError
 
 
 def drawn(n, seed=0, d=5):
@@ -71,14 +72,19 @@ def test_documents_are_found_in_any_block(kept):
         assert len(mine.names) == len(np.unique(mine.block))
         if len(chosen):
             assert mine.vectors(kept).tobytes() == vectors[chosen].tobytes(), f"{seed=}"
-        assert (places.vectors(kept) is None) == (not is_kept.all())
+        if is_kept.all():
+            assert places.vectors(kept).tobytes() == vectors.tobytes()
+        else:
+            with pytest.raises(StageError, match="a block is missing or damaged"):
+                places.vectors(kept)
 
 
 def test_no_document_has_no_vectors(kept):
     places = Index.of(kept).places(np.empty(0, "S16"))
     assert places.missing().tolist() == []
     assert places.vectors(kept).shape == (0, 0)
-    assert Index.of(kept).places(drawn(2)[0]).vectors(kept) is None
+    with pytest.raises(StageError, match="a block is missing or damaged"):
+        Index.of(kept).places(drawn(2)[0]).vectors(kept)
 
 
 def test_a_block_that_is_damaged_after_indexing_is_noticed(kept):
@@ -86,7 +92,8 @@ def test_a_block_that_is_damaged_after_indexing_is_noticed(kept):
     name = add(kept, keys, vectors)
     places = Index.of(kept).places(keys)
     kept.path(name).write_bytes(b"torn")
-    assert places.vectors(kept) is None
+    with pytest.raises(StageError, match="a block is missing or damaged"):
+        places.vectors(kept)
 
 
 def test_keys_sort_as_the_hashes_do():

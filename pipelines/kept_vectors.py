@@ -1,4 +1,4 @@
-"""Vectors of documents, kept by content under the fingerprint of an encoder, in blocks that never change.
+"""Vectors of documents or chunks, kept by content under the fingerprint of an encoder, in blocks that never change.
 
     ROOT/measured/embedding/a1b2.../3f/3f09....vectors     xxh3-128 of the rest, n, d, [n] hashes, [n, d] float32
 
@@ -17,6 +17,7 @@ import numpy as np
 import xxhash
 
 from pipelines.store import files
+from schemas.errors import StageError
 
 CHECK_BYTES = 16  # xxh3-128
 SIZES_BYTES = 16  # two int64
@@ -73,17 +74,20 @@ class Places:
         """[k] the documents whose vectors are not kept, ascending."""
         return np.flatnonzero(self.block < 0)
 
-    def vectors(self, kept: KeptVectors) -> np.ndarray | None:
-        """[n, d] float32; None where one is not kept, or its block was damaged meanwhile."""
-        if not len(self.block):
-            return np.zeros((0, 0), np.float32)
-        vectors: np.ndarray | None = None
+    def vectors(self, kept: KeptVectors) -> np.ndarray:
+        """[n, d] float32.
+
+        Raises:
+            StageError: one is not kept, or its block was damaged meanwhile.
+        """
+        vectors = np.zeros((len(self.block), 0), np.float32)
         for number in np.unique(self.block).tolist():
             block = kept.block(self.names[number]) if number >= 0 else None
             if block is None:
-                return None
+                raise StageError(f"embed: {kept.folder}: a block is missing or damaged; run the build again")
             here = self.block == number
-            vectors = np.zeros((len(here), block[1].shape[1]), np.float32) if vectors is None else vectors
+            if not vectors.size:
+                vectors = np.zeros((len(here), block[1].shape[1]), np.float32)
             vectors[here] = block[1][self.row[here]]
         return vectors
 
