@@ -1,6 +1,6 @@
 """CPU seconds of a refresh, by stage, as a share of a build of the same corpus from scratch.
 
-    python benchmarks/refresh.py CORPUS WORK [--megabytes 20] [--workers 2]
+    python benchmarks/refresh.py CORPUS WORK [--megabytes 20] [--workers 2] [--group-tokens 1048576]
 
 CORPUS is the output of `longmix corpus`. Two cases, with mixes/128k.toml without [score]:
 
@@ -9,7 +9,8 @@ CORPUS is the output of `longmix corpus`. Two cases, with mixes/128k.toml withou
     file     The documents of at most 200 kB are text files, of one source. The refresh reads one changed file.
 
 Each build runs in a process of its own. CPU seconds are those of the process and its children, user and system.
-`start` is what the process spends outside the stages: imports, the recipe, the lock.
+`start` is what the process spends outside the stages: imports, the recipe, the lock. Below each table: what of the order was made
+again, in groups of draws of --group-tokens.
 """
 
 import argparse
@@ -88,12 +89,14 @@ def cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def build_measured(recipe: Path, root: Path) -> None:
+def build_measured(recipe: Path, root: Path, group_tokens: int) -> None:
     """In a process of its own: build on the newest version, and print the CPU seconds of each stage."""
+    from pipelines import plan
     from pipelines.build import build
     from pipelines.recipe import load
-    from pipelines.versions import latest
+    from pipelines.versions import latest, tables_of
 
+    plan.GROUP_TOKENS = group_tokens
     spent: dict[str, float] = {}
 
     def measured(run):
@@ -108,22 +111,31 @@ def build_measured(recipe: Path, root: Path) -> None:
 
     loaded = load(recipe)
     version = build(loaded, root, stage=measured, base=latest(root, loaded.mix))
-    print(json.dumps({"version": version.version, "reused": version.reused, "cpu_s": spent, "all_s": cpu_seconds()}))
+    figures = {"version": version.version, "reused": version.reused, "cpu_s": spent, "all_s": cpu_seconds()}
+    tables = tables_of(version.folder)
+    rows = {table: [shard.content_hash for shard in tables[table]] for table in ("ORDER", "SEQUENCES")}
+    print(json.dumps(figures | rows | {"embedded": embedded(root)}))
 
 
-def built(recipe: Path, root: Path) -> dict:
-    command = [sys.executable, __file__, "--child", str(recipe), str(root)]
+def embedded(root: Path) -> int:
+    """Documents that the last build embedded."""
+    events = map(json.loads, (root / "progress.jsonl").read_text().splitlines())
+    return sum(e["documents"] for e in events if (e["stage"], e["event"]) == ("encoder", "made"))
+
+
+def built(recipe: Path, root: Path, group_tokens: int) -> dict:
+    command = [sys.executable, __file__, "--child", str(recipe), str(root), "--group-tokens", str(group_tokens)]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[-1])
 
 
-def compared(case: str, folder: Path, workers: int) -> str:
+def compared(case: str, folder: Path, workers: int, group_tokens: int) -> str:
     """Build the first version and refresh it; build the same corpus from scratch. Returns a table."""
     recipe, corpus = recipe_in(folder, workers), folder / "corpus"
     shutil.copytree(folder / "before", corpus)
-    built(recipe, folder / "root")
+    first = built(recipe, folder / "root", group_tokens)
     shutil.rmtree(corpus)
     shutil.copytree(folder / "after", corpus)
-    refresh, full = built(recipe, folder / "root"), built(recipe, folder / "other")
+    refresh, full = (built(recipe, folder / root, group_tokens) for root in ("root", "other"))
     lines = [f"| {case} | from scratch | refresh | share | documents reused |", "| --- | ---: | ---: | ---: | ---: |"]
     for run in (refresh, full):
         run["cpu_s"]["start"] = run["all_s"] - sum(run["cpu_s"].values())
@@ -133,6 +145,12 @@ def compared(case: str, folder: Path, workers: int) -> str:
         n_reused, n = refresh["reused"].get({"dedup": "signatures"}.get(stage, stage), (0, 0))
         counts = f"{n_reused:,} of {n:,}" if n else ""
         lines.append(f"| {stage} | {seconds:.2f} s | {now:.2f} s | {now / seconds:.0%} | {counts} |")
+    n_groups = len(refresh["SEQUENCES"])
+    ordered, packed = (n_groups - len(set(refresh[t]) & set(first[t])) for t in ("ORDER", "SEQUENCES"))
+    lines.append(
+        f"\nEmbedded: {refresh['embedded']:,} of {full['embedded']:,} documents. Of {n_groups} groups, {ordered} have "
+        f"another path and {packed} other rows."
+    )
     return "\n".join(lines)
 
 
@@ -142,17 +160,18 @@ def main() -> None:
     parser.add_argument("work", type=Path, nargs="?", default=Path("data/refresh"))
     parser.add_argument("--megabytes", type=float, default=1e9, help="of compressed corpus; all of it by default")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--group-tokens", type=int, default=1 << 27)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        build_measured(*map(Path, args.child))
+        build_measured(*map(Path, args.child), args.group_tokens)
         return
     n_bytes = sum(path.stat().st_size for path in args.corpus.glob("*.jsonl.zst"))
     part = min(1.0, args.megabytes * 1e6 / n_bytes)
     shutil.rmtree(args.work, ignore_errors=True)
     for case, make in (("spread", make_spread), ("file", make_files)):
         make(args.corpus, args.work / case, part)
-        print(compared(case, (args.work / case).absolute(), args.workers), end="\n\n", flush=True)
+        print(compared(case, (args.work / case).absolute(), args.workers, args.group_tokens), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":
