@@ -45,7 +45,7 @@ def parts_of_mix(
     return [
         text.headline(version, totals, rows_of(con, "FROM rejections"), seconds),
         text.encoding(rows_of(con, "FROM encoding")),
-        text.path(rows_of(con, "FROM path_quality")),
+        text.path(*(rows_of(con, f"FROM {view}") for view in ("path_quality", "packing", "extension"))),
         text.supply(rows_of(con, "FROM targets")),
         text.left_out(rows_of(con, "FROM left_out")),
         [

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.actions import Reused
 from pipelines.embed.kept_vectors import Index, KeptVectors, Places, keys_of
 from pipelines.keys import contents
 from pipelines.memory import release
@@ -183,6 +184,8 @@ def embedded(work: Sequence[Work], params: EncoderParams, kept: KeptVectors, eng
     index = Index.of(kept)
     n_chars = ITEM_CHARS if not is_static(params) else STATIC_ITEM_CHARS
     todo = list(items(work, index, max(1, n_chars // load(params).n_chars)))
+    n_drawn = sum(len(each.rows) for each in work)
+    engine.reused["embed"] = Reused(n_drawn - sum(len(item.rows) for item in todo), n_drawn)
     if not todo:
         return index
     with engine.reported("encoder", len(todo)), engine.pipeline("encoder") as p:

@@ -7,7 +7,7 @@ import pytest
 from flows.summary import catalog, longmix, scores, summary
 from pipelines.catalog import rows_of, write_catalog
 from pipelines.versions import Version
-from tests.schemas.test_laws import opened, put, refuse, sound
+from tests.schemas.test_laws import opened, put, refuse, sound, with_chunks
 
 
 def version(tmp_path, *changes) -> Version:
@@ -92,6 +92,15 @@ def test_what_the_plan_leaves_out_is_in_the_summary_by_reason_and_domain(tmp_pat
     assert "Left out by reason: list 1 document (3 tokens)." in lines
     assert "Share of a domain's tokens that is left out: book 33.3%." in lines
     assert "Left out" not in summary(version(tmp_path / "all"), Path("root"), 1)
+
+
+def test_a_path_and_its_chunks_are_in_the_summary(tmp_path):
+    text = " ".join(summary(version(tmp_path, with_chunks), Path("root"), 1).split())
+    assert "0.500, of at most 0.500. Adjacent in a sequence: 1 of 1 consecutive pairs." in text
+    assert "Chunks: 4 chunks, 0 of them after a chunk that they are a neighbour of. 1 document in more" in text
+    other = summary(version(tmp_path / "other"), Path("root"), 1)
+    assert "Path" not in other
+    assert "Chunks" not in other
 
 
 def test_reasons_are_given_where_no_document_has_a_score(tmp_path):

@@ -419,7 +419,7 @@ def test_the_views_of_a_path(tmp_path):
     with_path(tables)
     tables["EMBEDDINGS"][1][1] = embedding("d", "embedded") | {"vector": [0.6, 0.8]}
     with opened(tables, tmp_path) as con:
-        assert con.execute("FROM path_quality").fetchall() == [(0, 2, 2, 0, 1, 0.5, 0.5)]
+        assert con.execute("FROM path_quality").fetchall() == [(0, 2, 2, 0, 1, 0, 0.5, 0.5)]
         assert con.execute("FROM nearest_together").fetchall() == [(0, 2, 2, 2)]
         assert con.execute("FROM partitions").fetchall() == [(0, 0, 2, 0.75, 2, 0.5), (1, 1, 0, 0.0, 0, None)]
         assert con.execute("FROM draw_groups").fetchall() == [(0, 14, 0.0)]
@@ -485,6 +485,28 @@ def test_the_views_of_chunks(tmp_path):
 
 def chunks_but(change):
     return lambda tables: (with_chunks(tables), change(tables))
+
+
+def test_the_bound_holds_where_the_path_is_nearer_than_the_lists(tmp_path):
+    """Documents of different partitions do not list each other, and may be neighbours on the path."""
+    tables = sound()
+    with_path(tables)
+    first, second = tables["ORDER"][0]
+    first |= {"neighbours": [9], "similarities": [0.25]}
+    second |= {"neighbours": [], "similarities": [], "near_set": "a"}
+    with opened(tables, tmp_path) as con:
+        ((largest, mean, most),) = con.execute(
+            "SELECT largest_near_set, mean_similarity, most_similarity FROM path_quality"
+        ).fetchall()
+    assert (largest, mean, most) == (2, 0.5, (0.25 + 0.5 + 0.5) / 2)
+
+
+def test_chunks_in_one_sequence_are_no_cut(tmp_path):
+    """Knots divide documents inside a sequence."""
+    tables = sound()
+    tables["SEQUENCES"][0] = [sequence(0, segment("a", 0, 2), segment("d", 0, 2), segment("a", 2, 6))]
+    with opened(tables, tmp_path) as con:
+        assert con.execute("SELECT forced_cuts, avoidable_cuts FROM packing").fetchall() == [(0, 0)]
 
 
 def path_but(change):
