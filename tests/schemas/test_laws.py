@@ -487,28 +487,6 @@ def chunks_but(change):
     return lambda tables: (with_chunks(tables), change(tables))
 
 
-def test_the_bound_holds_where_the_path_is_nearer_than_the_lists(tmp_path):
-    """Documents of different partitions do not list each other, and may be neighbours on the path."""
-    tables = sound()
-    with_path(tables)
-    first, second = tables["ORDER"][0]
-    first |= {"neighbours": [9], "similarities": [0.25]}
-    second |= {"neighbours": [], "similarities": [], "near_set": "a"}
-    with opened(tables, tmp_path) as con:
-        ((largest, mean, most),) = con.execute(
-            "SELECT largest_near_set, mean_similarity, most_similarity FROM path_quality"
-        ).fetchall()
-    assert (largest, mean, most) == (2, 0.5, (0.25 + 0.5 + 0.5) / 2)
-
-
-def test_chunks_in_one_sequence_are_no_cut(tmp_path):
-    """Knots divide documents inside a sequence."""
-    tables = sound()
-    tables["SEQUENCES"][0] = [sequence(0, segment("a", 0, 2), segment("d", 0, 2), segment("a", 2, 6))]
-    with opened(tables, tmp_path) as con:
-        assert con.execute("SELECT forced_cuts, avoidable_cuts FROM packing").fetchall() == [(0, 0)]
-
-
 def path_but(change):
     return lambda tables: (with_path(tables), change(tables))
 
