@@ -67,10 +67,10 @@ def path(groups: Rows, packing: Rows) -> list[str]:
     if n_pairs := total([row for row in packing if row["path_pairs"]], "path_pairs"):
         lines[0] += f" Adjacent in a sequence: {total(packing, 'adjacent_pairs'):,} of {n_pairs:,} consecutive pairs."
     if near := total(groups, "near_copies"):
-        largest = max(group["largest_near_set"] for group in groups)
+        largest = max(group.get("largest_near_set", 0) for group in groups)  # an earlier release's catalog has none
+        size = f"; the largest set has {largest:,}" if largest else ""
         lines.append(
-            f"Near copies: {counted(near, 'document')} left the path. No sequence has two documents of a near set; the "
-            f"largest set has {largest:,}."
+            f"Near copies: {counted(near, 'document')} left the path. No sequence has two documents of a near set{size}."
         )
     return lines
 

@@ -56,6 +56,7 @@ BEFORE = ordered(path_position=4, document_id="e")
         (ordered(document_start=4), [ordered(document_stop=4)], "continues the document of the segment before it"),
         (ordered(document_start=4), [ordered(document_stop=4), BEFORE], "continues the document of [5, 15)"),
         (ordered(document_start=4), [ordered(document_stop=4, epoch=1), BEFORE], "place 5 of the path; its document begins in another sequence"),
+        (ordered(document_start=4, epoch=1, path_position=None), [ordered(document_stop=4, epoch=1)], "continues the document of the segment before it"),
         (ordered(document_start=4, path_position=0), [], "place 0 of the path; its document begins in another sequence"),
         (ordered(epoch=1, path_position=None), [BEFORE], "a further copy, packed apart from the others"),
         (ordered(is_chunk=True), [BEFORE], "a document at place 5 of the path"),

@@ -273,5 +273,7 @@ def test_a_plan_counts_the_chunks(one, tmp_path):
     assert f"Besides, up to {sampled.embedding.n_chunks:,} chunks of {CHUNK} tokens for negative_extension" in text
     n_chunks = sum(-(-n // CHUNK) for n in first)
     assert n_chunks / 1.3 < sampled.embedding.n_chunks < n_chunks * 1.3
-    other = one.recipe.model_copy(update={"pack": one.recipe.pack.model_copy(update={"packer": "in_order"})})
-    assert forecast(other, tmp_path).embedding.n_chunks == 0
+    other = one.recipe.model_copy(update={"pack": one.recipe.pack.model_copy(update={"packer": "best_fit"})})
+    unchunked = forecast(other, tmp_path)
+    assert unchunked.embedding.n_chunks == 0
+    assert any("best_fit" in note for note in unchunked.notes)
