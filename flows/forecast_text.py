@@ -8,6 +8,7 @@ import numpy as np
 from flows.tables import aligned, printable
 from flows.text import UNITS, filled, length_table, supply
 from pipelines.encode import notes
+from pipelines.findings import counted
 from pipelines.forecast import Embedded, EmbeddingForecast, Forecast, ScoringForecast
 from pipelines.recipe import AnyRecipe, Recipe
 from pipelines.score import ScoreParams
@@ -105,22 +106,29 @@ def scoring(forecast: ScoringForecast, params: ScoreParams) -> str:
 
 def embedding(forecast: EmbeddingForecast | Embedded) -> str:
     """Which encoder embeds how many documents, and for how long."""
+    documents = counted(forecast.n_documents, "drawn document")
     if isinstance(forecast, Embedded):
-        return f"Embedding: nothing is left to embed; {forecast.encoder} read all {forecast.n_documents:,} drawn documents."
+        chunks = " and their chunks" if forecast.has_chunks else ""
+        return f"Embedding: nothing is left to embed; {forecast.encoder} read {documents}{chunks}."
     kind = "a static table" if forecast.is_static else "a transformer"
+    encoder = f"{forecast.encoder} ({kind}, {forecast.dimensions:,} dimensions)"
     about = "" if forecast.is_exact else "about "
-    texts = "documents of the corpus" if forecast.is_real_text else "texts that fill its window"
+    of, texts = ("document", "of the corpus") if forecast.is_real_text else ("text", "as long as its window")
     chunks = (
-        f" Besides, up to {forecast.n_chunks:,} chunks of {forecast.chunk_tokens:,} tokens for negative_extension, about "
-        f"{forecast.chunk_seconds:,.0f} CPU seconds; their vectors are not kept."
-        if forecast.n_chunks
-        else ""
+        f"up to {counted(forecast.n_chunks, 'chunk')} of {counted(forecast.chunk_tokens, 'token')} for "
+        f"negative_extension, {cpu_seconds(forecast.chunk_seconds)}; their vectors are not kept."
     )
+    if forecast.is_embedded:
+        return f"Embedding: {encoder} read {documents} before, and reads {chunks}"
+    besides = f" Besides, {chunks}" if forecast.n_chunks else ""
     return (
-        f"Embedding: {forecast.encoder} ({kind}, {forecast.dimensions:,} dimensions) reads the beginning of "
-        f"{about}{forecast.n_documents:,} drawn documents, about {forecast.cpu_seconds:,.0f} CPU seconds by a run on this "
-        f"machine over {forecast.n_timed:,} {texts}. Documents that were embedded before are not embedded again.{chunks}"
+        f"Embedding: {encoder} reads the beginning of {about}{documents}, {cpu_seconds(forecast.cpu_seconds)} by a run on "
+        f"this machine over {counted(forecast.n_timed, of)} {texts}. Documents that were embedded before are not embedded again.{besides}"
     )
+
+
+def cpu_seconds(seconds: float) -> str:
+    return f"about {seconds:,.0f} CPU seconds" if seconds >= 1.5 else "about 1 CPU second or less"
 
 
 def rates(forecast: Forecast) -> list[str]:

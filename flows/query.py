@@ -104,7 +104,7 @@ def csv_text(columns: list[str], answer: duckdb.DuckDBPyConnection) -> str:
 
 
 PLACES = """
-SELECT s.place, s.sequence_start, s.sequence_stop, s.document_id, s.domain, s.document_start, s.document_stop, s.epoch,
+SELECT s.place, s.sequence_start, s.sequence_stop, s.document_id, s.domain, s.document_start, s.document_stop, s.epoch, s.n_pad,
     d.n_tokens, d.source, d.origin, d.license, d.file, d.record, h.first_byte, d.shard, d.row, s.path_position,
     s.similarity_to_previous, p.restarts, p.near_set, p.document_id IS NOT NULL AS is_ordered,
     c.document_id IS NOT NULL AS is_chunk, c.after_document_id, c.after_start, c.similarity AS chunk_similarity
@@ -147,8 +147,8 @@ def show_sequence(root: Path, sequence: str, mix: str | None, version: str, char
             ((input_ids,),) = con.execute(INPUT_IDS.format(sequence=found["sequence_id"])).fetchall()
             ids = np.array(input_ids)
             shown = [ends(tokenizer, ids[row["sequence_start"] : row["sequence_stop"]], chars) for row in segments]
-        for row, before, texts in zip(segments, [None, *segments], shown, strict=False):
-            lines += sequence_text.segment(row, texts, before)
+        for i, (row, texts) in enumerate(zip(segments, shown, strict=True)):
+            lines += sequence_text.segment(row, texts, segments[:i])
         return "\n".join(lines)
 
 

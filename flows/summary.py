@@ -45,7 +45,7 @@ def parts_of_mix(
     return [
         text.headline(version, totals, rows_of(con, "FROM rejections"), seconds),
         text.encoding(rows_of(con, "FROM encoding")),
-        text.path(rows_of(con, "FROM path_quality")),
+        text.path(*(rows_of_view(con, view) for view in ("path_quality", "packing", "extension"))),
         text.supply(rows_of(con, "FROM targets")),
         text.left_out(rows_of(con, "FROM left_out")),
         [
@@ -56,6 +56,12 @@ def parts_of_mix(
         ["Shares of the corpus and of the mix", *text.shares(rows_of(con, "FROM shares"))],
         *scores(con, totals),
     ]
+
+
+def rows_of_view(con: duckdb.DuckDBPyConnection, view: str) -> list[dict[str, Any]]:
+    """Rows of a view; none in the catalog of an earlier release that lacks it: a published version keeps its catalog."""
+    names = con.execute("SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views()").fetchall()
+    return rows_of(con, f"FROM {view}") if (view,) in names else []
 
 
 def parts_of_samples(

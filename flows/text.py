@@ -67,7 +67,7 @@ def headline(version: "Version", totals: Mapping[str, Any], rejections: Rows, se
         *repaired,
         *reused(version.reused),
         f"  {totals['tokens']:,} tokens in {rows}, {totals['fill_share'] or 0:.2%} filled",
-        f"  {totals['documents']:,} documents read, {totals['kept']:,} kept",
+        f"  {findings.counted(totals['documents'], 'document')} read, {totals['kept']:,} kept",
         *rejected,
     ]
 
@@ -77,9 +77,10 @@ def encoding(rows: Rows) -> list[str]:
     return [line for sentence in findings.encoding(rows) for line in filled(sentence)]
 
 
-def path(rows: Rows) -> list[str]:
-    """Rows of the view `path_quality`."""
-    return [line for sentence in findings.path(rows) for line in filled(sentence)]
+def path(groups: Rows, packing: Rows, chunks: Rows) -> list[str]:
+    """Rows of the views `path_quality`, `packing` and `extension`."""
+    sentences = [*findings.path(groups, packing), *findings.extension(chunks)]
+    return [line for sentence in sentences for line in filled(sentence)]
 
 
 def reused(by_stage: "Mapping[str, Reused]") -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pipelines import build_sft, dedup, embed, encode, ingest, order, pack, plan, score, screen
+from pipelines import build_sft, dedup, embed, encode, findings, ingest, order, pack, plan, score, screen
 from pipelines.recipe import AnyRecipe, Recipe
 from pipelines.score.model import reader_of
 from pipelines.sft_recipe import SftRecipe
@@ -158,7 +158,18 @@ def mix(
     recipe: Recipe, tables: Tables, engine: Engine, base: Mapping[str, list[Shard]], stage: Stage = plain
 ) -> Tables:
     """Which copies of which documents are drawn, the path through them, and the training rows packed from them."""
+    mixed = ordered(recipe, tables, engine, base, stage)
+    path = [*mixed.get("ORDER", []), *mixed.get("CHUNKS", [])]
+    mixed["SEQUENCES"] = stage(pack.run)(tables["TOKENS"], mixed["DRAWS"], path, recipe.encode, recipe.pack, engine)
+    return mixed
+
+
+def ordered(
+    recipe: Recipe, tables: Tables, engine: Engine, base: Mapping[str, list[Shard]], stage: Stage = plain
+) -> Tables:
+    """Which copies of which documents are drawn, and the path through them."""
     mixed = drawn(recipe, tables, engine, stage)
+    engine.notes.extend(note for note in findings.unfollowed(recipe) if note not in engine.notes)
     if recipe.order.makes_path:
         names = tuple(source.name for source in recipe.sources)
         mixed |= stage(order.run)({**tables, **mixed}, recipe.order, names, base, engine)
@@ -166,6 +177,4 @@ def mix(
         size = recipe.pack.negative_chunk_tokens
         chunking = order.ChunkParams(chunk_tokens=size, order=recipe.order, encoding=recipe.encode)
         mixed["CHUNKS"] = stage(order.run_chunks)({**tables, **mixed}, chunking, engine)
-    path = [*mixed.get("ORDER", []), *mixed.get("CHUNKS", [])]
-    mixed["SEQUENCES"] = stage(pack.run)(tables["TOKENS"], mixed["DRAWS"], path, recipe.encode, recipe.pack, engine)
     return mixed

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.actions import Reused
 from pipelines.kept_vectors import Index, KeptVectors, Places, keys_of
 from pipelines.keys import contents
 from pipelines.memory import release
@@ -190,6 +191,8 @@ def embedded(work: Sequence[Work], params: EncoderParams, kept: KeptVectors, eng
     """Embed every document whose vector is not kept. Returns the index of all vectors."""
     index = Index.of(kept)
     todo = list(items(work, index, item_size(params)))
+    n_drawn = sum(len(each.rows) for each in work)
+    engine.reused["embed"] = Reused(n_drawn - sum(len(item.rows) for item in todo), n_drawn)
     if not todo:
         return index
     with engine.reported("encoder", len(todo)), engine.pipeline("encoder") as p:

@@ -4,7 +4,10 @@ The summary of a build, the log of a flow, the report and the card all use these
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.recipe import Recipe  # which imports stages, and some of them this module
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -44,10 +47,12 @@ def encoding(rows: Rows) -> list[str]:
     return lines
 
 
-def path(groups: Rows) -> list[str]:
+def path(groups: Rows, packing: Rows) -> list[str]:
     """Sentences on the path through related documents; none in a mix without an order.
 
-    groups: of the view `path_quality`.
+    Args:
+        groups: of the view `path_quality`.
+        packing: the row of the view `packing`.
     """
     if not groups:
         return []
@@ -59,9 +64,22 @@ def path(groups: Rows) -> list[str]:
             sum(w * group[name] for w, group in pairs) / weight for name in ("mean_similarity", "most_similarity")
         )
         lines[0] += f" Mean cosine of consecutive documents: {mean:.3f}, of at most {most:.3f}."
+    if n_pairs := total([row for row in packing if row["path_pairs"]], "path_pairs"):
+        lines[0] += f" Adjacent in a sequence: {total(packing, 'adjacent_pairs'):,} of {n_pairs:,} consecutive pairs."
     if near := total(groups, "near_copies"):
-        lines.append(f"Near copies: {counted(near, 'document')} left the path; no sequence has two of the same set.")
+        largest = max(group.get("largest_near_set", 0) for group in groups)  # an earlier release's catalog has none
+        size = f"; the largest set has {largest:,}" if largest else ""
+        lines.append(
+            f"Near copies: {counted(near, 'document')} left the path. No sequence has two documents of a near set{size}."
+        )
     return lines
+
+
+def unfollowed(recipe: "Recipe") -> list[str]:
+    """A sentence where the packer ignores the path that the order makes; none elsewhere."""
+    if not recipe.order.makes_path or recipe.pack.packer != "best_fit":
+        return []
+    return [f'pack.packer = "best_fit" does not follow the path of order.by = "{recipe.order.by}"; "in_order" does']
 
 
 def extension(groups: Rows) -> list[str]:

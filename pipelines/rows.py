@@ -120,7 +120,7 @@ def pose_positions(row: Row, window_tokens: int, target_tokens: int, seed: int) 
     In a shorter row the window is the row. The draws depend on sequence_id and seed alone.
 
     Raises:
-        ValueError: target_tokens < window_tokens.
+        ValueError: window_tokens < 1, or target_tokens < window_tokens.
 
     Source: Zhu et al. 2024 (arXiv 2309.10400), train_pose.py.
     """
@@ -138,7 +138,7 @@ def randpos_positions(row: Row, window_tokens: int, target_tokens: int, seed: in
     """[n] positions of the first window_tokens tokens: a sample of those below target_tokens, ascending.
 
     Raises:
-        ValueError: target_tokens < window_tokens.
+        ValueError: window_tokens < 1, or target_tokens < window_tokens.
 
     Source: randomized positions in train_pose.py, see pose_positions; Ruoss et al. 2023 (arXiv 2305.16843).
     """
@@ -149,6 +149,8 @@ def randpos_positions(row: Row, window_tokens: int, target_tokens: int, seed: in
 
 def checked(row: Row, window_tokens: int, target_tokens: int, seed: int, use: str) -> tuple[int, np.ndarray]:
     """n_tokens of the row and [3] uint64 of its own."""
+    if window_tokens < 1:
+        raise ValueError(f"window_tokens = {window_tokens} is below 1; raise it")
     if target_tokens < window_tokens:
         raise ValueError(f"target_tokens = {target_tokens} is below window_tokens = {window_tokens}; raise it")
     counters = np.arange(3, dtype=np.uint64)

@@ -75,7 +75,7 @@ class Engine:
     Attributes:
         earlier: the tables of an earlier version; rows of documents that did not change are copied from them.
         damaged: TABLE/HASH of shards that are made again.
-        reused: by stage, the documents whose rows were copied.
+        reused: by stage, the documents whose rows were copied; of embed, those whose vectors were kept.
         notes: sentences on the input for whoever reads the summary: what was passed over, lost, or not there.
     """
 

@@ -20,7 +20,7 @@ class Version:
         folder: datasets/MIX/VERSION.
         is_new: False where the version was published before.
         mended: TABLE/HASH of each damaged shard that the build made again, and the damaged published files.
-        reused: by stage, the documents whose rows the build copied from an earlier version.
+        reused: by stage, the documents whose rows the build copied from an earlier version; see Engine.
         notes: of the engine that built it: sentences on the input.
     """
 

@@ -300,14 +300,33 @@ SELECT shard AS group_number, partition, place, document_id, restarts, similarit
 FROM tables."ORDER";
 
 -- A row is a group of a mix with an order: how alike consecutive documents of its path are. most_similarity is a mean that
--- no path can exceed: half the sum of each document's two nearest. near_copies left the path.
+-- no path through compared documents can exceed: half the sum of each document's two nearest, of those that it lists and
+-- those beside it on the path. near_copies left the path; largest_near_set is the most documents of one near_set. restarts
+-- does not count the beginning of the path.
 CREATE VIEW path_quality AS
+WITH beside AS (
+    SELECT shard, neighbours, similarities, similarity_to_previous AS before, lag(row) OVER path AS row_before,
+        lead(similarity_to_previous) OVER path AS after, lead(row) OVER path AS row_after
+    FROM tables."ORDER" WHERE place IS NOT NULL WINDOW path AS (PARTITION BY shard ORDER BY place)
+), nearest AS (
+    SELECT shard, list_sort(list_concat(
+        similarities[1:2],
+        CASE WHEN before IS NOT NULL AND NOT list_contains(neighbours, row_before) THEN [before] END,
+        CASE WHEN after IS NOT NULL AND NOT list_contains(neighbours, row_after) THEN [after] END
+    ), 'DESC') AS two
+    FROM beside
+), most AS (
+    SELECT shard, sum(micro(coalesce(two[1], 0)) + micro(coalesce(two[2], 0))) / 2e6 AS similarity FROM nearest GROUP BY shard
+), sets AS (
+    SELECT shard, max(n) AS largest_near_set
+    FROM (SELECT shard, count(*) AS n FROM tables."ORDER" WHERE near_set IS NOT NULL GROUP BY shard, near_set) GROUP BY shard
+)
 SELECT o.shard AS group_number, count(*) AS documents, count(place) AS on_path, count(*) - count(place) AS near_copies,
-    count(*) FILTER (restarts) AS restarts, mean_micro(similarity_to_previous) AS mean_similarity,
-    CASE WHEN count(similarity_to_previous) > 0 THEN
-        sum(micro(coalesce(similarities[1], 0)) + micro(coalesce(similarities[2], 0))) / 2e6 / (count(place) - 1)
-    END AS most_similarity
-FROM tables."ORDER" o GROUP BY o.shard ORDER BY o.shard;
+    coalesce(any_value(largest_near_set), 0) AS largest_near_set, count(*) FILTER (restarts AND place > 0) AS restarts,
+    mean_micro(similarity_to_previous) AS mean_similarity,
+    CASE WHEN count(similarity_to_previous) > 0 THEN any_value(most.similarity) / (count(place) - 1) END AS most_similarity
+FROM tables."ORDER" o LEFT JOIN most ON most.shard = o.shard LEFT JOIN sets ON sets.shard = o.shard
+GROUP BY o.shard ORDER BY o.shard;
 
 -- A row is a group of a mix with an order: of the ten nearest of each document, how many share a sequence with it. most is
 -- the number that the sequences have room for.
@@ -444,16 +463,17 @@ SELECT c.shard AS group_number, any_value(documents) AS documents, any_value(par
 FROM chunks c JOIN parted USING (shard) GROUP BY c.shard ORDER BY c.shard;
 
 -- A row is the version: how its sequences are filled. forced_cuts counts copies longer than a sequence, avoidable_cuts
--- others in more than one segment; documents that are divided into chunks count in neither. attention_share is the part of all pairs of a token and an earlier one that are in one
--- segment. path_pairs are consecutive documents of a path, adjacent_pairs those of them that are adjacent in a sequence.
+-- others in more than one sequence; documents that negative_extension divides count in neither. attention_share is the part
+-- of all pairs of a token and an earlier one that are in one segment. path_pairs are consecutive documents of a path,
+-- adjacent_pairs those of them whose segments are adjacent in a sequence.
 CREATE VIEW packing AS
 WITH copies AS (
-    SELECT document_id, epoch, count(*) AS n, sum(document_stop - document_start) AS tokens
+    SELECT document_id, epoch, min(sequence_id) < max(sequence_id) AS is_cut, sum(document_stop - document_start) AS tokens
     FROM segments s ANTI JOIN tables.chunks c ON c.document_id = s.document_id AND s.epoch = 0
     GROUP BY document_id, epoch
 ), cuts AS (
-    SELECT count(*) FILTER (n > 1 AND tokens > getvariable('sequence_tokens')) AS forced_cuts,
-        count(*) FILTER (n > 1 AND tokens <= getvariable('sequence_tokens')) AS avoidable_cuts
+    SELECT count(*) FILTER (is_cut AND tokens > getvariable('sequence_tokens')) AS forced_cuts,
+        count(*) FILTER (is_cut AND tokens <= getvariable('sequence_tokens')) AS avoidable_cuts
     FROM copies
 ), pairs AS (
     SELECT sum((sequence_stop - sequence_start)::HUGEINT * (sequence_stop - sequence_start)) AS inside FROM segments

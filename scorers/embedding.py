@@ -68,13 +68,21 @@ def is_static(params: EncoderParams) -> bool:
     """Whether the encoder is a static table.
 
     Raises:
-        RecipeError: the folder holds no model, or one file that is no folder.
+        RecipeError: the folder holds no model, or is a file; or a static table is asked for what it cannot do.
     """
     if params.folder.is_file():
         raise RecipeError(f"{KEY}: {params.folder}: a file; name the folder of an encoder with safetensors")
     model_files(params.folder)
     config = read_json(params.folder / "config.json")
-    return isinstance(config, dict) and config.get("model_type") == static_table.MODEL_TYPE
+    if not isinstance(config, dict) or config.get("model_type") != static_table.MODEL_TYPE:
+        return False
+    for key, able in (("text", "head"), ("device", "cpu")):
+        if (value := getattr(params, key)) != able:
+            raise RecipeError(
+                f'{KEY}: {key} = "{value}", but {params.folder} is a static table, which reads the head of a text on a CPU; '
+                f"remove {key}, and set window_tokens for a longer head"
+            )
+    return True
 
 
 def check_encoder(params: EncoderParams) -> None:
@@ -83,11 +91,6 @@ def check_encoder(params: EncoderParams) -> None:
     Raises:
         RecipeError: it is missing, is not an encoder, or cannot read windows of this length; or torch is missing.
     """
-    if is_static(params) and (params.text, params.device) != ("head", "cpu"):
-        raise RecipeError(
-            f'{KEY}: {params.folder}: a static table reads the head of a text on a CPU; remove text = "{params.text}" and '
-            f'device = "{params.device}", and set window_tokens for a longer head'
-        )
     load(params)
 
 

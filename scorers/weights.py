@@ -42,7 +42,7 @@ class Weights(BaseModel):
 
             return Path(snapshot_download(name, allow_patterns=list(PATTERNS), local_files_only=local_files_only))
 
-        return cls.of(downloaded(Wanted("model", name, "name a local folder"), download))
+        return cls.of(downloaded(Wanted("model", name, f"name a local folder: {local} does not exist"), download))
 
     @classmethod
     def of(cls, path: Path) -> Self:

@@ -92,31 +92,42 @@ def forecast(recipe: Recipe, root: Path) -> Forecast:
     for base in possible_bases(root, recipe.mix):
         engine.notes.clear()
         with suppress(NotMade):
-            return with_notes(from_root(recipe, engine, tables_of(base)), engine)
+            return with_notes(from_root(recipe, engine, tables_of(base)), recipe, engine)
     engine.notes.clear()
     estimate = from_samples(recipe, [sample(source, recipe.encode, root) for source in recipe.sources])
-    return with_notes(with_embedding(estimate, recipe, engine, {}), engine)
+    return with_notes(with_embedding(estimate, recipe, engine), recipe, engine)
 
 
-def with_notes(forecast: Forecast, engine: Engine) -> Forecast:
+def with_notes(forecast: Forecast, recipe: Recipe, engine: Engine) -> Forecast:
     """The forecast with the sentences that the engine's look-up noted, before its own."""
-    return replace(forecast, notes=tuple(dict.fromkeys([*engine.notes, *forecast.notes])))
+    return replace(forecast, notes=tuple(dict.fromkeys([*engine.notes, *forecast.notes, *findings.unfollowed(recipe)])))
 
 
-def with_embedding(forecast: Forecast, recipe: Recipe, engine: Engine, tables: build.Tables) -> Forecast:
-    """The forecast with that of the encoder. tables: those that exist, none where the corpus was not read."""
+def with_embedding(
+    forecast: Forecast, recipe: Recipe, engine: Engine, tables: build.Tables | None = None,
+    base: Mapping[str, list[Shard]] | None = None,
+) -> Forecast:  # fmt: skip
+    """The forecast with that of the encoder.
+
+    tables: those that exist; None where the corpus was not read. base: those of the base version.
+    """
     encoder = recipe.order.encoder
     if encoder is None or not recipe.order.needs_vectors:
         return forecast
-    is_exact = bool(tables) and not forecast.missing
-    if is_exact and not forecast.n_chunks:
+    is_exact, tables = bool(tables) and not forecast.missing, tables or {}
+    is_embedded = False
+    if is_exact:
         with suppress(NotMade):
             build.drawn(recipe, tables, engine)
-            return replace(forecast, embedding=Embedded(encoder.folder.name, forecast.n_drawn))
+            is_embedded = True
+            if forecast.n_chunks:
+                build.ordered(recipe, tables, engine, base or {})
+            return replace(forecast, embedding=Embedded(encoder.folder.name, forecast.n_drawn, forecast.n_chunks > 0))
     documents = tables.get("DOCUMENTS", [])
     embedding = embedding_forecast(encoder, forecast.n_drawn, engine, documents, is_exact=is_exact)
-    chunk_tokens = recipe.pack.negative_chunk_tokens
-    return replace(forecast, embedding=replace(embedding, n_chunks=forecast.n_chunks, chunk_tokens=chunk_tokens))
+    size = recipe.pack.negative_chunk_tokens
+    embedding = replace(embedding, n_chunks=forecast.n_chunks, chunk_tokens=size, is_embedded=is_embedded)
+    return replace(forecast, embedding=embedding)
 
 
 def from_root(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -> Forecast:
@@ -135,7 +146,7 @@ def from_root(recipe: Recipe, engine: Engine, base: Mapping[str, list[Shard]]) -
         missing = recipe.selects_by
     engine.notes.extend(findings.encoding(encoding_rows(tables["DOCUMENTS"], tables["TOKENS"], engine.store)))
     exact = replace(from_tables(tables, recipe, engine.store), missing=missing, scoring=scoring)
-    return with_embedding(exact, recipe, engine, tables)
+    return with_embedding(exact, recipe, engine, tables, base)
 
 
 def from_tables(tables: Mapping[str, list[Shard]], recipe: Recipe, store: Store) -> Forecast:
@@ -159,6 +170,7 @@ def from_samples(recipe: Recipe, samples: Sequence[Sample]) -> Forecast:
     targets = solve(cells, params.budget_tokens, params.shares, params.short_rate, params.max_epochs)
     rates = np.nan_to_num(targets.rates).clip(0, 1)[:, :, None]
     n_chunks = chunks_of(cells, recipe.pack.negative_chunk_tokens) if recipe.pack.is_extension else np.zeros(1)
+    n_drawn = float((cells.documents * rates).sum())
     nothing = replace(cells, documents=np.zeros_like(cells.documents), tokens=np.zeros_like(cells.tokens))
     return Forecast(
         before=cells,
@@ -169,7 +181,7 @@ def from_samples(recipe: Recipe, samples: Sequence[Sample]) -> Forecast:
         scoring=scoring_of_samples(samples, recipe.score, recipe.encode) if recipe.score else None,
         notes=tuple(note for s in samples for note in s.beginning.notes),
         read_bytes=sum(s.beginning.n_bytes for s in samples),
-        n_drawn=round(float((cells.documents * rates).sum())),
+        n_drawn=round(n_drawn) or int(n_drawn > 0),
         n_chunks=round(float((n_chunks * rates).sum())),
     )
 

@@ -33,6 +33,7 @@ class EmbeddingForecast:
         is_real_text: the timed run read documents of the corpus; else a text of full windows, which takes longest.
         n_chunks: chunks that negative_extension embeds besides, at most; 0 for another packer.
         chunk_tokens: tokens of a chunk.
+        is_embedded: the vectors of all documents exist: only chunks are left.
     """
 
     encoder: str
@@ -45,6 +46,7 @@ class EmbeddingForecast:
     is_real_text: bool
     n_chunks: int = 0
     chunk_tokens: int = 0
+    is_embedded: bool = False
 
     @property
     def chunk_seconds(self) -> float:
@@ -54,10 +56,14 @@ class EmbeddingForecast:
 
 @dataclass(frozen=True)
 class Embedded:
-    """The vectors of all drawn documents exist: nothing is timed. encoder, n_documents: as in EmbeddingForecast."""
+    """The vectors of all drawn documents exist: nothing is timed.
+
+    encoder, n_documents: as in EmbeddingForecast. has_chunks: the neighbours of all chunks exist too.
+    """
 
     encoder: str
     n_documents: int
+    has_chunks: bool = False
 
 
 def embedding_forecast(

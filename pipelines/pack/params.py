@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator,
 
 from pipelines.encode import EncodeParams, id_of
 from pipelines.pack.packers import PACKERS
+from schemas.errors import RecipeError
 
 EXTENSION = "negative_extension"  # the packer of chunks: it needs CHUNKS, see negative_extension.py
 
@@ -46,12 +47,19 @@ class PackParams(BaseModel):
     @model_validator(mode="after")
     def check_knots(self) -> Self:
         if not self.knot_tokens:
+            if "knot_chunk_tokens" in self.model_fields_set:
+                raise ValueError("knot_chunk_tokens has no effect without knot_tokens; add that key, or remove it")
             return self
         if len(set(self.knot_tokens)) < max(2, len(self.knot_tokens)):
             raise ValueError("knot_tokens: needs two or more different tokens, one for each interleaved document")
         for key in ("pad_documents_to", "max_segments"):
             if getattr(self, key):
                 raise ValueError(f"knot_tokens cannot be combined with {key}; remove one of them")
+        if self.knot_chunk_tokens > self.sequence_tokens:
+            raise ValueError(
+                f"knot_chunk_tokens = {self.knot_chunk_tokens} is more than sequence_tokens = {self.sequence_tokens}; "
+                "change one of them"
+            )
         return self
 
     @model_validator(mode="after")
@@ -99,8 +107,11 @@ def pad_ids(params: PackParams, encoding: EncodeParams) -> list[int]:
     """The ids of the recipe's pad token or of its knot tokens; empty if it has neither.
 
     Raises:
-        RecipeError: the tokenizer has no such token.
+        RecipeError: the tokenizer has no such token, or a knot token is EOS or BOS.
     """
+    for key in ("eos_token", "bos_token"):
+        if (token := getattr(encoding, key)) in params.knot_tokens:
+            raise RecipeError(f"pack.knot_tokens: {token!r} is encode.{key}; name a token that marks nothing else")
     if params.knot_tokens:
         return [id_of(encoding, "pack.knot_tokens", token) for token in params.knot_tokens]
     if not params.pad_documents_to:

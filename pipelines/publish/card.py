@@ -102,7 +102,8 @@ def order(con: duckdb.DuckDBPyConnection, recipe: Recipe) -> str:
     vectors = f", from the vectors of {markdown.code(encoder.folder.name)}" if encoder else ""
     by = f"A path through related documents by `{recipe.order.by}`{vectors}, packed by `{recipe.pack.packer}`."
     chunks = findings.extension(rows_of(con, "FROM extension"))
-    return "\n\n".join([by, *findings.path(rows_of(con, "FROM path_quality")), *chunks])
+    path = findings.path(rows_of(con, "FROM path_quality"), rows_of(con, "FROM packing"))
+    return "\n\n".join([by, *path, *chunks])
 
 
 def card(con: duckdb.DuckDBPyConnection, recipe: Recipe, edition: Edition) -> str:

@@ -73,13 +73,14 @@ ENCODING = (
 )
 PACKING = (
     "padding: part of the sequences without a token. forced cuts: copies longer than a sequence. avoidable cuts: others in "
-    "more than one segment; documents that are divided into chunks count in neither. attention: part of all pairs of a token and an earlier one that are in one segment. path pairs: "
-    "consecutive documents of a path; adjacent pairs: those that are adjacent in a sequence."
+    "more than one sequence; documents that negative_extension divides count in neither. attention: part of all pairs of a "
+    "token and an earlier one that are in one segment. path pairs: consecutive documents of a path; adjacent pairs: those "
+    "whose segments are adjacent in a sequence."
 )
 PATH = (
     "The path through the documents of each group. mean similarity: cosine of consecutive documents; most similarity: a mean "
-    "that no path can exceed. A near copy has a cosine of at least order.near_similarity with an earlier document and is not "
-    "on the path."
+    "that no path through compared documents can exceed. A near copy has a cosine of at least order.near_similarity with an earlier document and is not "
+    "on the path; no sequence has two documents of a near set."
 )
 EXTENSION = (
     "Each chunk of a document of the path is followed by the most similar chunks of others. parted: documents in more than one "
@@ -216,7 +217,8 @@ def encoding(con: duckdb.DuckDBPyConnection) -> str:
 
 def path(con: duckdb.DuckDBPyConnection) -> str:
     """The sentences of pipelines.findings on the path of an order."""
-    return "".join(f"<p>{escape(line)}</p>" for line in findings.path(rows_of(con, "FROM path_quality")))
+    sentences = findings.path(rows_of(con, "FROM path_quality"), rows_of(con, "FROM packing"))
+    return "".join(f"<p>{escape(line)}</p>" for line in sentences)
 
 
 def notes(edition: Edition) -> str:

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from flows.summary import catalog, longmix, scores, summary
 from pipelines.catalog import rows_of, write_catalog
 from pipelines.versions import Version
-from tests.schemas.test_laws import opened, put, refuse, sound
+from tests.schemas.test_laws import opened, put, refuse, sound, with_chunks
 
 
 def version(tmp_path, *changes) -> Version:
@@ -92,6 +93,27 @@ def test_what_the_plan_leaves_out_is_in_the_summary_by_reason_and_domain(tmp_pat
     assert "Left out by reason: list 1 document (3 tokens)." in lines
     assert "Share of a domain's tokens that is left out: book 33.3%." in lines
     assert "Left out" not in summary(version(tmp_path / "all"), Path("root"), 1)
+
+
+def catalog_of(made):
+    return duckdb.connect(str(made.folder / "catalog.duckdb"))
+
+
+def test_a_path_and_its_chunks_are_in_the_summary(tmp_path):
+    made = version(tmp_path, with_chunks)
+    text = " ".join(summary(made, Path("root"), 1).split())
+    assert "0.500, of at most 0.500. Adjacent in a sequence: 1 of 1 consecutive pairs." in text
+    assert "Chunks: 4 chunks, 0 of them after a chunk that they are a neighbour of. 1 document in more" in text
+    with catalog_of(made) as con:  # as an earlier release wrote it
+        con.execute("DROP TABLE extension")
+        con.execute("ALTER TABLE path_quality DROP largest_near_set")
+        con.execute("UPDATE path_quality SET near_copies = 1")
+    older = " ".join(summary(made, Path("root"), 1).split())
+    assert "No sequence has two documents of a near set. The budget" in older
+    assert "Chunks" not in older
+    other = summary(version(tmp_path / "other"), Path("root"), 1)
+    assert "Path" not in other
+    assert "Chunks" not in other
 
 
 def test_reasons_are_given_where_no_document_has_a_score(tmp_path):

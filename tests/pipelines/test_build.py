@@ -2,13 +2,15 @@
 
 import json
 import shutil
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from flows.opened import opened
 from pipelines import build as module
-from pipelines.build import build, corpus, mix, model_tokens, scores
+from pipelines import order
+from pipelines.build import build, corpus, mix, model_tokens, ordered, scores
 from pipelines.catalog import check_laws
 from pipelines.recipe import load
 from pipelines.stage import Engine, Runner
@@ -265,3 +267,17 @@ def test_a_corpus_without_a_document_is_an_error_of_one_line(tmp_path):
     with pytest.raises(RecipeError) as error:
         build(recipe, tmp_path / "root")
     assert "\n" not in str(error.value)
+
+
+def test_a_packer_that_ignores_the_path_is_noted_once(tmp_path):
+    """Stages are replaced by ones that make nothing."""
+    recipe = load("mixes/tiny.toml")
+    engine = Engine.looking(tmp_path)
+
+    def nothing(run):
+        return lambda *_: {} if run is order.run else ([], [])
+
+    for packer, n_notes in (("in_order", 0), ("best_fit", 1), ("best_fit", 1)):
+        of_packer = recipe.model_copy(update={"pack": recipe.pack.model_copy(update={"packer": packer})})
+        ordered(of_packer, defaultdict(list), engine, {}, nothing)
+        assert len(engine.notes) == n_notes

@@ -152,8 +152,11 @@ def test_a_refresh_embeds_new_documents_and_newly_drawn_ones_alone(store, encode
     run(documents(store, [*before, 200, 202]), draws(store, [*drawn, 200, 202]), params, engine(store))
     assert sorted(texts) == sorted(text_of(k)[:128] for k in (200, 202))
     texts.clear()
-    shards = run(documents(store, before), draws(store, [*drawn, 101]), params, engine(store))
+    later = engine(store)
+    shards = run(documents(store, before), draws(store, [*drawn, 101]), params, later)
     assert texts == [text_of(101)[:128]]
+    n_kept, n_drawn = later.reused["embed"]
+    assert n_kept == n_drawn - 1 > 0
     assert rows_of(store, shards)[1]["status"] == "embedded"
     texts.clear()
     shards = run(documents(store, before), draws(store, drawn[1:]), params, engine(store))

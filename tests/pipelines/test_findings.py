@@ -1,6 +1,7 @@
 """Sentences on rejected records, the encoding and the path: counts are added, and nothing is said of nothing."""
 
-from pipelines.findings import choice, encoding, path, rejected
+from pipelines.findings import choice, encoding, path, rejected, unfollowed
+from pipelines.recipe import load
 
 
 def rejection(reason, records, source="a", stage="ingest"):
@@ -48,26 +49,44 @@ def test_sources_of_which_dedup_kept_nothing_are_named():
 
 def group(**values):
     return {
-        "on_path": 3, "restarts": 1, "mean_similarity": 0.5, "most_similarity": 0.75, "near_copies": 0, **values
+        "on_path": 3, "restarts": 1, "mean_similarity": 0.5, "most_similarity": 0.75, "near_copies": 0,
+        "largest_near_set": 0, **values,
     }  # fmt: skip
 
 
+MEAN = "Mean cosine of consecutive documents:"
+
+
+def packed(path_pairs=2, adjacent_pairs=1):
+    return [{"path_pairs": path_pairs, "adjacent_pairs": adjacent_pairs}]
+
+
 def test_a_path_is_summed_over_its_groups_weighted_by_their_pairs():
-    assert path([]) == []
-    assert path([group()]) == [
-        "Path: 3 documents, 1 restart. Mean cosine of consecutive documents: 0.500, of at most 0.750."
+    assert path([], packed(None, None)) == []
+    assert path([group()], packed()) == [
+        f"Path: 3 documents, 1 restart. {MEAN} 0.500, of at most 0.750. Adjacent in a sequence: 1 of 2 consecutive pairs."
     ]
-    several = [group(), group(on_path=7, restarts=2, mean_similarity=0.1, most_similarity=0.15, near_copies=1)]
-    assert path(several) == [
-        "Path: 10 documents, 3 restarts. Mean cosine of consecutive documents: 0.200, of at most 0.300.",
-        "Near copies: 1 document left the path; no sequence has two of the same set.",
+    near = {"near_copies": 1, "largest_near_set": 2}
+    several = [group(**near), group(on_path=7, restarts=2, mean_similarity=0.1, most_similarity=0.15)]
+    assert path(several, packed(8, 7)) == [
+        f"Path: 10 documents, 3 restarts. {MEAN} 0.200, of at most 0.300. Adjacent in a sequence: 7 of 8 consecutive pairs.",
+        "Near copies: 1 document left the path. No sequence has two documents of a near set; the largest set has 2.",
     ]
 
 
 def test_no_cosine_is_stated_of_a_path_without_vectors():
-    assert path([group(mean_similarity=None, most_similarity=None)]) == ["Path: 3 documents, 1 restart."]
-    one = group(on_path=1, mean_similarity=None, most_similarity=None)
-    assert path([one, group()])[0].endswith("0.500, of at most 0.750.")
+    none = {"mean_similarity": None, "most_similarity": None}
+    assert path([group(**none)], packed(None, None)) == ["Path: 3 documents, 1 restart."]
+    assert "0.500, of at most 0.750. Adjacent" in path([group(on_path=1, **none), group()], packed())[0]
+
+
+def test_a_packer_that_ignores_the_path_is_named():
+    recipe = load("mixes/tiny.toml")
+    assert unfollowed(recipe) == []
+    ignored = recipe.model_copy(update={"pack": recipe.pack.model_copy(update={"packer": "best_fit"})})
+    (note,) = unfollowed(ignored)
+    assert note == 'pack.packer = "best_fit" does not follow the path of order.by = "greedy_edge"; "in_order" does'
+    assert unfollowed(ignored.model_copy(update={"order": type(recipe.order)()})) == []
 
 
 QUOTAS = [

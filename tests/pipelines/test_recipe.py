@@ -69,6 +69,8 @@ FAULTS = {
     "a pad token without padding": ("sequence_tokens = 16384", 'sequence_tokens = 16384\npad_token = "<|im_end|>"', "pack: pad_token has no effect without pad_documents_to"),
     "one knot token": ("sequence_tokens = 16384", 'sequence_tokens = 16384\nknot_tokens = ["<|im_end|>"]', "pack: knot_tokens: needs two or more different tokens"),
     "equal knot tokens": ("sequence_tokens = 16384", 'sequence_tokens = 16384\nknot_tokens = ["<|im_end|>", "<|im_end|>"]', "pack: knot_tokens: needs two or more different tokens"),
+    "knot chunks without knots": ("sequence_tokens = 16384", "sequence_tokens = 16384\nknot_chunk_tokens = 64", "pack: knot_chunk_tokens has no effect without knot_tokens; add that key, or remove it"),
+    "knot chunks longer than a row": ("sequence_tokens = 16384", 'sequence_tokens = 16384\nknot_chunk_tokens = 16385\nknot_tokens = ["<|im_end|>", "<|im_start|>"]', "pack: knot_chunk_tokens = 16385 is more than sequence_tokens = 16384; change one of them"),
     "knots and padding": ("sequence_tokens = 16384", 'sequence_tokens = 16384\npad_documents_to = 8\nknot_tokens = ["<|im_end|>", "<|im_start|>"]', "pack: knot_tokens cannot be combined with pad_documents_to; remove one of them"),
     "an EOS that is not there": ("<|endoftext|>", "</s>", "encode.eos_token '</s>' is not in its vocabulary"),
 }  # fmt: skip
@@ -259,7 +261,7 @@ def test_a_tokenizer_is_named_by_its_file_or_its_folder(name, tmp_path):
 
 FETCHES = {
     "encode.tokenizer": ("hf_hub_download", "local tokenizer.json"),
-    "score.model.weights": ("snapshot_download", "local folder"),
+    "score.model.weights": ("snapshot_download", "org/name does not exist"),
 }
 ERRORS = {
     "offline": (lambda: LocalEntryNotFoundError("no network\nand not in the cache"), StageError),

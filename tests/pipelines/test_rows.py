@@ -150,6 +150,8 @@ def test_plain_and_randomized_positions():
 def test_a_target_below_the_window_is_refused(function):
     with pytest.raises(ValueError, match="target_tokens = 5 is below window_tokens = 6; raise it"):
         function(long_row(0, 9), 6, 5, 0)
+    with pytest.raises(ValueError, match="window_tokens = 0 is below 1; raise it"):
+        function(long_row(0, 9), 0, 5, 0)
 
 
 def test_the_example_of_the_documentation_runs(tiny, tmp_path, monkeypatch):

@@ -419,7 +419,7 @@ def test_the_views_of_a_path(tmp_path):
     with_path(tables)
     tables["EMBEDDINGS"][1][1] = embedding("d", "embedded") | {"vector": [0.6, 0.8]}
     with opened(tables, tmp_path) as con:
-        assert con.execute("FROM path_quality").fetchall() == [(0, 2, 2, 0, 1, 0.5, 0.5)]
+        assert con.execute("FROM path_quality").fetchall() == [(0, 2, 2, 0, 1, 0, 0.5, 0.5)]
         assert con.execute("FROM nearest_together").fetchall() == [(0, 2, 2, 2)]
         assert con.execute("FROM partitions").fetchall() == [(0, 0, 2, 0.75, 2, 0.5), (1, 1, 0, 0.0, 0, None)]
         assert con.execute("FROM draw_groups").fetchall() == [(0, 14, 0.0)]

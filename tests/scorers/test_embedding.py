@@ -84,8 +84,8 @@ def faults(folder, tmp_path):
         "another tokenizer": (params(other), r"has ids up to 4,000"),
         "a long window": (params(folder, window_tokens=65), r"window_tokens = 65, but .* reads at most 64; lower it"),
         "a window without text": (params(folder, window_tokens=2), r"window_tokens = 2 holds no token"),
-        "chunks of a table": (params(saved_table(tmp_path / "t"), text="chunks"), r"reads the head of a text on a CPU"),
-        "a table on a GPU": (params(saved_table(tmp_path / "t"), device="cuda"), r"reads the head of a text on a CPU"),
+        "chunks of a table": (params(saved_table(tmp_path / "t"), text="chunks"), r'text = "chunks", but .* reads the head of a text on a CPU; remove text'),
+        "a table on a GPU": (params(saved_table(tmp_path / "t"), device="cuda"), r'device = "cuda", but .* reads the head of a text on a CPU; remove device'),
     }  # fmt: skip
 
 
@@ -102,6 +102,8 @@ def test_a_file_or_a_missing_folder_is_refused(tmp_path):
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
     with pytest.raises(RecipeError, match="a file; name the folder of an encoder"):
         is_static(params(tmp_path / "model.gguf"))
+    with pytest.raises(RecipeError, match="static table"):  # longmix plan asks no more where all vectors exist
+        fingerprint(params(saved_table(tmp_path / "t"), device="cuda"))
     with pytest.raises(RecipeError, match="no such folder or file"):
         Weights.named(tmp_path, "./missing")
 

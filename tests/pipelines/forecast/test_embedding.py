@@ -92,4 +92,4 @@ def test_the_sentence_of_a_plan(tmp_path, engine, table):
     assert "20 documents of the corpus" in real
     guess = sentence(embedding_forecast(table, 40, engine, is_exact=False))
     assert "table (a static table, 16 dimensions) reads the beginning of about 40 drawn documents" in guess
-    assert "128 texts that fill its window" in guess
+    assert "128 texts as long as its window" in guess

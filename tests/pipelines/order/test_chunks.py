@@ -277,14 +277,24 @@ def test_the_report_says_what_the_chunks_are(one):
 
 
 def test_a_plan_counts_the_chunks(one, tmp_path):
-    exact = forecast(one.recipe, one.root)
+    """Nothing is left after the build; with longer chunks, chunks alone are."""
     first = [d["document_stop"] for d in one.tables["DRAWS"][0] if d["epoch"] == 0]
-    n_chunks = sum(-(-n // CHUNK) for n in first)
-    assert exact.embedding.n_chunks == n_chunks >= len(one.tables["CHUNKS"][0])
-    assert f"Besides, up to {n_chunks:,} chunks of {CHUNK} tokens for negative_extension" in " ".join(
-        forecast_text(exact, one.recipe).split()
+    text = " ".join(forecast_text(forecast(one.recipe, one.root), one.recipe).split())
+    assert f"nothing is left to embed; encoder read {len(first)} drawn documents and their chunks." in text
+    longer = one.recipe.pack.model_copy(update={"negative_chunk_tokens": 2 * CHUNK})
+    recipe = one.recipe.model_copy(update={"pack": longer})
+    exact, n_chunks = forecast(recipe, one.root), sum(-(-n // (2 * CHUNK)) for n in first)
+    assert exact.embedding.n_chunks == n_chunks
+    text = " ".join(forecast_text(exact, recipe).split())
+    assert (
+        f"read {len(first)} drawn documents before, and reads up to {n_chunks:,} chunks of {2 * CHUNK} tokens" in text
     )
-    estimate = forecast(one.recipe, tmp_path).embedding.n_chunks
-    assert n_chunks / 1.3 < estimate < n_chunks * 1.3
-    other = one.recipe.model_copy(update={"pack": one.recipe.pack.model_copy(update={"packer": "in_order"})})
-    assert forecast(other, tmp_path).embedding.n_chunks == 0
+    sampled = forecast(one.recipe, tmp_path)
+    text = " ".join(forecast_text(sampled, one.recipe).split())
+    assert f"Besides, up to {sampled.embedding.n_chunks:,} chunks of {CHUNK} tokens for negative_extension" in text
+    n_chunks = sum(-(-n // CHUNK) for n in first)
+    assert n_chunks / 1.3 < sampled.embedding.n_chunks < n_chunks * 1.3
+    other = one.recipe.model_copy(update={"pack": one.recipe.pack.model_copy(update={"packer": "best_fit"})})
+    unchunked = forecast(other, tmp_path)
+    assert unchunked.embedding.n_chunks == 0
+    assert any("best_fit" in note for note in unchunked.notes)

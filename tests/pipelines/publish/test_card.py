@@ -94,7 +94,7 @@ def test_the_marks_of_a_document_are_named_with_their_ids(tmp_path):
 def test_the_order_is_named_with_its_encoder_and_packer(tmp_path):
     text = written(tmp_path, with_path)
     by = "A path through related documents by `greedy_edge`, from the vectors of `encoder`, packed by `in_order`."
-    assert f"## Order\n\n{by}\n\nPath: 2 documents, 1 restart. Mean cosine" in text
+    assert f"## Order\n\n{by}\n\nPath: 2 documents, 0 restarts. Mean cosine" in text
     recipe = load(TINY)
     with opened(sound(), tmp_path / "random") as con:
         other = card(con, recipe.model_copy(update={"order": OrderParams()}), EDITION)

@@ -140,10 +140,10 @@ def test_the_report_loads_nothing(tmp_path):
 
 def test_a_path_is_shown_where_the_mix_has_an_order(tmp_path):
     html = written(tmp_path, with_path)
-    assert cells(html, "Path through related documents") == [["0", "2", "2", "0", "1", "0.500", "0.500"]]
+    assert cells(html, "Path through related documents") == [["0", "2", "2", "0", "1", "0", "0.500", "0.500"]]
     assert cells(html, "Nearest documents in the same sequence") == [["0", "2", "2", "2"]]
     assert [row[0] for row in cells(html, "Partitions")] == ["0", "1"]
-    assert "Path: 2 documents, 1 restart. Mean cosine of consecutive documents: 0.500, of at most 0.500." in html
+    assert "Path: 2 documents, 0 restarts. Mean cosine of consecutive documents: 0.500, of at most 0.500." in html
     assert "<h2>Groups</h2>" not in html
     ((sequences, padding, *_),) = cells(html, "Packing")
     assert (sequences, padding) == ("3", "41.67%")
