@@ -3,6 +3,9 @@
 import copy
 import re
 from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pytest
@@ -224,6 +227,18 @@ class Changing:
         for name, value in ({"published": published_of(shards)} | variables_of(tables) | variables).items():
             self.con.execute(f"SET VARIABLE {name} = {literal(value)}")
         return self.con
+
+
+@cache
+def shared():
+    """A connection for the tests of this process that only read, and what must live as long."""
+    folder, stack = TemporaryDirectory(), ExitStack()
+    return Changing(Path(folder.name), stack), folder, stack
+
+
+def reading(tables, **variables):
+    """A connection to these tables until the next call, for a test that leaves its views and variables as they are."""
+    return shared()[0].to(tables, **variables)
 
 
 def test_a_sound_set_of_samples_breaks_no_law(tmp_path):
