@@ -75,7 +75,7 @@ def test_commands_that_look_open_no_socket(tiny_build, tmp_path):
 def hold(folder: Path) -> None:
     """Begin, and end when somebody has looked: an action of a pipeline whose ports are open meanwhile."""
     (folder / "begun").touch()
-    until(lambda: (folder / "seen").exists())
+    until((folder / "seen").exists)
 
 
 def until(is_so: Callable[[], bool]) -> None:
