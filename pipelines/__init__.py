@@ -39,6 +39,7 @@ A set of instruction samples, a recipe of sft_recipe.py, has other stages after 
     reuse.py         rows of unchanged documents, copied from the shards of an earlier version
     batches.py       consecutive texts of about the same number of bytes
     failures.py      unexpected errors: a line with a remedy, and a file with the traceback
+    once.py          results that a process computes once, whatever the number of its workers
     memory.py        freed memory goes back to the system
     store/           shards, actions, scratch folders, the lock; files.py alone renames, syncs, maps and locks files
     catalog.py       DuckDB over the tables of a version

@@ -22,8 +22,8 @@ from tempfile import TemporaryDirectory
 import duckdb
 import xxhash
 
-FORKS = get_context("forkserver")  # a server that has imported the pipelines once; a build is a fork of it
-FORKS.set_forkserver_preload(["pipelines.build", "pipelines.recipe"])
+FORKS = get_context("forkserver")  # a server that has loaded what a build needs once; a build is a fork of it
+FORKS.set_forkserver_preload(["tests.warm"])
 
 KINDS = {
     "a shard of DOCUMENTS": r"/shards/DOCUMENTS/.*\.parquet$",

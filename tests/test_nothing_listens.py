@@ -5,6 +5,10 @@ The build is the one that all tests share: `longmix build` with two workers, wat
 
 import os
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from apache_beam.options.pipeline_options import DirectOptions
@@ -68,11 +72,31 @@ def test_commands_that_look_open_no_socket(tiny_build, tmp_path):
         assert word in output.lower(), word
 
 
+def hold(folder: Path) -> None:
+    """Begin, and end when somebody has looked: an action of a pipeline whose ports are open meanwhile."""
+    (folder / "begun").touch()
+    until((folder / "seen").exists)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 def test_the_runner_of_our_tests_listens_on_loopback_alone(cluster, tmp_path):
     """On a cluster the ports are the runner's; here nobody from outside reaches them."""
     engine = Engine(Store(tmp_path), cluster)
-    with Watch(os.getpid()) as watch, engine.pipeline("x") as p:
-        over_each(pow, 2)(p, [1, 2, 3])
+
+    def look(watch: Watch) -> None:
+        until((tmp_path / "begun").exists)
+        n_looks = watch.n_looks
+        until(lambda: watch.n_looks > n_looks + 1)  # one may have begun before
+        (tmp_path / "seen").touch()
+
+    with Watch(os.getpid()) as watch, ThreadPoolExecutor(1) as others, engine.pipeline("x") as p:
+        others.submit(look, watch)
+        over_each(hold)(p, [tmp_path])
     addresses = {name.split()[1].rpartition(":")[0].removeprefix("::ffff:") for name in watch.open}
     assert addresses == {"127.0.0.1"}
     assert len(watch.open) >= 5, "it saw the ports of the job service and of the workers' process"

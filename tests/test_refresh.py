@@ -30,9 +30,12 @@ def root_in(folder, tiny):
 @pytest.fixture
 def own(tmp_path, tiny):
     """A recipe and a corpus of one's own, and its first version."""
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    shutil.copytree(ROOT / "examples" / "corpus", tmp_path / "examples" / "corpus")
     (tmp_path / "mixes").mkdir()
-    shutil.copyfile(TINY, tmp_path / "mixes" / "tiny.toml")
+    text = TINY.read_text()
+    for name in ("tokenizer", "encoder"):  # where they are, a process has loaded them before
+        text = text.replace(f'"../examples/{name}', f'"{ROOT}/examples/{name}')
+    (tmp_path / "mixes" / "tiny.toml").write_text(text)
     root = root_in(tmp_path / "root", tiny)
     return tmp_path, replace(tiny, folder=root / "datasets" / "tiny" / tiny.version)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import grpc._server
+from apache_beam.runners.portability.stager import Stager
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 
 from pipelines.stage import Runner
@@ -35,10 +36,17 @@ def on_loopback() -> Iterator[None]:
 
 
 @contextmanager
+def without_pip() -> Iterator[None]:
+    """Pipelines of this block do not stage what `pip freeze` prints, a second each, for Beam's log."""
+    with patch.object(Stager, "_create_stage_submission_env_dependencies", lambda _: []):
+        yield
+
+
+@contextmanager
 def worker_pool() -> Iterator[Runner]:
     """A runner whose workers live in a process of their own and share nothing with the driver but the store."""
     command, folder = [sys.executable, "-m", "tests.workers"], Path(__file__).parents[1]
-    with on_loopback(), subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as pool:
+    with on_loopback(), without_pip(), subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as pool:
         try:
             assert pool.stdout is not None
             address = pool.stdout.readline().strip()

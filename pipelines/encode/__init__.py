@@ -99,7 +99,7 @@ def checked(tokens: pa.Table, read: ReadColumns, encoding: Encoding) -> pa.Table
     rows = sample_of(read(("content_hash", "n_bytes", "verdict")))
     sample, is_head = heads(read(("text", "document_id", "verdict"), rows).combine_chunks())
     made = rows_of_sample(sample, is_head, rows_of(tokens, rows), encoding)
-    if fast.loaded(file)[0] is not None:
+    if not fast.refusal(file):
         if not fast.proven(file):
             fell_back = "hostile"
         elif differ(sample, made, encoding):
@@ -181,9 +181,8 @@ def run(documents: list[Shard], duplicates: list[Shard], params: EncodeParams, e
 
 def notes(params: EncodeParams) -> list[str]:
     """What a user should know of the tokenizer before a build: the slow path, and bytes that it leaves out."""
-    tokenizer, reason = fast.loaded(params.tokenizer)
     lines = []
-    if tokenizer is None:
+    if reason := fast.refusal(params.tokenizer):
         lines.append(
             f"encode.tokenizer is run by tokenizers, about 1 MB of text per CPU second, and not by fastokens: {reason}"
         )

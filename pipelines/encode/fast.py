@@ -7,7 +7,6 @@ the stage compares documents of each shard besides (sample.py).
 
 import os
 from collections import defaultdict
-from functools import cache
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -19,6 +18,7 @@ from pipelines.encode.attempt import attempted
 from pipelines.encode.hostile import hostile
 from pipelines.encode.ids import Ids
 from pipelines.encode.tokenizer import load, specification
+from pipelines.once import once
 from pipelines.store.files import HashedFile
 
 # Workers are parallel already: threads of its own cost a third more CPU seconds, and had a defect in one release.
@@ -32,26 +32,27 @@ except ImportError:  # no wheel for this machine
 IDLE: defaultdict[HashedFile, SimpleQueue] = defaultdict(SimpleQueue)  # tokenizers that no worker uses
 
 
-@cache
-def loaded(file: HashedFile) -> tuple[Any, str]:
-    """(tokenizer, ""), or (None, the reason why fastokens does not read this file)."""
+@once
+def refusal(file: HashedFile) -> str:
+    """Why fastokens does not read this file; empty where it does, and then the first worker has the tokenizer."""
     if fastokens is None:
-        return None, "fastokens is not installed; it has no wheel for every system"
+        return "fastokens is not installed; it has no wheel for every system"
     if specification(file)["model"].get("dropout"):
-        return None, "the tokenizer drops merges at random"
+        return "the tokenizer drops merges at random"
     try:
-        return new(file), ""
+        IDLE[file].put(new(file))
     except (KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as error:  # noqa: BLE001 whatever it raises, a panic too, the reference encodes
-        return None, " ".join(str(error).split())
+        return " ".join(str(error).split())
+    return ""
 
 
 def new(file: HashedFile) -> Any:
     return fastokens.Tokenizer.from_file(file.path)
 
 
-@cache  # once a process
+@once
 def proven(file: HashedFile) -> bool:
     """Whether fastokens gives the reference's ids for every hostile text."""
     return not differences(file)

@@ -30,7 +30,7 @@ def spelled(texts: pa.Array, params: EncodeParams, library: Library) -> tuple[Id
 
 def either(texts: pa.Array, params: EncodeParams) -> Ids:
     """The ids of each text: by fastokens, and by the reference where that raises an error or may not be used."""
-    if fast.loaded(params.tokenizer)[0] is None or not fast.proven(params.tokenizer):
+    if fast.refusal(params.tokenizer) or not fast.proven(params.tokenizer):
         return by_reference(texts, params)
     ids = fast.encode(params.tokenizer, texts)
     failed = np.flatnonzero(ids.failed)

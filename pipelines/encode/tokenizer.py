@@ -1,7 +1,6 @@
 """A tokenizer.json as the reference library reads it: its ids for EOS and BOS, and which bytes it cannot spell."""
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from tokenizers import Tokenizer
 
 from pipelines.encode.attempt import attempted
 from pipelines.encode.params import EncodeParams
+from pipelines.once import once
 from pipelines.store.files import HashedFile
 from schemas.errors import RecipeError
 
@@ -24,7 +24,7 @@ PROBES = (
 NEVER_IN_UTF8 = {0xC0, 0xC1, *range(0xF5, 0x100)}
 
 
-@cache  # once a process
+@once
 def load(file: HashedFile) -> Tokenizer:
     """The tokenizer of a tokenizer.json, with text that looks like a special token taken as text.
 

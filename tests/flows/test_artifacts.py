@@ -10,7 +10,7 @@ from flows.artifacts import MAX_ROWS, announce, cell, publish_table
 from pipelines.catalog import write_catalog
 from pipelines.versions import Version
 from tests.schemas import sft_laws
-from tests.schemas.test_laws import opened, put, refuse, sound
+from tests.schemas.test_laws import put, reading, refuse, sound
 
 
 @pytest.fixture
@@ -28,8 +28,7 @@ def version(tmp_path, *changes, is_new=True, notes=()):
     tables = sound()
     for change in changes:
         change(tables)
-    with opened(tables, tmp_path) as con:
-        write_catalog(con, tmp_path / "catalog.duckdb", {"mix": "m"})
+    write_catalog(reading(tables), tmp_path / "catalog.duckdb", {"mix": "m"})
     (tmp_path / "README.md").write_text("---\nfront: matter\n---\n# the card\n")
     return Version(tmp_path, "m", "abc", is_new=is_new, notes=notes)
 
@@ -53,8 +52,8 @@ def test_a_build_publishes_lengths_targets_and_its_card(artifacts, tmp_path):
 
 
 def test_a_set_of_samples_publishes_what_was_chosen(artifacts, tmp_path):
-    with opened(sft_laws.sound(), tmp_path) as con:
-        write_catalog(con, tmp_path / "catalog.duckdb", {"mix": "m", "recipe": {"samples": {}}})
+    con = reading(sft_laws.sound())
+    write_catalog(con, tmp_path / "catalog.duckdb", {"mix": "m", "recipe": {"samples": {}}})
     (tmp_path / "README.md").write_text("---\nfront: matter\n---\n# the card\n")
     announce(Version(tmp_path, "m", "abc", is_new=True))
     assert artifacts.made.keys() == {"tokens-by-domain-and-length", "chosen-by-domain", "rejected", "mix"}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import micro
-from tests.interrupted import hears_interrupts
+from tests.commands import longmix, started
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +22,8 @@ def recipe(tmp_path_factory):
     return micro.write(tmp_path_factory.mktemp("mix"))
 
 
-def longmix(*words, prefix=(), **environment):
+def longmix_begun(*words, prefix=(), **environment):
+    """The command, begun as a shell begins it, where that matters."""
     command = [*prefix, sys.executable, "-m", "flows.cli", *map(str, words)]
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     return subprocess.run(
@@ -85,7 +86,7 @@ def mounting(options, *folders):
 @in_own_mounts
 def test_folders_that_are_file_systems_of_their_own(recipe, tmp_path):
     folders = [tmp_path / name for name in ("shards", "actions", "scratch", "datasets")]
-    result = longmix("build", recipe, "--root", tmp_path, "--quiet", prefix=mounting("size=64m", *folders))
+    result = longmix_begun("build", recipe, "--root", tmp_path, "--quiet", prefix=mounting("size=64m", *folders))
     assert result.returncode == 0, result.stderr
 
 
@@ -93,7 +94,7 @@ def test_folders_that_are_file_systems_of_their_own(recipe, tmp_path):
 @pytest.mark.parametrize(("name", "size"), [("shards", "100k"), ("datasets", "200k")])
 def test_a_full_disk(recipe, tmp_path, name, size):
     prefix = mounting(f"size={size}", tmp_path / name)
-    line = complaint(longmix("build", recipe, "--root", tmp_path, "--quiet", prefix=prefix))
+    line = complaint(longmix_begun("build", recipe, "--root", tmp_path, "--quiet", prefix=prefix))
     assert "; free space on the disk and run the same command, which resumes" in line
     shutil.rmtree(tmp_path / name)
     result = longmix("build", recipe, "--root", tmp_path, "--quiet")
@@ -106,38 +107,30 @@ def test_a_locale_without_utf_8(tmp_path):
     speech.rename(speech.with_name("é.txt"))
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
     root = tmp_path / "root"
-    result = longmix("build", recipe, "--root", root, **ascii_only)
+    result = longmix_begun("build", recipe, "--root", root, **ascii_only)
     assert result.returncode == 0, result.stderr
     for path in root.glob("datasets/*/*/*.[mh]*"):
         path.read_text(encoding="utf-8")
-    names = longmix("query", root, "SELECT DISTINCT file FROM documents", "--format", "csv", **ascii_only).stdout
-    assert "é.txt" in names.splitlines()
+    query = ("query", root, "SELECT DISTINCT file FROM documents", "--format", "csv")
+    assert "é.txt" in longmix_begun(*query, **ascii_only).stdout.splitlines()
 
 
 def test_an_interrupt_ends_a_build_in_two_seconds_and_the_next_one_resumes(recipe, tmp_path):
-    command = [sys.executable, "-m", "flows.cli", "build", str(recipe), "--root", str(tmp_path)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        command,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        env=env,
-        text=True,
-        preexec_fn=hears_interrupts,  # noqa: PLW1509 it starts no thread
-    ) as process:
+    with started("build", recipe, "--root", tmp_path) as (process, _, errors):
         deadline = time.monotonic() + 120
         progress = tmp_path / "progress.jsonl"
-        while time.monotonic() < deadline and process.poll() is None:
+        while time.monotonic() < deadline and process.is_alive():
             if progress.exists() and '"dedup"' in progress.read_text(encoding="utf-8"):
                 break
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        os.kill(process.pid, signal.SIGINT)
         began = time.monotonic()
-        _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - began < 5  # two on a machine of its own
-    assert process.returncode == 130, errors
-    assert errors.count("longmix: stopped; the same command resumes") == 1
-    assert "Traceback" not in errors
+        process.join(60)
+        assert time.monotonic() - began < 5  # two on a machine of its own
+        text = errors.read_text()
+        assert process.exitcode == 130, text
+    assert text.count("longmix: stopped; the same command resumes") == 1
+    assert "Traceback" not in text
     assert longmix("build", recipe, "--root", tmp_path, "--quiet").returncode == 0
 
 

@@ -204,21 +204,12 @@ def wait_for(is_so: Callable[[], Any], what: str) -> Any:
 
 
 @pytest.mark.usefixtures("server", "built")
-def test_a_refresh_with_nothing_new_writes_no_version(running):
+def test_a_refresh_of_a_busy_root_waits_and_then_writes_no_version_as_nothing_is_new(running):
     """From a folder that has nothing to do with the project."""
-    folder = running.project / "data" / "mixes" / "datasets" / "128k"
+    root = running.project / "data" / "mixes"
+    folder = root / "datasets" / "128k"
     before = sorted(path.name for path in folder.iterdir())
     assert len(before) == 2
-    done = ran(running, [PREFECT, "deployment", "run", "--watch", "refresh-128k-mix"], running.folder)
-    assert done.returncode == 0, done.stdout + done.stderr + running.log.read_text()
-    assert sorted(path.name for path in folder.iterdir()) == before
-    latest = (folder / "latest").resolve().name
-    assert artifacts()["changes"]["data"] == f"Nothing changed since `{latest}`: no version was written."
-
-
-@pytest.mark.usefixtures("server", "built")
-def test_a_refresh_of_a_busy_root_waits_and_then_runs(running):
-    root = running.project / "data" / "mixes"
     with locked(root, "a build of 'other'", "--root"):
         done = ran(running, [PREFECT, "deployment", "run", "refresh-128k-mix"], running.folder)
         identifier = run_of(done)["id"]
@@ -231,13 +222,16 @@ def test_a_refresh_of_a_busy_root_waits_and_then_runs(running):
     wait_for(lambda: run_with(identifier)["state_type"] in ("COMPLETED", "FAILED", "CRASHED"), "the second try")
     run = run_with(identifier)
     assert (run["state_name"], run["run_count"]) == ("Completed", 2), run["state"]["message"]
+    assert sorted(path.name for path in folder.iterdir()) == before
+    latest = (folder / "latest").resolve().name
+    assert artifacts()["changes"]["data"] == f"Nothing changed since `{latest}`: no version was written."
 
 
 @pytest.mark.usefixtures("server", "built")
 def test_a_refused_recipe_is_not_tried_again_and_watching_ends_with_its_line(running):
     recipe = running.project / "mixes" / "wrong.toml"
     recipe.write_text("[[sources]\n")
-    command = [PREFECT, "deployment", "run", "build-128k-mix", "--watch", "-p", f"mix={recipe}"]
+    command = [PREFECT, "deployment", "run", "--watch", "build-128k-mix", "-p", f"mix={recipe}"]
     done = ran(running, command, running.folder)
     run = run_of(done)
     assert (done.returncode, run["state_name"], run["run_count"]) == (1, "Failed", 1)

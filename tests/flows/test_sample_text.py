@@ -8,12 +8,12 @@ from flows.tables import WIDTH
 from pipelines.catalog import write_catalog
 from pipelines.versions import Version
 from tests.schemas import sft_laws
-from tests.schemas.test_laws import opened
+from tests.schemas.test_laws import reading
 
 
 def test_the_summary_fits_into_80_columns_and_counts_what_was_passed_over(tmp_path):
-    with opened(sft_laws.sound(), tmp_path) as con:
-        write_catalog(con, tmp_path / "catalog.duckdb", {"mix": "m", "recipe": {"samples": {}}})
+    con = reading(sft_laws.sound())
+    write_catalog(con, tmp_path / "catalog.duckdb", {"mix": "m", "recipe": {"samples": {}}})
     text = summary(Version(tmp_path, "m", "abc", is_new=True), Path("root"), 3)
     lines = text.splitlines()
     assert "m abc: made in 3 s" in lines

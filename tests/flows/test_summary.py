@@ -8,15 +8,15 @@ import pytest
 from flows.summary import catalog, longmix, scores, summary
 from pipelines.catalog import rows_of, write_catalog
 from pipelines.versions import Version
-from tests.schemas.test_laws import opened, put, refuse, sound, with_chunks
+from tests.schemas.test_laws import put, reading, refuse, sound, with_chunks
 
 
 def version(tmp_path, *changes) -> Version:
     tables = sound()
     for change in changes:
         change(tables)
-    with opened(tables, tmp_path) as con:
-        write_catalog(con, tmp_path / "catalog.duckdb", {"mix": "m"})
+    tmp_path.mkdir(exist_ok=True)
+    write_catalog(reading(tables), tmp_path / "catalog.duckdb", {"mix": "m"})
     return Version(tmp_path, "m", "abc", is_new=True)
 
 

@@ -43,7 +43,7 @@ def packed(data: bytes, name: str) -> bytes:
     if name.endswith(".zst"):
         return zstandard.ZstdCompressor(write_checksum=True).compress(data)
     if name.endswith(".xz"):
-        return lzma.compress(data)
+        return lzma.compress(data, preset=0 if len(data) > 1 << 20 else None)  # a second a megabyte is saved
     return bz2.compress(data) if name.endswith(".bz2") else data
 
 

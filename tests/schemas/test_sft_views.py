@@ -4,20 +4,19 @@ import pytest
 
 from pipelines.catalog import rows_of
 from tests.schemas import sft_laws, test_laws
-from tests.schemas.test_laws import opened
+from tests.schemas.test_laws import reading
 
 VIEWS = ("samples", "chosen", "choices", "chosen_by_domain", "influence_status", "quotas")
 
 
 @pytest.fixture
-def con(tmp_path):
-    with opened(sft_laws.sound(), tmp_path) as con:
-        yield con
+def con():
+    return reading(sft_laws.sound())
 
 
-def test_they_are_empty_for_a_mix_of_documents(tmp_path):
-    with opened(test_laws.sound(), tmp_path) as con:
-        assert [con.execute(f"FROM {view}").fetchall() for view in VIEWS] == [[]] * len(VIEWS)
+def test_they_are_empty_for_a_mix_of_documents():
+    con = reading(test_laws.sound())
+    assert [con.execute(f"FROM {view}").fetchall() for view in VIEWS] == [[]] * len(VIEWS)
 
 
 def test_a_sample_has_its_lengths_its_scores_and_why(con):
@@ -45,12 +44,12 @@ def test_the_chosen_are_in_the_order_of_their_ranks(con):
     ]  # fmt: skip
 
 
-def test_the_chosen_are_compared_with_the_candidates_that_are_left(tmp_path):
+def test_the_chosen_are_compared_with_the_candidates_that_are_left():
     tables = sft_laws.sound()
     tables["SCORES_HMG"][1][1] |= {"nll_gain": 0.25}  # d
     tables["SCORES_CAM"][1][2] |= {"alignment": 0.1}  # e
-    with opened(tables, tmp_path) as con:
-        chosen, left = rows_of(con, "FROM chosen_by_domain")
+    con = reading(tables)
+    chosen, left = rows_of(con, "FROM chosen_by_domain")
     assert (chosen["domain"], chosen["is_chosen"], chosen["samples"]) == ("web", True, 2)
     assert (chosen["nll_gain"], chosen["alignment"], chosen["context_tokens"]) == (1.0, 0.5, 2.5)
     assert (left["is_chosen"], left["samples"], left["nll_gain"], left["alignment"]) == (False, 2, 0.625, 0.3)

@@ -33,7 +33,8 @@ CONFIGS = {
 FILES = ("opt_random_4.36", "opt_trained_4.36", "opt_trained_5.23")
 DSP_ATOL = {"opt_random": 5e-4, "opt_trained": 1e-5}  # the softmax is over perplexities as they are: 700 and 10
 LDS_RTOL = {"opt_random": 1e-4, "opt_trained": 1e-5}
-MAY_FLIP = {("opt_random", "c32_all", "story"), ("opt_random", "c32_all", "code"), ("opt_trained", "c32_all", "code")}
+MAY_FLIP = {("opt_random", "c32_all", "story"), ("opt_trained", "c32_all", "code")}
+WITH_ONE_MODEL = {"code", "long_story"}  # all pairs of these are two thirds of all; those of the second model add none
 SEEDS = range(300)
 
 
@@ -78,10 +79,15 @@ def models(folders) -> dict[str, LM]:
 
 @pytest.fixture(scope="session")
 def measured(models):
-    """The scores of all documents, once for a model and a configuration."""
-    return cache(
-        lambda model, config: dict(zip(DOCS, scores(models[model], DOCS.values(), CONFIGS[config]), strict=True))
-    )
+    """The scores of the documents, once for a model and a configuration."""
+
+    @cache
+    def of(model: str, config: str):
+        left_out = WITH_ONE_MODEL if (model, config[-3:]) == ("opt_random", "all") else set()
+        ids = {name: ids for name, ids in DOCS.items() if name not in left_out}
+        return dict(zip(ids, scores(models[model], ids.values(), CONFIGS[config]), strict=True))
+
+    return of
 
 
 # -- aggregation
@@ -251,7 +257,7 @@ def test_a_document_that_fits_draws_no_chunks():
 def test_scores_are_the_originals(file, config, measured):
     model = file.rpartition("_")[0]
     for (its_config, name), r in reference(file).items():
-        if its_config != config:
+        if its_config != config or name not in measured(model, config):
             continue
         found, where = measured(model, config)[name], f"{file} {config} {name}"
         assert found.chunks.tolist() == (r["segment_indices"] or list(range(r["n_segments"]))), where

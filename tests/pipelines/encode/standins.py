@@ -33,6 +33,6 @@ class StandIn:
 
 def put_in_place(tokenizer, monkeypatch):
     """Every worker uses this tokenizer in place of fastokens'."""
-    monkeypatch.setattr(fast, "loaded", lambda _: (tokenizer, ""))
+    monkeypatch.setattr(fast, "refusal", lambda _: "")
     monkeypatch.setattr(fast, "new", lambda _: tokenizer)
     monkeypatch.setattr(fast, "IDLE", defaultdict(SimpleQueue))

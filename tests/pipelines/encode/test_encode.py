@@ -114,7 +114,7 @@ def test_sampled_documents_that_lose_text_are_marked(tmp_path):
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    real, _ = fast.loaded(DEFAULT.tokenizer)
+    real = fast.idle(DEFAULT.tokenizer)
     monkeypatch.setattr(fast, "proven", lambda _: True)
 
     def put(**behaviour):
@@ -218,7 +218,7 @@ def test_of_a_long_document_the_head_is_compared_and_decoded(monkeypatch):
 @needs_wheel
 def test_a_difference_in_the_head_of_a_long_document_sends_the_shard_through_the_reference(monkeypatch):
     monkeypatch.setattr(sample, "HEAD_CHARS", 1_000)
-    real, _ = fast.loaded(DEFAULT.tokenizer)
+    real = fast.idle(DEFAULT.tokenizer)
     put_in_place(StandIn(real, errs=lambda text: text.startswith("whale")), monkeypatch)
     monkeypatch.setattr(fast, "proven", lambda _: True)
     texts = ["whale " + random_text(seed) for seed in range(3)]

@@ -27,7 +27,7 @@ def array(*texts):
 def stand_in(monkeypatch):
     """Put a stand-in in the place of fastokens for the default tokenizer."""
 
-    real, _ = fast.loaded(DEFAULT.tokenizer)
+    real = fast.idle(DEFAULT.tokenizer)
 
     def put(**behaviour):
         tokenizer = StandIn(real, **behaviour)
@@ -52,11 +52,11 @@ def test_ids_are_those_of_the_reference(family):
 @pytest.mark.parametrize("name", ["gpt2", "llama3", "qwen2", "starcoder", "llama2", "gemma", "unigram", "wordpiece"])
 def test_which_families_it_reads(name, tmp_path):
     file = params_of(saved(tmp_path, trained(name))).tokenizer
-    tokenizer, reason = fast.loaded(file)
-    assert (tokenizer is not None) is (name in TAKEN)
-    assert (reason == "") is (name in TAKEN)
-    if tokenizer:
+    assert (fast.refusal(file) == "") is (name in TAKEN)
+    if name in TAKEN:
+        assert fast.IDLE[file].qsize() == 1  # it was loaded to find out, and is used
         assert fast.proven(file)
+        assert fast.IDLE[file].qsize() == 1
 
 
 @needs_wheel
@@ -134,8 +134,7 @@ def test_a_machine_without_the_wheel(monkeypatch):
     monkeypatch.setattr(params, "version", lambda name: {"tokenizers": "1"}[name] if name != "fastokens" else missing())
     try:
         importlib.reload(fast)
-        assert fast.loaded(DEFAULT.tokenizer)[0] is None
-        assert "not installed" in fast.loaded(DEFAULT.tokenizer)[1]
+        assert "not installed" in fast.refusal(DEFAULT.tokenizer)
         assert params.Encoding.of(DEFAULT).fastokens is None
         texts = array("a whale", "of a time")
         assert either(texts, DEFAULT).values.tolist() == by_reference(texts, DEFAULT).values.tolist()
@@ -161,7 +160,7 @@ def test_merges_dropped_at_random_are_not_dropped(tmp_path):
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(spec))
     with_dropout = params_of(path)
-    assert "at random" in fast.loaded(with_dropout.tokenizer)[1]
+    assert "at random" in fast.refusal(with_dropout.tokenizer)
     (tmp_path / "plain").mkdir()
     plain = params_of(saved(tmp_path / "plain", trained("gpt2")))
     texts = array(real_texts()[0][:5_000])

@@ -292,7 +292,7 @@ def test_a_shard_with_a_wrong_sample_is_encoded_by_the_reference(tmp_path, monke
     wrong = by_reference(pa.array(["x"], pa.large_string()), encode)
     monkeypatch.setattr(library, "either", lambda *_: pytest.fail("the default argument is bound at import"))
     monkeypatch.setattr("pipelines.encode.fast.proven", lambda _: True)
-    monkeypatch.setattr("pipelines.encode.fast.loaded", lambda _: (object(), ""))
+    monkeypatch.setattr("pipelines.encode.fast.refusal", lambda _: "")
     monkeypatch.setattr(
         "pipelines.encode.fast.encode",
         lambda _, texts: wrong._replace(

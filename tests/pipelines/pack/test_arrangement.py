@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.keys import contents, keyed, salt
-from pipelines.pack import arrangement
+from pipelines.pack import arrangement, balance
 from pipelines.pack.arrangement import arrange, padded, path_of
 from pipelines.pack.packers import PACKERS, Rows
 from pipelines.pack.params import PackParams
@@ -15,6 +15,14 @@ from tests.pipelines.corpora import digest
 from tests.pipelines.pack.packers.cases import rows_of
 
 SEEDS = range(60)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_swaps():
+    """The order of rows is what test_balance.py tests, and no subject here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(balance, "SWAPS_PER_ROW", 40)
+        yield
 
 
 def tables(seed):

@@ -13,17 +13,16 @@ from pipelines.publish.card import Edition, card, marks, table
 from pipelines.publish.figures import Answer
 from pipelines.recipe import load
 from tests.conftest import TINY
-from tests.schemas.test_laws import opened, put, refuse, sound, with_path
+from tests.schemas.test_laws import put, reading, refuse, sound, with_path
 
 EDITION = Edition("abc", Path("/root/datasets/tiny/abc"), ())
 
 
-def written(tmp_path, *changes):
+def written(*changes):
     tables = sound()
     for change in changes:
         change(tables)
-    with opened(tables, tmp_path) as con:
-        return card(con, load(TINY), EDITION)
+    return card(reading(tables), load(TINY), EDITION)
 
 
 def test_a_table_aligns_figures_to_the_right():
@@ -31,8 +30,8 @@ def test_a_table_aligns_figures_to_the_right():
     assert table(shown) == "| domain | tokens |\n| --- | ---: |\n| a | 1,000 |"
 
 
-def test_the_card_of_a_budget_that_is_met(tmp_path):
-    text = written(tmp_path)
+def test_the_card_of_a_budget_that_is_met():
+    text = written()
     assert text.startswith('---\npretty_name: "tiny"\n')
     assert "14 tokens in 3 sequences of at most 8 tokens (58.33% filled)" in text
     assert "The budget can be met: the corpus supplies all 14 tokens." in text
@@ -40,9 +39,8 @@ def test_the_card_of_a_budget_that_is_met(tmp_path):
     assert "| not stated | 2 | 14 |" in text
 
 
-def test_a_shortfall_is_a_sentence_and_a_table(tmp_path):
+def test_a_shortfall_is_a_sentence_and_a_table():
     text = written(
-        tmp_path,
         put("TARGETS", 0, 1, target_tokens=1_012),
         put("TARGETS", 0, 0, over_share_documents=1, over_share_tokens=5),
     )
@@ -53,37 +51,37 @@ def test_a_shortfall_is_a_sentence_and_a_table(tmp_path):
     assert "Left out by plan.max_document_share: 1 document, 5 tokens." in text
 
 
-def test_what_the_plan_leaves_out_is_in_the_card(tmp_path):
-    text = written(tmp_path, put("SCORES_CHEAP", 1, 1, refused="list"))
+def test_what_the_plan_leaves_out_is_in_the_card():
+    text = written(put("SCORES_CHEAP", 1, 1, refused="list"))
     assert "\n\nLeft out by reason: list 1 document (3 tokens).\n\nShare of a domain's tokens" in text
-    assert "Left out" not in written(tmp_path / "all")
+    assert "Left out" not in written()
 
 
-def test_a_rejected_record_is_counted_at_its_source(tmp_path):
-    text = written(tmp_path)
+def test_a_rejected_record_is_counted_at_its_source():
+    text = written()
     assert "| s | 4 | 2 | 1 | 1 | 1 |" in text
     assert "\n\nRejected: 1 record (1 not_json).\n\n## Licenses" in text
 
 
-def test_a_refused_document_is_counted_at_its_source(tmp_path):
-    text = written(tmp_path, refuse)
+def test_a_refused_document_is_counted_at_its_source():
+    text = written(refuse)
     assert "| s | 5 | 3 | 1 | 1 | 2 |" in text
     assert "Rejected: 2 records (1 no_token, 1 not_json).\n\nRefused by the tokenizer: 1 document (s: 1)." in text
 
 
-def test_nothing_rejected(tmp_path):
+def test_nothing_rejected():
     assert "Rejected: none." in written(
-        tmp_path, lambda tables: tables["REJECTED"][1].clear() or put("DOCUMENTS", 1, 1, record=1)(tables)
+        lambda tables: tables["REJECTED"][1].clear() or put("DOCUMENTS", 1, 1, record=1)(tables)
     )
 
 
-def test_the_marks_of_a_document_are_named_with_their_ids(tmp_path):
+def test_the_marks_of_a_document_are_named_with_their_ids():
     encode = load(TINY).encode
     assert encode.eos_token == "<|endoftext|>"
     end = (
         "The last token of a document is `eos_token` = `<|endoftext|>` (id 0); a segment has it if it reaches the end."
     )
-    assert f"{end} There is no BOS." in written(tmp_path)
+    assert f"{end} There is no BOS." in written()
     both = marks(encode.model_copy(update={"bos_token": "<|im_start|>"}))
     assert both.startswith(
         "The first token of a document is `bos_token` = `<|im_start|>` (id 1), the last is `eos_token` "
@@ -91,14 +89,14 @@ def test_the_marks_of_a_document_are_named_with_their_ids(tmp_path):
     assert both.endswith("Both count as tokens.")
 
 
-def test_the_order_is_named_with_its_encoder_and_packer(tmp_path):
-    text = written(tmp_path, with_path)
+def test_the_order_is_named_with_its_encoder_and_packer():
+    text = written(with_path)
     by = "A path through related documents by `greedy_edge`, from the vectors of `encoder`, packed by `in_order`."
     assert f"## Order\n\n{by}\n\nPath: 2 documents, 0 restarts. Mean cosine" in text
     recipe = load(TINY)
-    with opened(sound(), tmp_path / "random") as con:
-        other = card(con, recipe.model_copy(update={"order": OrderParams()}), EDITION)
-        paths = card(con, recipe.model_copy(update={"order": OrderParams(by="path")}), EDITION)
+    con = reading(sound())
+    other = card(con, recipe.model_copy(update={"order": OrderParams()}), EDITION)
+    paths = card(con, recipe.model_copy(update={"order": OrderParams(by="path")}), EDITION)
     assert (
         "## Order\n\nDocuments share a sequence by chance: they are packed in an order of hashes.\n\n## Tokens" in other
     )
@@ -108,7 +106,7 @@ def test_the_order_is_named_with_its_encoder_and_packer(tmp_path):
 HOSTILE = "[a](http://b.c) <script>x</script> | # y\n```\n**z**"
 
 
-def test_what_data_says_is_no_markup(tmp_path):
+def test_what_data_says_is_no_markup():
     def rename(tables):
         for shard in tables["DOCUMENTS"]:
             for row in shard:
@@ -124,8 +122,8 @@ def test_what_data_says_is_no_markup(tmp_path):
     tables = sound()
     rename(tables)
     notes = (f"source s: {HOSTILE} is no field",)
-    with opened(tables, tmp_path) as con:
-        text = card(con, load(TINY), Edition("abc", Path("/root"), notes))
+    con = reading(tables)
+    text = card(con, load(TINY), Edition("abc", Path("/root"), notes))
     body = text.split("## Recipe")[0].split("---\n", 2)[2]
     outside = re.sub(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", "", re.sub(r"(?ms)^```.*?^```$", "", body))
     assert "http" in body
@@ -136,8 +134,8 @@ def test_what_data_says_is_no_markup(tmp_path):
     assert {line.endswith("|") for line in tables_} == {True}
 
 
-def test_the_card_has_no_section_of_notes_where_there_is_none(tmp_path):
-    assert "Notes on the input" not in written(tmp_path)
+def test_the_card_has_no_section_of_notes_where_there_is_none():
+    assert "Notes on the input" not in written()
 
 
 def test_load_dataset_as_the_card_writes_it_works_from_any_folder(tiny, tmp_path):

@@ -4,7 +4,7 @@ import duckdb
 
 from pipelines.publish.figures import answer, heading, lengths, of_rows, shown
 from schemas.lengths import BUCKETS
-from tests.schemas.test_laws import opened, sound
+from tests.schemas.test_laws import reading, sound
 
 
 def test_figures_are_exact_shares_are_percentages_and_no_value_is_a_dash():
@@ -32,12 +32,12 @@ def test_figures_are_told_from_text_by_their_values():
     assert of_rows([{"domain": "a", "pairs": 1_000}]).rows == [["a", "1,000"]]
 
 
-def test_lengths_have_a_column_for_each_bucket_and_sums(tmp_path):
+def test_lengths_have_a_column_for_each_bucket_and_sums():
     tables = sound()
     tables["DOCUMENTS"][1][1]["domain"] = "web"
     tables["TOKENS"][1][1] |= {"n_tokens": 1_024, "input_ids": [0] * 1_024}
-    with opened(tables, tmp_path) as con:
-        found = lengths(con, "tokens")
+    con = reading(tables)
+    found = lengths(con, "tokens")
     assert found.headings == ["domain", *BUCKETS, "all"]
     zeros = ["0"] * 7
     assert found.rows == [

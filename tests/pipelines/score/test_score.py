@@ -265,7 +265,7 @@ def test_a_budget_that_is_too_small_for_all_says_who_went_without(made, tmp_path
 
 def test_a_refresh_runs_the_model_on_new_documents_alone(made, tmp_path, monkeypatch):
     examples, root = tmp_path / "examples", root_in(tmp_path, made)
-    shutil.copytree(scored.ROOT / "examples", examples)
+    shutil.copytree(scored.ROOT / "examples" / "corpus", examples / "corpus")
     recipe = scored.recipe(tmp_path, examples, budget_tokens=300_000, most_pairs=4)
     first = build(recipe, root)
     before = rows_of(tmp_path / "root", first, "SCORES_CHUNK_GAIN")
@@ -290,7 +290,7 @@ def test_a_refresh_runs_the_model_on_new_documents_alone(made, tmp_path, monkeyp
 def test_after_gc_a_refresh_finds_the_verdicts_and_the_first_round_of_what_stayed(made, tmp_path):
     """One short document is new: no pair is compared or measured again, and only its own shard is scored."""
     examples, root = tmp_path / "examples", root_in(tmp_path, made)
-    shutil.copytree(scored.ROOT / "examples", examples)
+    shutil.copytree(scored.ROOT / "examples" / "corpus", examples / "corpus")
     recipe = scored.recipe(tmp_path, examples)
     first = build(recipe, root)
     kept = Manifest.of(first.folder).kept
