@@ -116,14 +116,14 @@ def embedding(forecast: EmbeddingForecast | Embedded) -> str:
     of, texts = ("document", "of the corpus") if forecast.is_real_text else ("text", "as long as its window")
     chunks = (
         f"up to {counted(forecast.n_chunks, 'chunk')} of {counted(forecast.chunk_tokens, 'token')} for "
-        f"negative_extension, {cpu_seconds(forecast.chunk_seconds)}; their vectors are not kept."
+        f"negative_extension, {cpu_seconds(forecast.chunk_seconds)}."
     )
     if forecast.is_embedded:
         return f"Embedding: {encoder} read {documents} before, and reads {chunks}"
     besides = f" Besides, {chunks}" if forecast.n_chunks else ""
     return (
         f"Embedding: {encoder} reads the beginning of {about}{documents}, {cpu_seconds(forecast.cpu_seconds)} by a run on "
-        f"this machine over {counted(forecast.n_timed, of)} {texts}. Documents that were embedded before are not embedded again.{besides}"
+        f"this machine over {counted(forecast.n_timed, of)} {texts}.{besides} What was embedded before is not embedded again."
     )
 
 

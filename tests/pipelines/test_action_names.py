@@ -148,7 +148,7 @@ def chunks(draws, path, centroids, chunk_tokens, params, *rest):
     encoding, made_by, library, engine = rest
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(order.chunks, "library", lambda: library)
-        patch.setattr(order.chunks, "fingerprint", lambda _: made_by)
+        patch.setattr(order.chunk_vectors, "fingerprint", lambda _: made_by)
         tables = {"TOKENS": [shard("TOKENS")], "DRAWS": [draws], "ORDER": [path], "CENTROIDS": [centroids]}
         return order.run_chunks(
             tables, order.ChunkParams(chunk_tokens=chunk_tokens, order=params, encoding=encoding), engine
