@@ -5,7 +5,7 @@ group stays a set of complete documents: one that comes or goes changes the chun
 vector (chunk_vectors.py). Then the chunks of each group are searched as its documents are: by the partitions of the group,
 exactly, with ghosts and near copies. Of two near copies the later on the path is in no list.
 
-Memory of the driver: about 80 bytes for each chunk of the groups that are made. Of a worker: the vectors of a group, 4 bytes
+Memory of the driver: about 100 bytes for each chunk of the groups that are made. Of a worker: the vectors of a group, 4 bytes
 for each dimension: a group of 2^27 tokens has at most 65,536 chunks of 2,048 tokens and one more for each document.
 """
 
