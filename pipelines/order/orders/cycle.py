@@ -45,7 +45,7 @@ class Cycle(NamedTuple):
 
 @kernel
 def run_length(n: int) -> int:
-    """Of a new layout. Shorter runs than sqrt(n), as runs are longer to walk over than places."""
+    """Of a new layout: half of sqrt(n), so that at least sqrt(n) reversals pass before the next one, which takes O(n)."""
     return max(int(np.sqrt(n) / 2), 1)
 
 
@@ -64,7 +64,7 @@ def lay_out(cycle: Cycle, order: np.ndarray) -> None:
 
 
 @kernel
-def in_order(cycle: Cycle) -> np.ndarray:
+def nodes_in_order(cycle: Cycle) -> np.ndarray:
     """[n] int32: the nodes as they follow each other."""
     order = np.empty(len(cycle.nodes), np.int32)
     n = 0
@@ -111,7 +111,7 @@ def reverse(cycle: Cycle, x: int, y: int, forward: bool) -> None:
     first, last = cycle.rank[cycle.run[cycle.place[x]]], cycle.rank[cycle.run[cycle.place[y]]]
     reverse_runs(cycle, first, last)
     if cycle.n_runs[0] > len(cycle.start) - 2:  # the next reversal may add two
-        lay_out(cycle, in_order(cycle))
+        lay_out(cycle, nodes_in_order(cycle))
 
 
 @kernel

@@ -12,7 +12,7 @@ Sources: Croes 1958 (2-opt), Or 1976, Bentley 1992 (neighbour lists, don't-look 
 import numpy as np
 
 from pipelines.order.graph import Graph
-from pipelines.order.orders.cycle import Cycle, following, in_order, reverse
+from pipelines.order.orders.cycle import Cycle, following, nodes_in_order, reverse
 from pipelines.order.orders.split import product
 from pipelines.shares import MICRO
 from schemas.kernels import kernel
@@ -36,7 +36,7 @@ def improved(order: np.ndarray, union: Graph, vectors: np.ndarray | None) -> np.
     compared = np.empty((0, 0), np.float32) if vectors is None else np.ascontiguousarray(vectors, np.float32)
     cycle = Cycle.of(np.append(order, len(order)))
     improve(cycle, *union, compared)
-    nodes = in_order(cycle).astype(np.int64)
+    nodes = nodes_in_order(cycle).astype(np.int64)
     start = int(np.flatnonzero(nodes == len(order))[0])
     path = np.roll(nodes, -start)[1:]
     return path if path[0] < path[-1] else path[::-1].copy()
@@ -54,7 +54,7 @@ def improve(
     changed = np.empty(6, np.int64)  # nodes whose links a move changed
     looks = LOOKS_EACH * n
     while waits.any():
-        for a in in_order(cycle):
+        for a in nodes_in_order(cycle):
             if not waits[a]:
                 continue
             if not looks:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.order.orders import cycle
-from pipelines.order.orders.cycle import Cycle, following, in_order, reverse
+from pipelines.order.orders.cycle import Cycle, following, nodes_in_order, reverse
 
 
 def is_same_cycle(nodes: list[int], expected: list[int]) -> bool:
@@ -25,7 +25,7 @@ def test_reversals_give_the_cycle_of_a_list(n):
     rng = np.random.default_rng(n)
     order = rng.permutation(n)
     made, expected = Cycle.of(order), order.tolist()
-    assert in_order(made).tolist() == expected
+    assert nodes_in_order(made).tolist() == expected
     for step in range(400):
         x, y = rng.choice(n, 2, replace=False).tolist()
         if step % 3 == 0:  # a short one, most often inside a run
@@ -33,7 +33,7 @@ def test_reversals_give_the_cycle_of_a_list(n):
         is_expected_forward = following(made, expected[0], True) == expected[1]
         reverse(made, x, y, is_expected_forward)
         expected = reversed_part(expected, x, y)
-        nodes = in_order(made).tolist()
+        nodes = nodes_in_order(made).tolist()
         assert is_same_cycle(nodes, expected), f"{n=} {step=}"
         for node, after in zip(nodes, nodes[1:] + nodes[:1], strict=True):
             assert following(made, node, True) == after
@@ -49,14 +49,14 @@ def test_a_part_that_is_named_from_its_end(n):
         is_expected_forward = following(made, expected[0], True) == expected[1]
         reverse(made, y, x, not is_expected_forward)
         expected = reversed_part(expected, x, y)
-        assert is_same_cycle(in_order(made).tolist(), expected)
+        assert is_same_cycle(nodes_in_order(made).tolist(), expected)
 
 
 def test_the_whole_cycle_reversed_is_the_same_cycle():
     made = Cycle.of(np.arange(40))
     for x in (0, 7, 39):
         reverse(made, x, (x - 1) % 40, True)
-        assert is_same_cycle(in_order(made).tolist(), list(range(40)))
+        assert is_same_cycle(nodes_in_order(made).tolist(), list(range(40)))
 
 
 def test_runs_are_few_and_short():
