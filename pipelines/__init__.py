@@ -50,6 +50,7 @@ A set of instruction samples, a recipe of sft_recipe.py, has other stages after 
     conversations.py an instruction sample as the text of a document: canonical JSON
     own_tokenizer.py    the tokenizer of a scoring model
     kept_vectors.py  vectors by content, in blocks: those of documents and those of chunks
+    row_groups.py    which row groups of a shard to read for some of its rows
     pieces.py        where the tokens of documents are, and pieces of them by shard
     rows.py          position ids, labels and masks of a training row, for trainers
     markdown.py      values of users' data in the card and in Prefect's artifacts

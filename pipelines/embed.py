@@ -18,6 +18,7 @@ from pipelines.actions import Reused
 from pipelines.kept_vectors import Index, KeptVectors, Places, keys_of
 from pipelines.keys import contents
 from pipelines.memory import release
+from pipelines.row_groups import row_groups_with
 from pipelines.stage import Engine, Read, over_each
 from pipelines.store import Shard, Store, name_of
 from schemas.tables import EMBEDDINGS
@@ -73,17 +74,13 @@ def heads(shard: Shard, rows: np.ndarray, n_chars: int, store: Store) -> pa.Arra
     Raises:
         DamagedError: the shard's file is missing, or its bytes differ from its seal.
     """
-    pieces, first = [pa.array([], pa.large_string())], 0
+    pieces = [pa.array([], pa.large_string())]
     with store.open(shard) as file:
-        for number in range(file.num_row_groups):
-            stop = first + file.metadata.row_group(number).num_rows
-            begin, end = np.searchsorted(rows, [first, stop])
-            if begin < end:
-                texts = file.read_row_group(number, ["text"])["text"]
-                head = pc.utf8_slice_codeunits(texts, 0, n_chars).take(pa.array(rows[begin:end] - first))
-                pieces += head.cast(pa.large_string()).chunks
-                del texts
-            first = stop
+        for number, first, own in row_groups_with(rows, file):
+            texts = file.read_row_group(number, ["text"])["text"]
+            head = pc.utf8_slice_codeunits(texts, 0, n_chars).take(pa.array(rows[own] - first))
+            pieces += head.cast(pa.large_string()).chunks
+            del texts
     return pa.concat_arrays(pieces)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.keys import contents
+from pipelines.row_groups import row_groups_with
 from pipelines.store import Shard, Store
 from schemas.tables import TABLES
 
@@ -134,15 +135,11 @@ def read_rows(shard: Shard, columns: Sequence[str], rows: np.ndarray, store: Sto
         DamagedError: the shard's file is missing, or its bytes differ from its seal.
     """
     schema = pa.schema([TABLES[shard.table].field(name) for name in columns])
-    pieces, first = [schema.empty_table()], 0
+    pieces = [schema.empty_table()]
     with store.open(shard) as file:
-        for number in range(file.num_row_groups):
-            n_rows = file.metadata.row_group(number).num_rows
-            begin, end = np.searchsorted(rows, [first, first + n_rows])
-            if begin < end:
-                group = file.read_row_group(number, list(columns)).select(list(columns))
-                pieces.append(group.take(rows[begin:end] - first).cast(schema))
-            first += n_rows
+        for number, first, own in row_groups_with(rows, file):
+            group = file.read_row_group(number, list(columns)).select(list(columns))
+            pieces.append(group.take(rows[own] - first).cast(schema))
     return pa.concat_tables(pieces)
 
 

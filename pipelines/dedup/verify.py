@@ -24,6 +24,7 @@ from pipelines.dedup.minhash import band_keys
 from pipelines.dedup.precedence import Ranked, hex_digits
 from pipelines.dedup.shingles import Window, in_parts
 from pipelines.dedup.survivors import survivors
+from pipelines.row_groups import row_groups_with
 from pipelines.stage import Engine
 from pipelines.store import Shard, Store, name_of
 from schemas.errors import StageError
@@ -194,14 +195,10 @@ def write_shingles(texts: Texts, params: Verify, store: Store) -> Iterator[tuple
 
 def read_texts(file: pq.ParquetFile, rows: np.ndarray) -> Iterator[pa.Array]:
     """The texts of some rows, ascending, in batches. Row groups without any of the rows are not read."""
-    first = 0
-    for number in range(file.num_row_groups):
-        n_rows = file.metadata.row_group(number).num_rows
-        rows_in_group = rows[(rows >= first) & (rows < first + n_rows)] - first
-        if len(rows_in_group):
-            column = file.read_row_group(number, ["text"])["text"]
-            yield from batches(column.take(rows_in_group) if len(rows_in_group) < n_rows else column)
-        first += n_rows
+    for number, first, own in row_groups_with(rows, file):
+        column = file.read_row_group(number, ["text"])["text"]
+        in_group = rows[own] - first
+        yield from batches(column.take(in_group) if len(in_group) < len(column) else column)
 
 
 def judge_group(grouped: tuple[int, dict[str, list]], params: Verify, store: Store) -> None:

@@ -18,6 +18,7 @@ from pipelines.encode import EncodeParams, Encoding
 from pipelines.kept_vectors import Index, KeptVectors, keys_of
 from pipelines.keys import keyed, mixed, salt
 from pipelines.memory import release
+from pipelines.row_groups import row_groups_with
 from pipelines.stage import Engine, over_each
 from pipelines.store import Shard, Store
 from scorers.embedding import EncoderParams, fingerprint, load
@@ -98,16 +99,11 @@ def texts_of(item: Item, encoding: EncodeParams, store: Store) -> pa.Array:
     tokenizer = encode.load(encoding.tokenizer)
     marks = [mark for mark in (encode.eos_id(encoding), encode.bos_id(encoding)) if mark is not None]
     texts: list[str] = []
-    first = 0
     with store.open(item.tokens) as parquet:
-        for number in range(parquet.num_row_groups):
-            stop = first + parquet.metadata.row_group(number).num_rows
-            begin, end = np.searchsorted(item.spans["row"], [first, stop])
-            if begin < end:
-                ids = parquet.read_row_group(number, columns=["input_ids"])["input_ids"].combine_chunks()
-                values, starts = ids.values.to_numpy(), ids.offsets.to_numpy().astype(np.int64)
-                for row, start, stop_token in item.spans[["row", "start", "stop"]][begin:end].tolist():
-                    spelled = values[starts[row - first] + start : starts[row - first] + stop_token]
-                    texts.append(encode.decode(tokenizer, spelled[~np.isin(spelled, marks)]))
-            first = stop
+        for number, first, own in row_groups_with(item.spans["row"], parquet):
+            ids = parquet.read_row_group(number, columns=["input_ids"])["input_ids"].combine_chunks()
+            values, starts = ids.values.to_numpy(), ids.offsets.to_numpy().astype(np.int64)
+            for row, start, stop in item.spans[["row", "start", "stop"]][own].tolist():
+                spelled = values[starts[row - first] + start : starts[row - first] + stop]
+                texts.append(encode.decode(tokenizer, spelled[~np.isin(spelled, marks)]))
     return pa.array(texts, pa.large_string())

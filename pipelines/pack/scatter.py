@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipelines.pack.packers import Rows
 from pipelines.pieces import PIECE, Index
+from pipelines.row_groups import row_groups_with
 from pipelines.store import Shard, Store
 from pipelines.store.files import Scratch, write_at
 from schemas.errors import SchemaError, StageError
@@ -51,15 +52,10 @@ def scatter(work: tuple[Shard, str], store: Store, scratch: Scratch) -> list[tup
     with ExitStack() as stack:
         flat = {g: stack.enter_context(open(scratch.path(flat_file(g)), "r+b", buffering=0)) for g in written}
         parquet = stack.enter_context(store.open(shard))
-        first = 0
-        for i in range(parquet.num_row_groups):
-            stop = first + parquet.metadata.row_group(i).num_rows
-            selected = pieces[np.searchsorted(pieces["row"], first) : np.searchsorted(pieces["row"], stop)]
-            if len(selected):
-                ids = parquet.read_row_group(i, columns=["input_ids"])["input_ids"].combine_chunks()
-                for group, n_tokens in write_pieces(ids, selected, first, flat, store.path(shard)):
-                    written[group] += n_tokens
-            first = stop
+        for number, first, own in row_groups_with(pieces["row"], parquet):
+            ids = parquet.read_row_group(number, columns=["input_ids"])["input_ids"].combine_chunks()
+            for group, n_tokens in write_pieces(ids, pieces[own], first, flat, store.path(shard)):
+                written[group] += n_tokens
     return list(written.items())
 
 
