@@ -101,7 +101,8 @@ def load(params: EncoderParams) -> Encoder:
         RecipeError: see check_encoder.
     """
     if is_static(params):
-        return static_table.load(params.weights, params.window_tokens)
+        with lm.LOADING:
+            return static_table.load(params.weights, params.window_tokens)
     lm.libraries(KEY)[0].set_num_threads(params.threads)  # a setting of each thread
     with lm.LOADING:
         return transformer.load(

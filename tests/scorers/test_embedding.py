@@ -2,9 +2,13 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
 
 import pyarrow as pa
 import pytest
+import safetensors.numpy
 
 from schemas.errors import RecipeError
 from scorers.embedding import EncoderParams, check_encoder, fingerprint, is_static, load
@@ -116,3 +120,21 @@ def test_without_a_gpu_cuda_is_refused(folder):
 
 def test_an_encoder_is_loaded_once(folder):
     assert load(params(folder)) is load(params(folder))
+
+
+def test_workers_that_ask_at_the_same_time_share_a_table(tmp_path, monkeypatch):
+    folder, read, beginning, inside = saved_table(tmp_path / "t"), safetensors.numpy.load_file, Barrier(3), Barrier(2)
+
+    def slowly(path):
+        with suppress(BrokenBarrierError):
+            inside.wait(0.2)  # until a second worker reads the file too, or none does
+        return read(path)
+
+    def ask(_):
+        beginning.wait()
+        return load(params(folder))
+
+    monkeypatch.setattr(safetensors.numpy, "load_file", slowly)
+    with ThreadPoolExecutor(3) as workers:
+        tables = list(workers.map(ask, range(3)))
+    assert all(table is tables[0] for table in tables)
